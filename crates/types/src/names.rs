@@ -1,0 +1,120 @@
+//! Names of assets and accounts.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Why a text is not a name.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{text}` is not {what}: {expected}")]
+pub struct NameError {
+    /// What was read.
+    pub text: String,
+    /// What it should have named.
+    pub what: &'static str,
+    /// What was expected.
+    pub expected: &'static str,
+}
+
+/// A coin or currency, such as `BTC` or `USDC`. One to fifteen of `A-Z` and `0-9`, upper case.
+///
+/// An underlying is named by its base asset.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Asset(Box<str>);
+
+impl Asset {
+    /// Reads a name.
+    pub fn new(text: &str) -> Result<Self, NameError> {
+        let letters = text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        if text.is_empty() || text.len() > 15 || !letters {
+            let expected = "expected one to fifteen of A-Z and 0-9, such as BTC";
+            return Err(NameError { text: text.to_owned(), what: "an asset", expected });
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Asset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for Asset {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<String> for Asset {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::new(&text)
+    }
+}
+
+impl From<Asset> for String {
+    fn from(asset: Asset) -> Self {
+        asset.0.into()
+    }
+}
+
+/// An account, by whatever text its protocol uses: an address, a number, a name. One to 128 printable characters
+/// without spaces at the ends.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountId(Box<str>);
+
+impl AccountId {
+    /// Reads a name.
+    pub fn new(text: &str) -> Result<Self, NameError> {
+        let plain = !text.chars().any(char::is_control) && text.trim() == text;
+        if text.is_empty() || text.chars().count() > 128 || !plain {
+            let expected = "expected 1 to 128 printable characters without spaces at the ends";
+            return Err(NameError { text: text.to_owned(), what: "an account", expected });
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for AccountId {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<String> for AccountId {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::new(&text)
+    }
+}
+
+impl From<AccountId> for String {
+    fn from(account: AccountId) -> Self {
+        account.0.into()
+    }
+}
