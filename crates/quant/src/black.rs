@@ -242,9 +242,10 @@ pub(crate) struct Otm {
     pub(crate) d2: f64,
 }
 
-/// `vol sqrt(tau)` as a pair.
+/// `vol sqrt(tau)` as a pair; a plain double where it is past any use, so that infinities stay infinite.
 pub(crate) fn total_vol(vol: f64, tau: f64) -> Dd {
-    Dd::sqrt_of(tau).mul_f64(vol)
+    let s = vol * tau.sqrt();
+    if s > 1e6 { Dd::from(s) } else { Dd::sqrt_of(tau).mul_f64(vol) }
 }
 
 impl Otm {
