@@ -1,0 +1,85 @@
+//! Generalised Black-Scholes: values and Greeks against published tables and a high-precision evaluation.
+
+use super::field::{self, Reason};
+use super::{Ledger, Tolerance};
+use plimsoll_quant::bs::{SpotGreeks, SpotInputs, greeks};
+use serde_json::Value;
+
+/// Against the high-precision evaluation.
+const RECOMPUTED: Tolerance = Tolerance::Either { relative: 1e-12, absolute: 1e-15 };
+
+/// Against a published figure that states no tolerance.
+const PUBLISHED: f64 = 1e-4;
+
+/// A file with `values` or `greeks` of options on a spot.
+pub(super) fn recognise(file: &Value) -> bool {
+    ["values", "greeks"].iter().any(|name| field::section(file, name).iter().any(|c| c.get("spot").is_some()))
+}
+
+/// Checks every case of both sections.
+pub(super) fn check(file: &Value, ledger: &mut Ledger) {
+    for (index, case) in field::section(file, "values").iter().enumerate() {
+        ledger.case(field::id(case, "values", index), |ledger| value_case(case, ledger));
+    }
+    for (index, case) in field::section(file, "greeks").iter().enumerate() {
+        ledger.case(field::id(case, "greeks", index), |ledger| greek_case(case, ledger));
+    }
+}
+
+fn inputs(case: &Value) -> Result<SpotGreeks, Reason> {
+    let inputs = SpotInputs {
+        spot: field::number(case, "spot")?,
+        strike: field::number(case, "strike")?,
+        yield_: field::number(case, "q")?,
+        rate: field::number(case, "r")?,
+        tau: field::number(case, "t")?,
+        vol: field::number(case, "vol")?,
+    };
+    Ok(greeks(field::kind(case)?, &inputs))
+}
+
+/// A quantity by the name the files give it.
+fn named(all: &SpotGreeks, name: &str) -> Result<f64, Reason> {
+    Ok(match name {
+        "value" | "price" => all.value,
+        "delta" => all.delta,
+        "gamma" => all.gamma,
+        "vega" => all.vega,
+        "theta" => all.theta,
+        "theta_per_day" | "thetaPerDay" => all.theta / 365.0,
+        "rho" => all.rho,
+        "dividend_rho" | "dividendRho" => all.dividend_rho,
+        "elasticity" => all.elasticity,
+        "vanna" => all.vanna,
+        "volga" => all.volga,
+        other => return Err(format!("`{other}` is not a known Greek")),
+    })
+}
+
+fn value_case(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
+    let all = inputs(case)?;
+    if let Some(published) = field::number_if_any(case, "published_value")? {
+        let tolerance = field::number_if_any(case, "published_tol")?.unwrap_or(PUBLISHED);
+        ledger.number("published value", published, all.value, Tolerance::Absolute(tolerance));
+    }
+    let Some(recomputed) = case.get("recomputed").and_then(Value::as_object) else {
+        return Ok(());
+    };
+    for (name, expected) in recomputed {
+        ledger.number(name, field::as_number(expected, name)?, named(&all, name)?, RECOMPUTED);
+    }
+    Ok(())
+}
+
+fn greek_case(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
+    let name = field::text(case, "greek")?;
+    let computed = named(&inputs(case)?, name)?;
+    if let Some(published) = field::number_if_any(case, "published")? {
+        let tolerance = field::number_if_any(case, "published_tol")?.unwrap_or(PUBLISHED);
+        ledger.number(format!("published {name}"), published, computed, Tolerance::Absolute(tolerance));
+    }
+    if let Some(expected) = field::number_if_any(case, "recomputed")? {
+        ledger.number(name, expected, computed, RECOMPUTED);
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! The record of a comparison.
+
+use super::field::Reason;
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// What was expected or computed.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Figure {
+    /// A number.
+    Number(f64),
+    /// A label, a truth value, or the reason why there is no number.
+    Text(String),
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(x) if *x == 0.0 || (1e-5..1e12).contains(&x.abs()) => write!(f, "{x}"),
+            Self::Number(x) => write!(f, "{x:e}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Serialize for Figure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            // JSON has no NaN and no infinity: they are written as text rather than lost as null.
+            Self::Number(x) if x.is_finite() => serializer.serialize_f64(*x),
+            Self::Number(x) => serializer.collect_str(x),
+            Self::Text(text) => serializer.serialize_str(text),
+        }
+    }
+}
+
+/// How far a computed number may be from the expected one.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Tolerance {
+    /// `|computed - expected| <= t |expected|`.
+    Relative(f64),
+    /// `|computed - expected| <= t`.
+    Absolute(f64),
+    /// One or the other suffices: the relative bound, or for tiny numbers the absolute one.
+    Either {
+        /// Relative bound.
+        relative: f64,
+        /// Absolute bound.
+        absolute: f64,
+    },
+    /// `computed <= expected + t`: the expected number is the least of a sample, the computed one of everything.
+    NotAbove(f64),
+}
+
+impl Tolerance {
+    /// The error in the sense of this tolerance and whether it is allowed. NaN is never allowed.
+    fn judge(self, expected: f64, computed: f64) -> (f64, bool) {
+        let gap = (computed - expected).abs();
+        let share = if gap == 0.0 { 0.0 } else { gap / expected.abs() };
+        match self {
+            Self::Relative(t) => (share, share <= t),
+            Self::Absolute(t) => (gap, gap <= t),
+            Self::Either { relative, .. } if share <= relative => (share, true),
+            Self::Either { absolute, .. } if gap <= absolute => (gap, true),
+            Self::Either { .. } => (share, false),
+            Self::NotAbove(t) => {
+                let above = computed - expected;
+                (if above < 0.0 { 0.0 } else { above }, above <= t)
+            }
+        }
+    }
+}
+
+/// One quantity of one case: what was expected, what this build computes, and the error.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Check {
+    /// The case.
+    pub(crate) id: String,
+    /// The quantity.
+    pub(crate) quantity: String,
+    /// From the file.
+    pub(crate) expected: Figure,
+    /// From this build, or the reason why there is none.
+    pub(crate) computed: Figure,
+    /// Relative or absolute as the tolerance says; 0 or 1 for labels; none where nothing could be computed.
+    pub(crate) error: Option<f64>,
+    /// The tolerance a number was judged by; none for labels.
+    pub(crate) tolerance: Option<Tolerance>,
+    /// Whether it is within tolerance.
+    pub(crate) passed: bool,
+    case: usize,
+}
+
+/// The checks of one file, grouped into cases.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    cases: usize,
+    id: String,
+    checks: Vec<Check>,
+}
+
+impl Ledger {
+    /// Runs the comparisons of one case; a reason instead of them is recorded as a miss.
+    pub(super) fn case(&mut self, id: String, compare: impl FnOnce(&mut Self) -> Result<(), Reason>) {
+        self.cases += 1;
+        self.id = id;
+        let before = self.checks.len();
+        if let Err(reason) = compare(self) {
+            self.refused("case", "a case that can be computed", reason);
+        } else if self.checks.len() == before {
+            self.refused("case", "something to compare", "no expected value was found".to_owned());
+        }
+    }
+
+    /// A number against a number.
+    pub(super) fn number(
+        &mut self,
+        quantity: impl Into<String>,
+        expected: f64,
+        computed: f64,
+        tolerance: Tolerance,
+    ) {
+        let (error, passed) = tolerance.judge(expected, computed);
+        self.push(Check {
+            id: self.id.clone(),
+            quantity: quantity.into(),
+            expected: Figure::Number(expected),
+            computed: Figure::Number(computed),
+            error: error.is_finite().then_some(error),
+            tolerance: Some(tolerance),
+            passed,
+            case: self.cases,
+        });
+    }
+
+    /// A label, a truth value or an error against what was expected: the two texts, and whether they agree.
+    pub(super) fn label(
+        &mut self,
+        quantity: impl Into<String>,
+        expected: impl Into<String>,
+        computed: impl Into<String>,
+        agrees: bool,
+    ) {
+        self.push(Check {
+            id: self.id.clone(),
+            quantity: quantity.into(),
+            expected: Figure::Text(expected.into()),
+            computed: Figure::Text(computed.into()),
+            error: Some(if agrees { 0.0 } else { 1.0 }),
+            tolerance: None,
+            passed: agrees,
+            case: self.cases,
+        });
+    }
+
+    /// A truth value against a truth value.
+    pub(super) fn flag(&mut self, quantity: impl Into<String>, expected: bool, computed: bool) {
+        self.label(quantity, expected.to_string(), computed.to_string(), expected == computed);
+    }
+
+    /// A quantity that could not be computed: a miss with the reason.
+    pub(super) fn refused(
+        &mut self,
+        quantity: impl Into<String>,
+        expected: impl Into<String>,
+        reason: Reason,
+    ) {
+        self.push(Check {
+            id: self.id.clone(),
+            quantity: quantity.into(),
+            expected: Figure::Text(expected.into()),
+            computed: Figure::Text(reason),
+            error: None,
+            tolerance: None,
+            passed: false,
+            case: self.cases,
+        });
+    }
+
+    fn push(&mut self, check: Check) {
+        self.checks.push(check);
+    }
+
+    /// Cases begun.
+    pub(super) fn cases(&self) -> usize {
+        self.cases
+    }
+
+    /// Cases without a miss.
+    pub(super) fn passed(&self) -> usize {
+        let mut missed: Vec<usize> = self.checks.iter().filter(|c| !c.passed).map(|c| c.case).collect();
+        missed.dedup();
+        self.cases - missed.len()
+    }
+
+    /// The checks, in the order of the file.
+    pub(super) fn into_checks(self) -> Vec<Check> {
+        self.checks
+    }
+}
