@@ -1,0 +1,304 @@
+//! Quasi-explicit calibration of one slice (De Marco and Martini 2009, "Quasi-explicit calibration of Gatheral's
+//! SVI model"): for fixed `(m, sigma)` the slice is linear in three numbers, so only two are searched.
+
+use super::Svi;
+
+/// Why quotes cannot be fitted.
+#[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
+pub enum QuasiExplicitError {
+    /// Fewer points than parameters.
+    #[error("{points} points with positive weight, 5 are needed")]
+    TooFewPoints {
+        /// Points with positive weight.
+        points: usize,
+    },
+    /// The three slices differ in length.
+    #[error("{k} log-moneyness values, {w} variances, {weight} weights")]
+    Lengths {
+        /// Length of `k`.
+        k: usize,
+        /// Length of `w`.
+        w: usize,
+        /// Length of `weight`.
+        weight: usize,
+    },
+    /// A value is not finite, a variance not positive or a weight negative.
+    #[error("point {index} is not usable: k = {k}, w = {w}, weight = {weight}")]
+    BadPoint {
+        /// Position in the input.
+        index: usize,
+        /// Log-moneyness.
+        k: f64,
+        /// Total variance.
+        w: f64,
+        /// Weight.
+        weight: f64,
+    },
+    /// All points have the same log-moneyness.
+    #[error("all points are at k = {k}")]
+    NoSpread {
+        /// The common log-moneyness.
+        k: f64,
+    },
+}
+
+/// Steepest wing the fit may choose, kept inside Lee's bound of 2 so that the slice can pass the check.
+const SLOPE_MAX: f64 = 1.999;
+/// Largest `|rho|` the fit may choose.
+const RHO_MAX: f64 = 0.999;
+/// The least variance of the fit is at least this share of the least quoted variance.
+const FLOOR_SHARE: f64 = 1e-4;
+/// Steps of the simplex search after the coarse grid.
+const SIMPLEX_STEPS: usize = 90;
+
+/// Raw SVI slice nearest to points `(k, w)` in weighted least squares of total variance.
+///
+/// Inside, for fixed `(m, sigma)`, `w = a + d y + c sqrt(y^2 + 1)` with `y = (k-m)/sigma`, `c = b sigma`, `d = rho b sigma` is a
+/// convex quadratic on the polygon `|d| <= 0.999 c`, `c + |d| <= 1.999 sigma` and is solved exactly; then `a` is raised
+/// where the least variance would fall below `1e-4` of the least quoted one. Outside, `(m, sqrt(sigma))` is searched
+/// on a grid and by a simplex. The answer meets Lee's bound and has positive variance; it may still have butterfly
+/// arbitrage, which is for the caller to constrain. Points of zero weight are ignored.
+///
+/// ```
+/// use plimsoll_quant::svi::{Svi, svi_quasi_explicit};
+/// let truth = Svi { a: 0.01, b: 0.1, rho: -0.4, m: 0.05, sigma: 0.15 };
+/// let k: Vec<f64> = (-10..=10).map(|i| f64::from(i) * 0.05).collect();
+/// let w: Vec<f64> = k.iter().map(|&k| truth.w(k)).collect();
+/// let fit = svi_quasi_explicit(&k, &w, &vec![1.0; k.len()]).unwrap();
+/// assert!(k.iter().all(|&k| (fit.w(k) - truth.w(k)).abs() < 1e-5));
+/// ```
+///
+/// # Errors
+/// [`QuasiExplicitError`] when the input is not at least five finite points with spread.
+pub fn svi_quasi_explicit(k: &[f64], w: &[f64], weight: &[f64]) -> Result<Svi, QuasiExplicitError> {
+    let points = Points::new(k, w, weight)?;
+    let start = points.coarse_grid();
+    Ok(points.simplex(start).slice)
+}
+
+/// Checked input and its extent.
+struct Points<'a> {
+    k: &'a [f64],
+    w: &'a [f64],
+    weight: &'a [f64],
+    k_min: f64,
+    span: f64,
+    w_floor: f64,
+}
+
+/// A slice with its weighted sum of squares, at outer coordinates `(m, t)`, `sigma = span t^2`.
+#[derive(Clone, Copy)]
+struct Trial {
+    at: [f64; 2],
+    slice: Svi,
+    cost: f64,
+}
+
+impl<'a> Points<'a> {
+    fn new(k: &'a [f64], w: &'a [f64], weight: &'a [f64]) -> Result<Self, QuasiExplicitError> {
+        if k.len() != w.len() || k.len() != weight.len() {
+            return Err(QuasiExplicitError::Lengths { k: k.len(), w: w.len(), weight: weight.len() });
+        }
+        let (mut k_min, mut k_max, mut w_min) = (f64::INFINITY, f64::NEG_INFINITY, f64::INFINITY);
+        let mut points = 0;
+        for (index, ((&k, &w), &weight)) in k.iter().zip(w).zip(weight).enumerate() {
+            let usable = k.is_finite() && w.is_finite() && w > 0.0 && weight.is_finite() && weight >= 0.0;
+            if !usable {
+                return Err(QuasiExplicitError::BadPoint { index, k, w, weight });
+            }
+            if weight > 0.0 {
+                points += 1;
+                (k_min, k_max, w_min) = (k_min.min(k), k_max.max(k), w_min.min(w));
+            }
+        }
+        if points < 5 {
+            return Err(QuasiExplicitError::TooFewPoints { points });
+        }
+        let span = k_max - k_min;
+        if !(span > 0.0) {
+            return Err(QuasiExplicitError::NoSpread { k: k_min });
+        }
+        Ok(Self { k, w, weight, k_min, span, w_floor: FLOOR_SHARE * w_min })
+    }
+
+    /// Best of seven shifts and six widths.
+    fn coarse_grid(&self) -> Trial {
+        let mut best: Option<Trial> = None;
+        for t in [0.14, 0.23, 0.36, 0.55, 0.8, 1.2] {
+            for i in 0..7 {
+                let m = self.k_min + self.span * (f64::from(i) / 6.0);
+                let trial = self.trial([m, t]);
+                if best.is_none_or(|b| trial.cost < b.cost) {
+                    best = Some(trial);
+                }
+            }
+        }
+        best.unwrap_or_else(|| self.trial([self.k_min, 0.5]))
+    }
+
+    /// Nelder-Mead in `(m, t)` from the best of the grid.
+    fn simplex(&self, start: Trial) -> Trial {
+        let [m, t] = start.at;
+        let mut s = [start, self.trial([m + 0.08 * self.span, t]), self.trial([m, t * 1.2])];
+        for _ in 0..SIMPLEX_STEPS {
+            s.sort_by(|x, y| x.cost.total_cmp(&y.cost));
+            let size = (s[2].at[0] - s[0].at[0]).abs() / self.span + (s[2].at[1] - s[0].at[1]).abs();
+            if s[2].cost - s[0].cost <= 1e-10 * s[0].cost && size < 1e-5 {
+                break;
+            }
+            let along = |u: f64| {
+                let towards = |i: usize| {
+                    let middle = 0.5 * (s[0].at[i] + s[1].at[i]);
+                    middle + u * (s[2].at[i] - middle)
+                };
+                self.trial([towards(0), towards(1)])
+            };
+            let reflected = along(-1.0);
+            let tried = if reflected.cost < s[0].cost {
+                let expanded = along(-2.0);
+                if expanded.cost < reflected.cost { expanded } else { reflected }
+            } else if reflected.cost < s[1].cost {
+                reflected
+            } else {
+                along(if reflected.cost < s[2].cost { -0.5 } else { 0.5 })
+            };
+            if tried.cost < s[2].cost {
+                s[2] = tried;
+            } else {
+                let towards_best = |x: &Trial| [0.5 * (x.at[0] + s[0].at[0]), 0.5 * (x.at[1] + s[0].at[1])];
+                s = [s[0], self.trial(towards_best(&s[1])), self.trial(towards_best(&s[2]))];
+            }
+        }
+        s.sort_by(|x, y| x.cost.total_cmp(&y.cost));
+        s[0]
+    }
+
+    /// Solves the inner problem at `(m, t)`, kept in the box the quotes can inform about.
+    fn trial(&self, at: [f64; 2]) -> Trial {
+        let m = at[0].max(self.k_min - self.span).min(self.k_min + 2.0 * self.span);
+        let t = at[1].max(0.01).min(2.2);
+        let sigma = self.span * t * t;
+        let sums = self.sums(m, sigma);
+        let (d, c, quadratic) = sums.least_on_polygon(sigma);
+        let level = sums.level(d, c);
+        let least = level - c + ((c - d) * (c + d)).max(0.0).sqrt();
+        let lift = (self.w_floor - least).max(0.0);
+        let b = c / sigma;
+        let rho = if c > 0.0 { d / c } else { 0.0 };
+        let slice = Svi { a: level + lift - c, b, rho, m, sigma };
+        Trial { at: [m, t], slice, cost: quadratic + sums.weight * lift * lift }
+    }
+
+    fn sums(&self, m: f64, sigma: f64) -> Sums {
+        let inverse = 1.0 / sigma;
+        let mut s = Raw::default();
+        for ((&k, &w), &weight) in self.k.iter().zip(self.w).zip(self.weight) {
+            let y = (k - m) * inverse;
+            let y2 = y * y;
+            // sqrt(y^2 + 1) - 1 without cancellation for a wide smile.
+            let h = y2 / (1.0 + (1.0 + y2).sqrt());
+            let (wy, wh, wv) = (weight * y, weight * h, weight * w);
+            s.one += weight;
+            s.y += wy;
+            s.h += wh;
+            s.v += wv;
+            s.yy += wy * y;
+            s.yh += wy * h;
+            s.hh += wh * h;
+            s.yv += wy * w;
+            s.hv += wh * w;
+            s.vv += wv * w;
+        }
+        Sums::from(s)
+    }
+}
+
+/// Weighted sums of products of `1`, `y`, `h = sqrt(y^2 + 1) - 1` and the variance `v`.
+#[derive(Default)]
+struct Raw {
+    one: f64,
+    y: f64,
+    h: f64,
+    v: f64,
+    yy: f64,
+    yh: f64,
+    hh: f64,
+    yv: f64,
+    hv: f64,
+    vv: f64,
+}
+
+/// The same about their weighted means: the quadratic in `(d, c)` after the level has been eliminated.
+struct Sums {
+    weight: f64,
+    mean: [f64; 3],
+    yy: f64,
+    yh: f64,
+    hh: f64,
+    yv: f64,
+    hv: f64,
+    vv: f64,
+}
+
+impl From<Raw> for Sums {
+    fn from(s: Raw) -> Self {
+        let mean = [s.y / s.one, s.h / s.one, s.v / s.one];
+        Self {
+            weight: s.one,
+            mean,
+            yy: s.yy - s.y * mean[0],
+            yh: s.yh - s.y * mean[1],
+            hh: s.hh - s.h * mean[1],
+            yv: s.yv - s.y * mean[2],
+            hv: s.hv - s.h * mean[2],
+            vv: s.vv - s.v * mean[2],
+        }
+    }
+}
+
+impl Sums {
+    /// Best value of `a + c` for given `(d, c)`.
+    fn level(&self, d: f64, c: f64) -> f64 {
+        self.mean[2] - d * self.mean[0] - c * self.mean[1]
+    }
+
+    fn cost(&self, d: f64, c: f64) -> f64 {
+        let quadratic = d * (self.yy * d + 2.0 * self.yh * c) + c * self.hh * c;
+        (quadratic - 2.0 * (self.yv * d + self.hv * c) + self.vv).max(0.0)
+    }
+
+    /// Least cost over `|d| <= RHO_MAX c`, `c + |d| <= SLOPE_MAX sigma`: `(d, c, cost)`.
+    ///
+    /// The cost is convex, so the least is the free one when that is inside, and on an edge otherwise.
+    fn least_on_polygon(&self, sigma: f64) -> (f64, f64, f64) {
+        let reach = SLOPE_MAX * sigma;
+        let determinant = self.yy * self.hh - self.yh * self.yh;
+        if determinant > 1e-13 * self.yy * self.hh {
+            let d = (self.yv * self.hh - self.hv * self.yh) / determinant;
+            let c = (self.hv * self.yy - self.yv * self.yh) / determinant;
+            if d.abs() <= RHO_MAX * c && c + d.abs() <= reach {
+                return (d, c, self.cost(d, c));
+            }
+        }
+        let side = reach / (1.0 + RHO_MAX);
+        let corners = [(0.0, 0.0), (RHO_MAX * side, side), (0.0, reach), (-RHO_MAX * side, side), (0.0, 0.0)];
+        let mut best = (0.0, 0.0, f64::INFINITY);
+        for ends in corners.windows(2) {
+            let (d, c) = self.least_on_edge(ends[0], ends[1]);
+            let cost = self.cost(d, c);
+            if cost < best.2 {
+                best = (d, c, cost);
+            }
+        }
+        best
+    }
+
+    fn least_on_edge(&self, from: (f64, f64), to: (f64, f64)) -> (f64, f64) {
+        let (u, v) = (to.0 - from.0, to.1 - from.1);
+        let curvature = u * (self.yy * u + 2.0 * self.yh * v) + v * self.hh * v;
+        let gradient = u * (self.yy * from.0 + self.yh * from.1 - self.yv)
+            + v * (self.yh * from.0 + self.hh * from.1 - self.hv);
+        let share = if curvature > 0.0 { (-gradient / curvature).max(0.0).min(1.0) } else { 0.0 };
+        (from.0 + share * u, from.1 + share * v)
+    }
+}
