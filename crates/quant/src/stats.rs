@@ -1,0 +1,373 @@
+//! Statistics of samples: moments, quantiles, value at risk, expected shortfall, volatility scaling.
+//!
+//! The one idea: a convention is part of a number. Quantiles name their rule, and every tail measure here is *index above
+//! on losses* with expected shortfall the mean of P&L at or below the quantile, unless its name says otherwise.
+
+use crate::special::{exp, ln, norm_pdf, norm_quantile, student_t_pdf, student_t_quantile};
+
+/// Why a statistic has no value.
+#[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
+pub enum StatsError {
+    /// Too few observations.
+    #[error("{observations} observations, at least {needed} are needed")]
+    TooFew {
+        /// Given.
+        observations: usize,
+        /// Needed.
+        needed: usize,
+    },
+    /// An observation is not finite.
+    #[error("observation {index} is {value}")]
+    NotFinite {
+        /// Position.
+        index: usize,
+        /// The value.
+        value: f64,
+    },
+    /// A parameter is outside its domain.
+    #[error("{parameter} = {value} is outside its domain: {domain}")]
+    Domain {
+        /// Name.
+        parameter: &'static str,
+        /// Value.
+        value: f64,
+        /// The domain.
+        domain: &'static str,
+    },
+    /// Two samples differ in length.
+    #[error("samples of {left} and {right} observations")]
+    Lengths {
+        /// First sample's length.
+        left: usize,
+        /// Second sample's length.
+        right: usize,
+    },
+}
+
+fn check_sample(sample: &[f64], needed: usize) -> Result<(), StatsError> {
+    if sample.len() < needed {
+        return Err(StatsError::TooFew { observations: sample.len(), needed });
+    }
+    match sample.iter().position(|x| !x.is_finite()) {
+        Some(index) => Err(StatsError::NotFinite { index, value: sample[index] }),
+        None => Ok(()),
+    }
+}
+
+fn check_level(level: f64) -> Result<(), StatsError> {
+    if level > 0.0 && level < 1.0 {
+        return Ok(());
+    }
+    Err(StatsError::Domain { parameter: "level", value: level, domain: "(0, 1)" })
+}
+
+fn sum(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |total, x| total + x)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a sample of 2^53 observations does not fit in memory")]
+fn count(n: usize) -> f64 {
+    n as f64
+}
+
+/// Arithmetic mean.
+///
+/// # Errors
+/// [`StatsError`] on an empty sample or a value that is not finite.
+pub fn mean(sample: &[f64]) -> Result<f64, StatsError> {
+    check_sample(sample, 1)?;
+    Ok(sum(sample.iter().copied()) / count(sample.len()))
+}
+
+/// Unbiased variance: squared deviations over `n - 1`.
+///
+/// # Errors
+/// [`StatsError`] on fewer than two observations or a value that is not finite.
+pub fn variance(sample: &[f64]) -> Result<f64, StatsError> {
+    covariance(sample, sample)
+}
+
+/// Unbiased covariance of two samples: products of deviations over `n - 1`.
+///
+/// # Errors
+/// [`StatsError`] on samples of different length, fewer than two observations, or a value that is not finite.
+pub fn covariance(x: &[f64], y: &[f64]) -> Result<f64, StatsError> {
+    if x.len() != y.len() {
+        return Err(StatsError::Lengths { left: x.len(), right: y.len() });
+    }
+    check_sample(x, 2)?;
+    check_sample(y, 2)?;
+    let (mx, my) = (mean(x)?, mean(y)?);
+    Ok(sum(x.iter().zip(y).map(|(x, y)| (x - mx) * (y - my))) / count(x.len() - 1))
+}
+
+/// Pearson correlation, in `[-1, 1]`.
+///
+/// ```
+/// use plimsoll_quant::stats::correlation;
+/// let rho = correlation(&[3.0, 2.0, 4.0, 5.0, 6.0], &[9.0, 7.0, 12.0, 15.0, 17.0]).unwrap();
+/// assert!((rho - 0.9970544855015815).abs() < 1e-15);
+/// ```
+///
+/// # Errors
+/// As [`covariance`], and [`StatsError::Domain`] when a sample does not vary.
+pub fn correlation(x: &[f64], y: &[f64]) -> Result<f64, StatsError> {
+    let cov = covariance(x, y)?;
+    let product = variance(x)? * variance(y)?;
+    if !(product > 0.0) {
+        return Err(StatsError::Domain { parameter: "variance", value: product, domain: "> 0" });
+    }
+    Ok((cov / product.sqrt()).max(-1.0).min(1.0))
+}
+
+/// Covariance matrix of `series`, row-major, unbiased.
+///
+/// # Errors
+/// As [`covariance`].
+pub fn covariance_matrix(series: &[&[f64]]) -> Result<Vec<f64>, StatsError> {
+    symmetric_matrix(series, covariance)
+}
+
+/// Pearson correlation matrix of `series`, row-major, unit diagonal.
+///
+/// # Errors
+/// As [`correlation`].
+pub fn correlation_matrix(series: &[&[f64]]) -> Result<Vec<f64>, StatsError> {
+    let n = series.len();
+    let mut matrix = symmetric_matrix(series, correlation)?;
+    for i in 0..n {
+        matrix[i * n + i] = 1.0;
+    }
+    Ok(matrix)
+}
+
+fn symmetric_matrix(
+    series: &[&[f64]],
+    entry: impl Fn(&[f64], &[f64]) -> Result<f64, StatsError>,
+) -> Result<Vec<f64>, StatsError> {
+    let n = series.len();
+    let mut matrix = vec![0.0; n * n];
+    for i in 0..n {
+        for j in 0..=i {
+            let value = entry(series[i], series[j])?;
+            matrix[i * n + j] = value;
+            matrix[j * n + i] = value;
+        }
+    }
+    Ok(matrix)
+}
+
+/// How a quantile is read off a sorted sample `x_1..x_n` at level `p`; indices are clamped to `[1, n]`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QuantileRule {
+    /// `x_ceil(np)` (numpy `inverted_cdf`), with the guard `ceil(np - 1e-12)`. The rule of this project.
+    IndexAbove,
+    /// `x_floor(np + 1/2)`.
+    NearestIndex,
+    /// `x_floor((n+1)p + 1/2)`.
+    NearestIndexPlusOne,
+    /// Interpolated at `h = np` (numpy `interpolated_inverted_cdf`).
+    SampleInterpolated,
+    /// Interpolated at `h = (n+1)p` (numpy `weibull`).
+    SamplePlusOneInterpolated,
+    /// Interpolated at `h = np + 1/2` (numpy `hazen`).
+    MidwayInterpolated,
+}
+
+/// Guard against `np` that is an integer in exact arithmetic and a little above it in floating point.
+const INDEX_GUARD: f64 = 1e-12;
+
+/// Quantile of a sample at level `p` in (0, 1), by `rule`.
+///
+/// # Errors
+/// [`StatsError`] on an empty sample, a value that is not finite, or a level outside (0, 1).
+pub fn quantile(sample: &[f64], p: f64, rule: QuantileRule) -> Result<f64, StatsError> {
+    check_sample(sample, 1)?;
+    check_level(p)?;
+    Ok(quantile_sorted(&sorted(sample), p, rule))
+}
+
+fn sorted(sample: &[f64]) -> Vec<f64> {
+    let mut ascending = sample.to_vec();
+    ascending.sort_by(f64::total_cmp);
+    ascending
+}
+
+fn quantile_sorted(x: &[f64], p: f64, rule: QuantileRule) -> f64 {
+    let n = count(x.len());
+    let at = |h: f64| x[clamped_index(h, x.len())];
+    let interpolated = |h: f64| {
+        let below = h.floor();
+        let (lo, hi) = (at(below), at(below + 1.0));
+        lo + (h - below) * (hi - lo)
+    };
+    match rule {
+        QuantileRule::IndexAbove => at((n * p - INDEX_GUARD).ceil()),
+        QuantileRule::NearestIndex => at((n * p + 0.5).floor()),
+        QuantileRule::NearestIndexPlusOne => at(((n + 1.0) * p + 0.5).floor()),
+        QuantileRule::SampleInterpolated => interpolated(n * p),
+        QuantileRule::SamplePlusOneInterpolated => interpolated((n + 1.0) * p),
+        QuantileRule::MidwayInterpolated => interpolated(n * p + 0.5),
+    }
+}
+
+/// Zero-based index of the one-based position `h`, clamped to the sample.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "h is an integer clamped to [1, n]"
+)]
+fn clamped_index(h: f64, n: usize) -> usize {
+    h.max(1.0).min(count(n)) as usize - 1
+}
+
+/// Value at risk and expected shortfall of a P&L sample at confidence `level` (0.99, say): losses, positive is a loss.
+///
+/// VaR is the index-above quantile of the losses, `l_ceil(n level)`; ES is the mean of the losses at or above it (ties
+/// included), so `es >= var`. Both are negative when even the tail gains.
+///
+/// # Errors
+/// [`StatsError`] on an empty sample, a value that is not finite, or a level outside (0, 1).
+pub fn var_es(pnl: &[f64], level: f64) -> Result<(f64, f64), StatsError> {
+    check_sample(pnl, 1)?;
+    check_level(level)?;
+    let losses: Vec<f64> = pnl.iter().map(|x| 0.0 - x).collect();
+    let ascending = sorted(&losses);
+    let var = quantile_sorted(&ascending, level, QuantileRule::IndexAbove);
+    Ok((var, mean_from(&ascending, |loss| loss >= var)))
+}
+
+/// Quantile of P&L at level `q` and the mean of P&L at or below it, both with P&L's own sign (gain positive).
+///
+/// The lower-tail convention for every `q`: `var = x_ceil(nq)` of ascending P&L, and `es` at 0.95 is the mean of the lowest
+/// 95 %. At confidence `c` on losses see [`var_es`]; the two agree with `q = 1 - c` unless `n q` is an integer.
+///
+/// # Errors
+/// As [`var_es`].
+pub fn pnl_var_es(pnl: &[f64], q: f64) -> Result<(f64, f64), StatsError> {
+    check_sample(pnl, 1)?;
+    check_level(q)?;
+    let ascending = sorted(pnl);
+    let var = quantile_sorted(&ascending, q, QuantileRule::IndexAbove);
+    Ok((var, mean_from(&ascending, |x| x <= var)))
+}
+
+fn mean_from(values: &[f64], chosen: impl Fn(f64) -> bool) -> f64 {
+    let (mut total, mut n) = (0.0, 0);
+    for &x in values.iter().filter(|&&x| chosen(x)) {
+        total += x;
+        n += 1;
+    }
+    total / count(n)
+}
+
+/// Value at risk and expected shortfall of a standard normal loss at confidence `level`:
+/// `N^-1(level)` and `n(VaR)/(1 - level)`.
+///
+/// # Errors
+/// [`StatsError::Domain`] on a level outside (0, 1).
+pub fn normal_var_es(level: f64) -> Result<(f64, f64), StatsError> {
+    check_level(level)?;
+    let var = norm_quantile(level);
+    Ok((var, norm_pdf(var) / (1.0 - level)))
+}
+
+/// Value at risk and expected shortfall of a Student-t loss with `nu` degrees of freedom (scale 1, not variance 1):
+/// `t = T_nu^-1(level)` and `f(t)/(1 - level) (nu + t^2)/(nu - 1)`.
+///
+/// # Errors
+/// [`StatsError::Domain`] on a level outside (0, 1), or `nu <= 1`, where the shortfall is infinite.
+pub fn student_t_var_es(level: f64, nu: f64) -> Result<(f64, f64), StatsError> {
+    check_level(level)?;
+    if !(nu > 1.0 && nu.is_finite()) {
+        return Err(StatsError::Domain { parameter: "nu", value: nu, domain: "finite and > 1" });
+    }
+    let t = student_t_quantile(level, nu);
+    Ok((t, student_t_pdf(t, nu) / (1.0 - level) * ((nu + t * t) / (nu - 1.0))))
+}
+
+/// Scale that gives a Student-t unit variance: `sqrt((nu-2)/nu)`.
+///
+/// # Errors
+/// [`StatsError::Domain`] for `nu <= 2`, where the variance is infinite.
+pub fn student_t_unit_scale(nu: f64) -> Result<f64, StatsError> {
+    if nu > 2.0 && nu.is_finite() {
+        return Ok(((nu - 2.0) / nu).sqrt());
+    }
+    Err(StatsError::Domain { parameter: "nu", value: nu, domain: "finite and > 2" })
+}
+
+/// An exponentially weighted variance along a series of returns.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EwmaPath {
+    /// `before[i]`: variance known before return `i` was seen; `before[0]` is the seed.
+    pub before: Vec<f64>,
+    /// Variance after the last return: today's.
+    pub last: f64,
+}
+
+/// Exponentially weighted variance `s2_t = lambda s2_{t-1} + (1 - lambda) r_t^2` of returns about zero, from `seed`.
+///
+/// # Errors
+/// [`StatsError`] on an empty series, a value that is not finite, `lambda` outside (0, 1), or a seed that is not positive.
+pub fn ewma_variance(returns: &[f64], lambda: f64, seed: f64) -> Result<EwmaPath, StatsError> {
+    check_sample(returns, 1)?;
+    if !(lambda > 0.0 && lambda < 1.0) {
+        return Err(StatsError::Domain { parameter: "lambda", value: lambda, domain: "(0, 1)" });
+    }
+    if !(seed > 0.0 && seed.is_finite()) {
+        return Err(StatsError::Domain { parameter: "seed", value: seed, domain: "finite and > 0" });
+    }
+    let mut last = seed;
+    let mut before = Vec::with_capacity(returns.len());
+    for r in returns {
+        before.push(last);
+        last = lambda * last + (1.0 - lambda) * r * r;
+    }
+    Ok(EwmaPath { before, last })
+}
+
+/// Mean square of the first `window` returns (all of them when there are fewer): the usual seed, with `window` 500.
+///
+/// # Errors
+/// [`StatsError`] on an empty series, an empty window, or a value that is not finite.
+pub fn ewma_seed(returns: &[f64], window: usize) -> Result<f64, StatsError> {
+    let first = &returns[..window.min(returns.len())];
+    check_sample(first, 1)?;
+    Ok(sum(first.iter().map(|r| r * r)) / count(first.len()))
+}
+
+/// Half-life in observations of a decay `lambda`: `ln(1/2)/ln(lambda)`.
+#[must_use]
+pub fn half_life(lambda: f64) -> f64 {
+    -std::f64::consts::LN_2 / ln(lambda)
+}
+
+/// Decay whose half-life is `observations`: `2^(-1/observations)`.
+#[must_use]
+pub fn decay_of_half_life(observations: f64) -> f64 {
+    exp(-std::f64::consts::LN_2 / observations)
+}
+
+/// Factors of filtered historical simulation: `s_T/s_i` with `s_i` the volatility known *before* return `i`, so that the
+/// scenario is `r_i` times the factor. With a cap `c >= 1` the factor is clamped to `[1/c, c]`.
+///
+/// # Errors
+/// [`StatsError::Domain`] when a variance is not positive or the cap is below 1.
+pub fn filtered_factors(path: &EwmaPath, cap: Option<f64>) -> Result<Vec<f64>, StatsError> {
+    if let Some(c) = cap.filter(|c| !(*c >= 1.0 && c.is_finite())) {
+        return Err(StatsError::Domain { parameter: "cap", value: c, domain: "finite and >= 1" });
+    }
+    let positive = |value: f64| {
+        if value > 0.0 && value.is_finite() {
+            return Ok(value.sqrt());
+        }
+        Err(StatsError::Domain { parameter: "variance", value, domain: "finite and > 0" })
+    };
+    let today = positive(path.last)?;
+    let factor = |variance: &f64| {
+        let raw = today / positive(*variance)?;
+        Ok(cap.map_or(raw, |c| raw.max(1.0 / c).min(c)))
+    };
+    path.before.iter().map(factor).collect()
+}
