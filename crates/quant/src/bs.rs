@@ -104,7 +104,11 @@ pub fn greeks(kind: OptionKind, inputs: &SpotInputs) -> SpotGreeks {
         otm.signed_probability(kind, otm.d2, otm.g / strike_leg),
     );
     let value = intrinsic.max(0.0) + otm.value;
-    second_order(inputs, &otm, first_order(inputs, tau, &Parts { spot_leg, strike_leg, value, probabilities }))
+    second_order(
+        inputs,
+        &otm,
+        first_order(inputs, tau, &Parts { spot_leg, strike_leg, value, probabilities }),
+    )
 }
 
 fn is_valid(i: &SpotInputs) -> bool {

@@ -153,7 +153,7 @@ pub fn implied_vol(
     let target = out_of_the_money(kind, price, forward, strike)?;
     let s = total_vol_of(&target, price)?;
     let conditioning = PRICE_ERROR * price / (evaluate(&target, s).g * s);
-    if !(conditioning <= RELATIVE_ERROR_MAX) {
+    if conditioning.is_nan() || conditioning > RELATIVE_ERROR_MAX {
         return Err(unrecoverable(price, target.value, conditioning));
     }
     Ok(s / tau.sqrt())

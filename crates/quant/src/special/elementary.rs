@@ -136,11 +136,8 @@ pub fn exp_m1(x: f64) -> f64 {
 /// Natural logarithm of a positive, finite `x.hi + x.lo` as a pair, relative error below `2^-64`.
 #[inline]
 pub(crate) fn ln_dd(x: Dd) -> Dd {
-    let (x, offset) = if x.hi < f64::MIN_POSITIVE {
-        (Dd { hi: x.hi * TWO_54, lo: x.lo * TWO_54 }, -54)
-    } else {
-        (x, 0)
-    };
+    let (x, offset) =
+        if x.hi < f64::MIN_POSITIVE { (Dd { hi: x.hi * TWO_54, lo: x.lo * TWO_54 }, -54) } else { (x, 0) };
     let bits = x.hi.to_bits();
     let k = bits.wrapping_sub(SQRT_HALF_BITS).cast_signed() >> 52;
     let m = f64::from_bits(bits.wrapping_sub(k.cast_unsigned() << 52));

@@ -42,7 +42,7 @@ pub fn ln_gamma(x: f64) -> f64 {
     if x == f64::INFINITY {
         return x;
     }
-    if !(x > 0.0) {
+    if x.is_nan() || x <= 0.0 {
         return f64::NAN;
     }
     if x < 1e-300 {

@@ -94,7 +94,7 @@ fn student_both(t: f64, nu: f64) -> (f64, f64) {
 /// left tail. `nu = inf` is the normal distribution; `nu <= 0` gives NaN.
 #[must_use]
 pub fn student_t_cdf(x: f64, nu: f64) -> f64 {
-    if x.is_nan() || !(nu > 0.0) {
+    if x.is_nan() || nu.is_nan() || nu <= 0.0 {
         return f64::NAN;
     }
     if nu > NU_NORMAL {
@@ -113,7 +113,7 @@ pub fn student_t_cdf(x: f64, nu: f64) -> f64 {
 /// Density of Student's t, `Gamma((nu+1)/2) / (sqrt(nu pi) Gamma(nu/2)) (1 + x^2/nu)^(-(nu+1)/2)`.
 #[must_use]
 pub fn student_t_pdf(x: f64, nu: f64) -> f64 {
-    if x.is_nan() || !(nu > 0.0) {
+    if x.is_nan() || nu.is_nan() || nu <= 0.0 {
         return f64::NAN;
     }
     if nu > NU_NORMAL {
@@ -134,7 +134,7 @@ pub fn student_t_pdf(x: f64, nu: f64) -> f64 {
 /// bracket. Relative error about 1e-13.
 #[must_use]
 pub fn student_t_quantile(p: f64, nu: f64) -> f64 {
-    if !(0.0..=1.0).contains(&p) || !(nu > 0.0) {
+    if !(0.0..=1.0).contains(&p) || nu.is_nan() || nu <= 0.0 {
         return f64::NAN;
     }
     if nu > NU_NORMAL {
@@ -146,7 +146,11 @@ pub fn student_t_quantile(p: f64, nu: f64) -> f64 {
     if p == 0.0 || p == 1.0 {
         return if p == 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
     }
-    if p < 0.5 { -student_positive_quantile(p, 0.5 - p, nu) } else { student_positive_quantile(1.0 - p, p - 0.5, nu) }
+    if p < 0.5 {
+        -student_positive_quantile(p, 0.5 - p, nu)
+    } else {
+        student_positive_quantile(1.0 - p, p - 0.5, nu)
+    }
 }
 
 /// `z > 0` with `P(T > z) = tail` and `P(0 < T < z) = inside`.
