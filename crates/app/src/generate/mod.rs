@@ -1,0 +1,74 @@
+//! Markets and books of our own making, for examples and tests.
+//!
+//! The one idea: everything is a function of a spec and a seed, through arithmetic that is the same on every machine,
+//! so the files in `examples/` can be made again byte for byte, and a test does.
+//!
+//! Nothing here is measured from a venue. This module must never know a margin rule: collateral is scaled to a rough
+//! repricing of the positions, and what the accounts' states are is for the engine to say.
+
+mod account;
+mod archetype;
+mod book;
+mod chain;
+mod market;
+
+pub use book::{BookCsv, BookSpec, book};
+pub use market::{MarketSpec, UnderlyingSpec, market};
+
+use plimsoll_quant::sobol::Rng64;
+use plimsoll_types::{InstrumentError, NameError};
+
+/// Why nothing can be generated.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum GenerateError {
+    /// A name in the spec makes no instrument.
+    #[error("market spec: {0}")]
+    Instrument(#[from] InstrumentError),
+    /// A name in the spec is no asset.
+    #[error("market spec: {0}")]
+    Asset(#[from] NameError),
+    /// A name in the spec has no expiry after `as_of`.
+    #[error("market spec: `{name}` does not expire after {as_of}")]
+    Expired {
+        /// The date as written.
+        name: String,
+        /// The instant of the snapshot.
+        as_of: String,
+    },
+    /// The snapshot has no expiry with enough options to trade.
+    #[error("the snapshot has no expiry with at least {needed} options that have a mark volatility and a forward")]
+    NoOptions {
+        /// How many are needed.
+        needed: usize,
+    },
+}
+
+/// Draws on top of the seeded generator.
+struct Draw(Rng64);
+
+impl Draw {
+    fn new(seed: u64) -> Self {
+        Self(Rng64::new(seed))
+    }
+
+    /// Uniform between two numbers.
+    fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.0.uniform()
+    }
+
+    /// True with the given probability.
+    fn chance(&mut self, probability: f64) -> bool {
+        self.0.uniform() < probability
+    }
+
+    /// An index below `n`; 0 when `n` is 0.
+    fn below(&mut self, n: usize) -> usize {
+        let n = n.max(1) as u64;
+        usize::try_from(self.0.next_u64() % n).unwrap_or(0)
+    }
+
+    /// One of the items.
+    fn one_of<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
+        items.get(self.below(items.len()))
+    }
+}
