@@ -3,6 +3,8 @@
 //! The one idea: everything is made of `+ - * /` and `sqrt` in an order fixed by the dimension, so that a repaired
 //! correlation is the same on every machine. Meant for dimensions up to about a hundred.
 
+#![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses NaN too")]
+
 /// Why a matrix cannot be used.
 #[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
 pub enum LinalgError {

@@ -5,6 +5,9 @@
 //! damped normal equations of the others are solved, and the step is clipped to the box
 //! (Kanzow, Yamashita and Fukushima 2004; damping after Nielsen 1999).
 
+#![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses NaN too")]
+#![allow(clippy::needless_range_loop, reason = "matrix algebra is written with its indices")]
+
 /// Why a fit could not start.
 #[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
 pub enum LsqError {

@@ -4,6 +4,8 @@
 //! idea: every such slice is a raw SVI slice, so what the closed-form bounds leave open is decided by [`Svi::check`].
 //! eSSVI lets `rho` change between slices (Hendriks and Martini 2019, "The extended SSVI volatility surface").
 
+#![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses NaN too")]
+
 use crate::special::pow;
 use crate::svi::{LEE_TOLERANCE, Svi, SviViolation, calendar_violation};
 

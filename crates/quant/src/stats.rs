@@ -3,6 +3,8 @@
 //! The one idea: a convention is part of a number. Quantiles name their rule, and every tail measure here is *index above
 //! on losses* with expected shortfall the mean of P&L at or below the quantile, unless its name says otherwise.
 
+#![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses NaN too")]
+
 use crate::special::{exp, ln, norm_pdf, norm_quantile, student_t_pdf, student_t_quantile};
 
 /// Why a statistic has no value.
@@ -117,7 +119,7 @@ pub fn correlation(x: &[f64], y: &[f64]) -> Result<f64, StatsError> {
     if !(product > 0.0) {
         return Err(StatsError::Domain { parameter: "variance", value: product, domain: "> 0" });
     }
-    Ok((cov / product.sqrt()).max(-1.0).min(1.0))
+    Ok((cov / product.sqrt()).clamp(-1.0, 1.0))
 }
 
 /// Covariance matrix of `series`, row-major, unbiased.

@@ -1,5 +1,8 @@
 //! Sobol points against scipy, and Monte Carlo prices against closed forms.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::excessive_precision, clippy::approx_constant, reason = "references are printed in full")]
+
 use plimsoll_quant::black::{OptionKind, price};
 use plimsoll_quant::mc::{McError, McSpec, Merton, Model, merton_price, price_european};
 use plimsoll_quant::sobol::{DIMENSIONS_MAX, Rng64, Scramble, Sobol, SobolError};

@@ -1,5 +1,8 @@
 //! Statistics and linear algebra against published and recomputed values.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::excessive_precision, clippy::approx_constant, reason = "references are printed in full")]
+
 use plimsoll_quant::linalg::{LinalgError, Symmetric, nearest_correlation, spectral_repair};
 use plimsoll_quant::stats::*;
 

@@ -1,5 +1,8 @@
 //! Raw SVI, SSVI and their arbitrage conditions against mpmath (40 digits), published cases and dense search.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::excessive_precision, clippy::approx_constant, reason = "references are printed in full")]
+
 use plimsoll_quant::ssvi::{
     Butterfly, SsviSlice, SsviViolation, check_surface, essvi_calendar, hendriks_martini, power_law_is_free,
     power_law_phi,

@@ -176,7 +176,7 @@ impl<'a> Points<'a> {
     /// Solves the inner problem at `(m, t)`, kept in the box the quotes can inform about.
     fn trial(&self, at: [f64; 2]) -> Trial {
         let m = at[0].max(self.k_min - self.span).min(self.k_min + 2.0 * self.span);
-        let t = at[1].max(0.01).min(2.2);
+        let t = at[1].clamp(0.01, 2.2);
         let sigma = self.span * t * t;
         let sums = self.sums(m, sigma);
         let (d, c, quadratic) = sums.least_on_polygon(sigma);
@@ -298,7 +298,7 @@ impl Sums {
         let curvature = u * (self.yy * u + 2.0 * self.yh * v) + v * self.hh * v;
         let gradient = u * (self.yy * from.0 + self.yh * from.1 - self.yv)
             + v * (self.yh * from.0 + self.hh * from.1 - self.hv);
-        let share = if curvature > 0.0 { (-gradient / curvature).max(0.0).min(1.0) } else { 0.0 };
+        let share = if curvature > 0.0 { (-gradient / curvature).clamp(0.0, 1.0) } else { 0.0 };
         (from.0 + share * u, from.1 + share * v)
     }
 }
