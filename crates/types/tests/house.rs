@@ -1,0 +1,173 @@
+//! The rules of the house, as tests: which crate may know which, and what no crate below the binary may touch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Who may depend on whom (`docs/architecture.md`).
+const EDGES: [(&str, &[&str]); 7] = [
+    ("plimsoll-types", &[]),
+    ("plimsoll-quant", &[]),
+    ("plimsoll-market", &["plimsoll-types", "plimsoll-quant"]),
+    ("plimsoll-risk", &["plimsoll-types", "plimsoll-quant", "plimsoll-market"]),
+    ("plimsoll-margin", &["plimsoll-types"]),
+    ("plimsoll-engine", &["plimsoll-types", "plimsoll-quant", "plimsoll-market", "plimsoll-risk", "plimsoll-margin"]),
+    (
+        "plimsoll",
+        &[
+            "plimsoll-types",
+            "plimsoll-quant",
+            "plimsoll-market",
+            "plimsoll-risk",
+            "plimsoll-margin",
+            "plimsoll-engine",
+        ],
+    ),
+];
+
+/// What may not be written in the sources of a crate below the binary, and what to use instead.
+const BANNED: [(&str, &str); 9] = [
+    ("SystemTime", "time is an input"),
+    ("Instant::now", "time is an input"),
+    ("Timestamp::now", "time is an input"),
+    ("HashMap", "use BTreeMap: iteration order must not reach a number"),
+    ("HashSet", "use BTreeSet: iteration order must not reach a number"),
+    ("std::fs", "files are opened by the binary"),
+    ("std::net", "sockets are opened by the binary"),
+    ("std::env", "the environment is read by the binary"),
+    ("thread_rng", "randomness is seeded and an input"),
+];
+
+/// Names that say nothing.
+const NAMELESS: [&str; 6] = ["helper", "helpers", "util", "utils", "manager", "misc"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn sources(of: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![of.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The text of a file without its test modules and comments.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
+    text[..end].lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+fn members() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut all = BTreeMap::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let dependencies = package["dependencies"].as_array().unwrap().iter();
+        let ours = dependencies.filter(|d| d["kind"].is_null()).map(|d| d["name"].as_str().unwrap().to_owned());
+        let ours = ours.filter(|name| name.starts_with("plimsoll")).collect();
+        all.insert(package["name"].as_str().unwrap().to_owned(), ours);
+    }
+    all
+}
+
+#[test]
+fn no_crate_depends_on_one_it_must_not_know() {
+    let members = members();
+    for (name, dependencies) in &members {
+        let (_, allowed) = EDGES.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("{name} has no rule"));
+        for dependency in dependencies {
+            assert!(allowed.contains(&dependency.as_str()), "{name} must not know {dependency}");
+        }
+    }
+    assert_eq!(members.len(), EDGES.len());
+}
+
+#[test]
+fn below_the_binary_there_is_no_clock_hash_order_file_or_chance() {
+    for name in ["types", "quant", "market", "risk", "margin", "engine"] {
+        for path in sources(&root().join("crates").join(name).join("src")) {
+            let code = code(&path);
+            for (banned, instead) in BANNED {
+                assert!(!code.contains(banned), "{}: {banned}: {instead}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_margin_crate_has_no_float() {
+    for path in sources(&root().join("crates/margin/src")) {
+        let code = code(&path);
+        for float in ["f64", "f32"] {
+            assert!(!code.contains(float), "{}: {float} in the margin stage", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_source_file_is_part_of_its_crate() {
+    for path in sources(&root().join("crates")) {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let folder = path.parent().unwrap();
+        if !path.components().any(|c| c.as_os_str() == "src") || ["lib", "main"].contains(&name) {
+            continue;
+        }
+        let (module, parents) = if name == "mod" {
+            let above = folder.parent().unwrap();
+            (folder.file_name().unwrap().to_str().unwrap(), ["mod.rs", "lib.rs", "main.rs"].map(|f| above.join(f)).to_vec())
+        } else {
+            let sibling = folder.with_extension("rs");
+            (name, [folder.join("mod.rs"), folder.join("lib.rs"), folder.join("main.rs"), sibling].to_vec())
+        };
+        let declared = parents.iter().filter_map(|p| std::fs::read_to_string(p).ok());
+        let declaration = format!("mod {module};");
+        assert!(declared.into_iter().any(|text| text.contains(&declaration)), "{} is in no module", path.display());
+    }
+}
+
+#[test]
+fn no_file_has_a_name_that_says_nothing() {
+    for path in sources(&root().join("crates")) {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(!NAMELESS.contains(&name), "{}", path.display());
+    }
+}
+
+#[test]
+fn every_crate_says_what_it_must_never_know() {
+    for path in sources(&root().join("crates")).iter().filter(|p| p.ends_with("src/lib.rs")) {
+        let text = std::fs::read_to_string(path).unwrap();
+        let head: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
+        assert!(head.to_lowercase().contains("must never know"), "{}", path.display());
+    }
+}
+
+#[test]
+fn every_reason_is_documented() {
+    let reasons = std::fs::read_to_string(root().join("docs/reasons.md")).unwrap();
+    let source = std::fs::read_to_string(root().join("crates/types/src/issue.rs")).unwrap();
+    let codes = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let mut count = 0;
+    for code in codes {
+        assert!(reasons.contains(&format!("`{code}`")), "docs/reasons.md does not explain `{code}`");
+        count += 1;
+    }
+    assert!(count > 15, "only {count} reasons found in the source");
+}
