@@ -1,0 +1,1 @@
+//! What a specification must satisfy before anything is generated from it.
