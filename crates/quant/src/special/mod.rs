@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | [`exp`], [`ln`], [`pow`] | 1 | all finite arguments, subnormal results included |
 //! | [`exp_m1`], [`ln_1p`] | 2 | all finite arguments |
-//! | [`norm_cdf`] | 4 | down to the smallest subnormal |
+//! | [`norm_cdf`] | 5 | down to the smallest subnormal |
 //! | [`norm_pdf`] | 2 | down to the smallest subnormal |
 //! | [`norm_quantile`] | 4 | all `p` in (0, 1) |
 //! | [`erfc`], [`erfcx`] | 5 | all finite arguments |
