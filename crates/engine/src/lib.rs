@@ -1,1 +1,28 @@
-//! plimsoll-engine
+//! The facade that composes the stages: a snapshot, a book and a parameter set in; margins and their reasons out.
+//!
+//! **The one idea:** a [`Desk`] gathers every input once, and every answer is a pure function of it.
+//!
+//! ```text
+//! snapshot -> market::guard -> market::fit -> risk::build -> margin::evaluate
+//! ```
+//!
+//! **Must never know:** sockets, files, clocks, randomness. Rows, snapshots and series come as values, and so does time.
+
+mod attribution;
+mod book;
+mod desk;
+mod fill;
+mod greeks;
+mod heat;
+mod lint;
+mod liquidation;
+mod params;
+mod pricing;
+
+pub use attribution::{AttributionReport, attribute};
+pub use book::{BookBuilder, Duplicate, RowError, TradeRow, parse_trade};
+pub use desk::{BuildOptions, Desk, EngineError, Failure, Market};
+pub use greeks::GreeksRow;
+pub use heat::{HeatMap, HeatMapSpec};
+pub use liquidation::{LiquidationPoint, LiquidationSpec, LiquidationSurface, NearestPoint};
+pub use params::{PRESETS, ParamError, ParamSet};

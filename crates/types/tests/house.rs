@@ -171,3 +171,26 @@ fn every_reason_is_documented() {
     }
     assert!(count > 15, "only {count} reasons found in the source");
 }
+
+#[test]
+fn every_function_the_model_names_exists() {
+    let model = std::fs::read_to_string(root().join("docs/model.md")).unwrap();
+    let mut count = 0;
+    for name in model.split('`').filter(|word| word.contains("::") && !word.contains(' ')) {
+        let (krate, rest) = name.split_once("::").unwrap();
+        let item = rest.rsplit("::").next().unwrap();
+        let declared = ["fn", "struct", "enum"].map(|what| format!("pub {what} {item}"));
+        let texts = sources(&root().join("crates").join(krate).join("src"));
+        let found = texts.iter().any(|path| {
+            let code = code(path);
+            declared.iter().any(|declaration| {
+                code.match_indices(declaration.as_str()).any(|(at, _)| {
+                    code[at + declaration.len()..].starts_with(|c: char| !c.is_alphanumeric() && c != '_')
+                })
+            })
+        });
+        assert!(found, "docs/model.md names {name}, which does not exist");
+        count += 1;
+    }
+    assert!(count > 40, "only {count} functions named");
+}

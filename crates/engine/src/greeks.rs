@@ -1,0 +1,111 @@
+//! Sensitivities in the units people read, per account, underlying and expiry.
+
+use crate::Desk;
+use plimsoll_types::{AccountId, Asset, GreekTicks, InstrumentRow, Portfolio, Ticks, Timestamp};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Days in a year, for `theta_per_day`.
+const YEAR_DAYS: f64 = 365.0;
+
+/// One rung of a Greeks ladder. Sums of integers, scaled once for display.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct GreeksRow {
+    /// Whose; `None` for the whole book.
+    pub account: Option<AccountId>,
+    /// Of which underlying.
+    pub underlying: Asset,
+    /// Which expiry; `None` for spot and perpetuals.
+    pub expiry: Option<Timestamp>,
+    /// Mark value of options and spot, in the valuation currency.
+    pub mark_value: f64,
+    /// `dV/dS`, base units.
+    pub delta: f64,
+    /// `S dV/dS`, valuation currency.
+    pub delta_cash: f64,
+    /// `d2V/dS2`, base units per quote unit of price.
+    pub gamma: f64,
+    /// `dV/dvol` per 0.01 of volatility, valuation currency.
+    pub vega_per_point: f64,
+    /// `dV/dt` per day, valuation currency.
+    pub theta_per_day: f64,
+    /// `dV/dr` per 0.0001 of rate, valuation currency.
+    pub rho_per_bp: f64,
+    /// `d2V/(dS dvol)` per 0.01 of volatility, base units.
+    pub vanna: f64,
+    /// `d2V/dvol2` per squared 0.01 of volatility, valuation currency.
+    pub volga: f64,
+}
+
+/// Exact sums over one rung.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    mark: i128,
+    delta: i128,
+    gamma: i128,
+    vega: i128,
+    theta: i128,
+    rho: i128,
+    vanna: i128,
+    volga: i128,
+}
+
+impl Sums {
+    fn add(&mut self, row: &InstrumentRow, lots: i64) {
+        let GreekTicks { delta, gamma, vega, theta, rho, vanna, volga } = row.greeks;
+        let times = |x: i64| i128::from(lots) * i128::from(x);
+        self.mark += times(row.mark);
+        self.delta += times(delta);
+        self.gamma += times(gamma);
+        self.vega += times(vega);
+        self.theta += times(theta);
+        self.rho += times(rho);
+        self.vanna += times(vanna);
+        self.volga += times(volga);
+    }
+}
+
+impl Desk {
+    /// The ladder of one account, or of the whole book, in order of underlying and expiry.
+    ///
+    /// # Errors
+    /// When there is no such account or it cannot be valued.
+    pub fn greeks(&self, account: Option<&AccountId>) -> Result<Vec<GreeksRow>, crate::EngineError> {
+        let mut rungs: BTreeMap<(usize, Option<Timestamp>), Sums> = BTreeMap::new();
+        let mut add = |portfolio: &Portfolio| {
+            for position in &portfolio.positions {
+                if let Some(row) = self.arrays.instrument(position.instrument) {
+                    let rung = (row.underlying.index(), row.instrument.expiry());
+                    rungs.entry(rung).or_default().add(row, position.lots.0);
+                }
+            }
+        };
+        match account {
+            Some(account) => add(&self.portfolio(account)?),
+            None => self.book.iter().for_each(|portfolio| add(&portfolio)),
+        }
+        let row = |((underlying, expiry), sums)| self.rung(account, underlying, expiry, &sums);
+        Ok(rungs.into_iter().filter_map(row).collect())
+    }
+
+    fn rung(&self, account: Option<&AccountId>, underlying: usize, expiry: Option<Timestamp>, sums: &Sums) -> Option<GreeksRow> {
+        let under = self.arrays.underlyings.get(underlying)?;
+        let tick = self.arrays.ticks_per_unit as f64;
+        let cash = |ticks: i128| Ticks(ticks).0 as f64 / tick;
+        let spot = under.index as f64 / tick;
+        Some(GreeksRow {
+            account: account.cloned(),
+            underlying: under.asset.clone(),
+            expiry,
+            mark_value: cash(sums.mark),
+            delta: cash(sums.delta) / spot,
+            delta_cash: cash(sums.delta),
+            gamma: cash(sums.gamma) / (spot * spot),
+            vega_per_point: cash(sums.vega) * 0.01,
+            theta_per_day: cash(sums.theta) / YEAR_DAYS,
+            rho_per_bp: cash(sums.rho) * 0.0001,
+            vanna: cash(sums.vanna) / spot * 0.01,
+            volga: cash(sums.volga) * 0.0001,
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! What the linter of the margin stage is told of the scenario set.
+
+use crate::ParamSet;
+use plimsoll_margin::{LintBlock, LintCode, LintColumn, LintFinding, LintInput, VolMove};
+use plimsoll_risk::{EntrySpec, Scenario, ScenarioSet, ScenarioSpec};
+use plimsoll_types::{Asset, BlockKind, Ppb};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// No grid may leave more than half a price scan between neighbouring spot moves, whatever its own step.
+const WIDEST_STEP: f64 = 0.5;
+
+/// Everything the set breaks.
+pub(crate) fn lint(set: &ParamSet) -> Vec<LintFinding> {
+    let underlyings = named(&set.scenarios);
+    match plimsoll_risk::generate(&without_series(&set.scenarios), &underlyings, &BTreeMap::new()) {
+        Ok(scenarios) => plimsoll_margin::lint(&set.margin, &input(&scenarios)),
+        Err(error) => {
+            let finding = LintFinding { code: LintCode::Missing, subject: "scenarios".to_owned(), message: error.to_string() };
+            vec![finding]
+        }
+    }
+}
+
+/// The underlyings the specification names, and one that stands for those it does not.
+fn named(spec: &ScenarioSpec) -> Vec<Asset> {
+    let names = spec.price_scan.0.keys().chain(spec.vol_scan.0.keys());
+    let mut all: BTreeSet<Asset> = names.filter_map(|name| Asset::new(name).ok()).collect();
+    all.extend(Asset::new("OTHER").ok().filter(|_| spec.price_scan.0.contains_key("*")));
+    all.into_iter().collect()
+}
+
+/// The specification without the entries that need a past: they have no fixed columns to look at.
+fn without_series(spec: &ScenarioSpec) -> ScenarioSpec {
+    let fixed = |entry: &&EntrySpec| !matches!(entry, EntrySpec::Historical(_) | EntrySpec::FilteredHistorical(_));
+    ScenarioSpec { scenarios: spec.scenarios.iter().filter(fixed).cloned().collect(), ..spec.clone() }
+}
+
+fn input(set: &ScenarioSet) -> LintInput {
+    let ratio = |x: f64| Ppb::from_f64(x).unwrap_or_default();
+    let mut columns = Vec::new();
+    let mut blocks = Vec::new();
+    for block in &set.blocks {
+        let start = columns.len();
+        columns.extend(block.scenarios.iter().map(column));
+        let step = (block.kind == BlockKind::Grid).then(|| ratio(step(&block.scenarios, &set.price_scan)));
+        blocks.push(LintBlock { kind: block.kind, purpose: block.purpose, columns: start..columns.len(), step });
+    }
+    LintInput {
+        underlyings: set.underlyings.clone(),
+        price_scan: set.price_scan.iter().map(|scan| ratio(*scan)).collect(),
+        columns,
+        blocks,
+        ..LintInput::default()
+    }
+}
+
+fn column(scenario: &Scenario) -> LintColumn {
+    let vol = scenario.moves.first().map_or(0.0, |m| m.vol);
+    let direction = if vol > 0.0 { VolMove::Up } else if vol < 0.0 { VolMove::Down } else { VolMove::None };
+    LintColumn {
+        label: scenario.label.clone(),
+        weight: Ppb::from_f64(scenario.weight).unwrap_or_default(),
+        spot: scenario.moves.iter().map(|m| Ppb::from_f64(m.spot).unwrap_or_default()).collect(),
+        vol: direction,
+        skew: scenario.moves.iter().any(|m| m.skew != 0.0 || m.wing != 0.0),
+    }
+}
+
+/// The widest gap a grid may have, in price scans: its own smallest step within one scan, at most a half. A hundredth
+/// is added for the rounding of thirds.
+fn step(scenarios: &[Scenario], scans: &[f64]) -> f64 {
+    let scan = scans.first().copied().unwrap_or(1.0);
+    let mut spots: Vec<f64> = scenarios.iter().filter_map(|s| s.moves.first()).map(|m| m.spot / scan).collect();
+    spots.retain(|spot| spot.abs() <= 1.0 + 1e-9);
+    spots.sort_by(f64::total_cmp);
+    let gaps = spots.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 1e-6);
+    1.01 * gaps.fold(WIDEST_STEP, f64::min)
+}

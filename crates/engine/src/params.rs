@@ -1,0 +1,135 @@
+//! A parameter set: everything that decides a margin beside the market and the book, in one TOML file.
+
+use plimsoll_margin::{LintFinding, Params};
+use plimsoll_market::{FitParams, GuardParams};
+use plimsoll_risk::{ScenarioSpec, SpecError};
+use plimsoll_types::Units;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The parameter sets that come with the engine: name and TOML text.
+pub const PRESETS: [(&str, &str); 3] = [
+    ("plimsoll", include_str!("../../../presets/plimsoll.toml")),
+    ("span", include_str!("../../../presets/span.toml")),
+    ("fixed", include_str!("../../../presets/fixed.toml")),
+];
+
+/// Why a parameter set cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ParamError {
+    /// No such preset.
+    #[error("no preset is called `{name}`: expected one of {known}")]
+    UnknownPreset {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The text is not a parameter set.
+    #[error("{origin}: {source}")]
+    Unreadable {
+        /// The file or preset.
+        origin: String,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// The scenarios do not make sense.
+    #[error("{origin}: {source}")]
+    Scenarios {
+        /// The file or preset.
+        origin: String,
+        /// Which and why.
+        source: SpecError,
+    },
+    /// A unit is not positive.
+    #[error("{origin}: units: `{field}` must be positive")]
+    Units {
+        /// The file or preset.
+        origin: String,
+        /// Which unit.
+        field: &'static str,
+    },
+}
+
+/// All parameters of a margin method. The TOML form is documented number by number in `presets/plimsoll.toml`.
+///
+/// ```
+/// let params = plimsoll_engine::ParamSet::preset("plimsoll")?;
+/// assert!(params.lint().is_empty());
+/// # Ok::<(), plimsoll_engine::ParamError>(())
+/// ```
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParamSet {
+    /// Its name.
+    pub name: String,
+    /// One sentence on what it is.
+    pub description: String,
+    /// Ticks and lots.
+    pub units: Units,
+    /// What makes a quote unsound.
+    pub guard: GuardParams,
+    /// How smiles are fitted.
+    pub fit: FitParams,
+    /// Which scenarios are priced.
+    pub scenarios: ScenarioSpec,
+    /// What becomes of their losses.
+    pub margin: Params,
+}
+
+impl ParamSet {
+    /// Reads and validates a set; `origin` names it in errors.
+    pub fn from_toml(text: &str, origin: &str) -> Result<Self, ParamError> {
+        let read: Result<Self, _> = toml::from_str(text);
+        let set = read.map_err(|e| ParamError::Unreadable { origin: origin.to_owned(), source: Box::new(e) })?;
+        set.check_units(origin)?;
+        set.scenarios.validate().map_err(|source| ParamError::Scenarios { origin: origin.to_owned(), source })?;
+        Ok(set)
+    }
+
+    fn check_units(&self, origin: &str) -> Result<(), ParamError> {
+        let bad = |field| Err(ParamError::Units { origin: origin.to_owned(), field });
+        if self.units.ticks_per_unit <= 0 {
+            return bad("ticks_per_unit");
+        }
+        let lots = self.units.lots.values().chain([&self.units.lot]);
+        for lot in lots {
+            if lot.base.is_sign_negative() || lot.base.is_zero() || lot.quote.is_sign_negative() || lot.quote.is_zero() {
+                return bad("lot");
+            }
+        }
+        Ok(())
+    }
+
+    /// A set that comes with the engine.
+    pub fn preset(name: &str) -> Result<Self, ParamError> {
+        let found = PRESETS.iter().find(|(known, _)| *known == name);
+        let (_, text) = found.ok_or_else(|| ParamError::UnknownPreset {
+            name: name.to_owned(),
+            known: PRESETS.map(|(known, _)| known).join(", "),
+        })?;
+        Self::from_toml(text, name)
+    }
+
+    /// The first sixteen hexadecimal digits of the SHA-256 of the set's canonical JSON: equal sets have equal ids,
+    /// whatever their files look like.
+    pub fn id(&self) -> String {
+        digest(self)
+    }
+
+    /// Names of the return series that the scenarios need.
+    pub fn series_needed(&self) -> Vec<String> {
+        self.scenarios.series_needed()
+    }
+
+    /// What the linter has against the set; empty when nothing.
+    pub fn lint(&self) -> Vec<LintFinding> {
+        crate::lint::lint(self)
+    }
+}
+
+/// Sixteen hexadecimal digits that name a value: SHA-256 of its JSON, whose maps are ordered.
+pub(crate) fn digest<T: Serialize>(value: &T) -> String {
+    let bytes = serde_json::to_vec(value).unwrap_or_default();
+    Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
