@@ -1,0 +1,168 @@
+//! Quotes to a surface free of arbitrage.
+//!
+//! Per underlying: forwards, then expiry by expiry the usable quotes as volatilities ([`quotes`]), one raw-SVI slice
+//! through them (`slice`), and what makes it safe against the slice before (`calibrate`). A slice is published only if
+//! `plimsoll_quant`'s [`Svi::check`] and [`calendar_violation`], which share nothing with the optimiser, have no objection.
+
+mod calibrate;
+mod external;
+mod quality;
+mod quotes;
+mod slice;
+
+use crate::forwards::{forwards, future_price};
+use crate::guard::{Guarded, GuardedMarket};
+use crate::surface::{PerpMark, Slice, Surface, UnderlyingSurface};
+use plimsoll_quant::svi::Svi;
+#[cfg(doc)]
+use plimsoll_quant::svi::calendar_violation;
+use plimsoll_types::{Asset, Instrument, Issue, OptionQuote, PerpQuote, Reason, Timestamp};
+use quotes::Smile;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Limits of the fit. Volatilities are annualised decimals: 0.01 is one vol point.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FitParams {
+    /// Fewest usable quotes of an expiry that is fitted; at least 5.
+    pub quotes_min: usize,
+    /// Widest bid-ask spread, in volatility, of a quote whose middle is believed.
+    pub spread_vol_max: f64,
+    /// The same as a share of the middle volatility; the larger of the two limits counts.
+    pub spread_share_max: f64,
+    /// Error ascribed to the middle of the tightest quote; the half-spread is added in squares.
+    pub mid_error: f64,
+    /// Error ascribed to the venue's mark where there is no believed middle.
+    pub mark_error: f64,
+    /// A quote further from the smile of the others than this many of their median deviations is an outlier, if it is
+    /// also further than its own spread and two vol points.
+    pub outlier_deviations: f64,
+    /// Largest share of an expiry's quotes that may be refused as outliers.
+    pub outlier_share_max: f64,
+    /// An expiry whose fit misses the middles by more than this root mean square is refused.
+    pub rmse_max: f64,
+}
+
+impl Default for FitParams {
+    /// The limits of the parameter set `plimsoll`: 5 quotes; spreads up to 10 vol points or 20 % of the volatility; errors of
+    /// 0.5 and 3 vol points; outliers at 8 deviations, at most a fifth of the quotes; 10 vol points of misfit.
+    fn default() -> Self {
+        Self {
+            quotes_min: 5,
+            spread_vol_max: 0.10,
+            spread_share_max: 0.20,
+            mid_error: 0.005,
+            mark_error: 0.03,
+            outlier_deviations: 8.0,
+            outlier_share_max: 0.2,
+            rmse_max: 0.10,
+        }
+    }
+}
+
+/// Fits every underlying of a guarded snapshot.
+///
+/// Never fails as a whole: an expiry that cannot be fitted free of arbitrage is refused with a reason in
+/// [`UnderlyingSurface::refused`], and every issue of the guard and the fit is in [`Surface::issues`].
+pub fn fit(guarded: &Guarded, params: &FitParams) -> Surface {
+    let snapshot = &guarded.snapshot;
+    let mut issues = guarded.issues.clone();
+    let mut underlyings = BTreeMap::new();
+    for (asset, market) in &snapshot.underlyings {
+        let fitted = fit_underlying(asset, market, snapshot.as_of, params);
+        issues.extend(fitted.refused.iter().cloned());
+        underlyings.insert(asset.clone(), fitted);
+    }
+    Surface { as_of: snapshot.as_of, underlyings, assets: snapshot.assets.clone(), issues }
+}
+
+fn fit_underlying(
+    asset: &Asset,
+    market: &GuardedMarket,
+    as_of: Timestamp,
+    params: &FitParams,
+) -> UnderlyingSurface {
+    let (forwards, missing) = forwards(market, as_of);
+    let mut refused: Vec<Issue> =
+        missing.into_iter().map(|issue| Issue { underlying: Some(asset.clone()), ..issue }).collect();
+    let mut by_expiry: BTreeMap<Timestamp, Vec<&OptionQuote>> = BTreeMap::new();
+    for quote in &market.market.options {
+        if let Some(expiry) = quote.instrument.expiry() {
+            by_expiry.entry(expiry).or_default().push(quote);
+        }
+    }
+    let mut smiles = Vec::new();
+    for &(expiry, forward, _) in &forwards {
+        let listed = by_expiry.get(&expiry).map_or(&[][..], Vec::as_slice);
+        if !listed.is_empty() {
+            smiles.push(Smile::read(asset, (as_of, expiry), forward, listed, params));
+        }
+    }
+    let slices = slices(asset, market, as_of, (smiles, params), &mut refused);
+    UnderlyingSurface {
+        index: market.index,
+        confidence: market.confidence,
+        perpetuals: market.market.perpetuals.iter().filter_map(perp_mark).collect(),
+        futures: futures(market),
+        forwards,
+        slices,
+        refused,
+    }
+}
+
+/// Fits the smiles from the nearest expiry to the farthest, each against the one before.
+fn slices(
+    asset: &Asset,
+    market: &GuardedMarket,
+    as_of: Timestamp,
+    (mut smiles, params): (Vec<Smile>, &FitParams),
+    refused: &mut Vec<Issue>,
+) -> Vec<Slice> {
+    let mut outside = external::by_expiry(&market.market.external, as_of);
+    let free: Vec<Result<Svi, Issue>> =
+        smiles.iter_mut().map(|smile| calibrate::free_fit(smile, params)).collect();
+    let mut slices: Vec<Slice> = Vec::new();
+    for (i, smile) in smiles.into_iter().enumerate() {
+        refused.extend(smile.refused.iter().cloned());
+        let floor = slices.last().map(|s| s.svi);
+        let ceiling = free.iter().skip(i + 1).find_map(|f| f.as_ref().ok());
+        let own = match &free[i] {
+            Ok(svi) => calibrate::constrained_fit(&smile, svi, (floor.as_ref(), ceiling), params),
+            Err(issue) => Err(issue.clone()),
+        };
+        let chosen = match outside.remove(&smile.expiry) {
+            Some(supplied) => external::choose(&supplied, &smile, own, floor.as_ref(), refused),
+            None => own,
+        };
+        match chosen {
+            Ok(found) => slices.push(quality::slice(smile, &found, floor.as_ref())),
+            Err(issue) => refused.push(issue),
+        }
+    }
+    external::insert_rest(asset, outside, &mut slices, refused);
+    slices
+}
+
+fn perp_mark(quote: &PerpQuote) -> Option<(Instrument, PerpMark)> {
+    let middle = || quote.bid.zip(quote.ask).map(|(bid, ask)| bid + 0.5 * (ask - bid));
+    let price = quote.mark.or_else(middle)?;
+    Some((quote.instrument.clone(), PerpMark { price, funding_8h: quote.funding_8h }))
+}
+
+fn futures(market: &GuardedMarket) -> BTreeMap<Instrument, f64> {
+    let quotes = market.market.futures.iter();
+    quotes.filter_map(|q| Some((q.instrument.clone(), future_price(q)?))).collect()
+}
+
+/// A calibrated smile and how it was found.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    svi: Svi,
+    method: crate::surface::FitMethod,
+}
+
+/// The refusal of a whole expiry.
+fn refusal(reason: Reason, asset: &Asset, expiry: Timestamp) -> Issue {
+    Issue::new(reason, format!("{asset} smile {expiry}")).at(asset, Some(expiry))
+}

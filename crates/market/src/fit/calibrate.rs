@@ -1,0 +1,266 @@
+//! From the points of an expiry to a slice that may be published, or the reason why not.
+
+use super::quotes::{Point, Smile};
+use super::slice::Task;
+use super::{FitParams, Found};
+use crate::number::median;
+use crate::surface::FitMethod;
+use plimsoll_quant::svi::{Svi, calendar_violation, repair_butterfly, svi_quasi_explicit};
+use plimsoll_types::{Issue, Reason};
+
+/// Least Durrleman value the optimiser aims at, and weight of its penalties: gentle first, then firm.
+const FIRMNESS: [(f64, f64); 3] = [(1e-3, 1e2), (5e-3, 1e4), (2e-2, 1e6)];
+/// Steps of the optimiser per attempt.
+const STEPS: usize = 40;
+/// Largest share of the variance at the money by which a proposal may be lifted over the slice before.
+const LIFT_MAX: f64 = 0.02;
+/// A quote within this many vol points of the others is never an outlier.
+const OUTLIER_VOL_MIN: f64 = 0.02;
+/// Standard deviations per median absolute deviation of a normal sample.
+const MAD: f64 = 1.4826;
+
+/// Fits a smile by itself, marking its outliers: what the fits of its neighbours may lean on.
+///
+/// # Errors
+/// Too few points, or points no slice can be put through.
+pub(super) fn free_fit(smile: &mut Smile, params: &FitParams) -> Result<Svi, Issue> {
+    let enough = |points: usize| {
+        let least = params.quotes_min.max(5);
+        if points >= least {
+            return Ok(());
+        }
+        Err(smile.refusal(Reason::TooFewQuotes).with(points as f64, Some(least as f64)))
+    };
+    enough(smile.points.len())?;
+    let mut weights: Vec<f64> = smile.points.iter().map(Point::weight).collect();
+    let failed = |smile: &Smile| smile.refusal(Reason::FitFailed);
+    let start = explicit(smile, &weights).ok_or_else(|| failed(smile))?;
+    let mut svi = propose(smile, &weights, &start, (None, None), FIRMNESS[0]).ok_or_else(|| failed(smile))?;
+    if !suspects(smile, &svi, params).is_empty() {
+        for _ in 0..3 {
+            soften(smile, &svi, &mut weights);
+            let start = explicit(smile, &weights).unwrap_or(svi);
+            svi = propose(smile, &weights, &start, (None, None), FIRMNESS[0]).unwrap_or(svi);
+        }
+        mark_outliers(smile, &svi, params);
+        weights = smile.points.iter().map(Point::weight).collect();
+        svi = propose(smile, &weights, &svi, (None, None), FIRMNESS[0]).unwrap_or(svi);
+    }
+    Ok(svi)
+}
+
+/// The slice to publish: near `free`, not below `floor`, free of butterfly arbitrage; `ceiling` is kept to where it can
+/// be.
+///
+/// # Errors
+/// The arbitrage that could not be removed, or a misfit beyond the limit.
+pub(super) fn constrained_fit(
+    smile: &Smile,
+    free: &Svi,
+    (floor, ceiling): (Option<&Svi>, Option<&Svi>),
+    params: &FitParams,
+) -> Result<Found, Issue> {
+    let under = ceiling.is_none_or(|far| calendar_violation(free, far).is_none());
+    let over = floor.is_none_or(|near| calendar_violation(near, free).is_none());
+    let found = if under && over && free.check().is_ok() {
+        Found { svi: *free, method: FitMethod::Raw }
+    } else {
+        attempts(smile, free, (floor, ceiling))?
+    };
+    let misfit = misfit(smile, &found.svi);
+    if misfit > params.rmse_max {
+        return Err(smile.refusal(Reason::FitFailed).with(misfit, Some(params.rmse_max)));
+    }
+    Ok(found)
+}
+
+/// Raw slices under ever firmer penalties, then the butterfly repair, then SSVI.
+fn attempts(smile: &Smile, free: &Svi, sides: (Option<&Svi>, Option<&Svi>)) -> Result<Found, Issue> {
+    let weights: Vec<f64> = smile.points.iter().map(Point::weight).collect();
+    let mut trouble = Reason::FitFailed;
+    let mut at = *free;
+    for firmness in FIRMNESS {
+        let Some(proposed) = propose(smile, &weights, &at, sides, firmness) else { continue };
+        at = proposed;
+        match secure(proposed, sides.0, smile) {
+            Ok(svi) => return Ok(Found { svi, method: FitMethod::Raw }),
+            Err(reason) => trouble = reason,
+        }
+    }
+    if let Some(svi) = repair_butterfly(&at).ok().and_then(|svi| secure(svi, sides.0, smile).ok()) {
+        return Ok(Found { svi, method: FitMethod::Repaired });
+    }
+    for firmness in FIRMNESS {
+        let proposed = task(smile, &weights, sides, firmness).solve_ssvi(&at, STEPS);
+        if let Some(svi) = proposed.and_then(|svi| secure(svi, sides.0, smile).ok()) {
+            return Ok(Found { svi, method: FitMethod::Ssvi });
+        }
+    }
+    Err(smile.refusal(trouble))
+}
+
+fn task<'a>(
+    smile: &'a Smile,
+    weights: &'a [f64],
+    (floor, ceiling): (Option<&'a Svi>, Option<&'a Svi>),
+    (margin, stiffness): (f64, f64),
+) -> Task<'a> {
+    Task {
+        points: &smile.points,
+        weights,
+        tau: smile.tau,
+        scale: scale(smile),
+        floor,
+        ceiling,
+        margin,
+        stiffness,
+    }
+}
+
+fn propose(
+    smile: &Smile,
+    weights: &[f64],
+    start: &Svi,
+    sides: (Option<&Svi>, Option<&Svi>),
+    firmness: (f64, f64),
+) -> Option<Svi> {
+    task(smile, weights, sides, firmness).solve(start, STEPS)
+}
+
+/// The quasi-explicit fit, in total variance with each weight carried over from volatility.
+fn explicit(smile: &Smile, weights: &[f64]) -> Option<Svi> {
+    let k: Vec<f64> = smile.points.iter().map(|p| p.k).collect();
+    let w: Vec<f64> = smile.points.iter().map(|p| p.vol * p.vol * smile.tau).collect();
+    let per_variance = |(p, weight): (&Point, &f64)| {
+        let slope = 2.0 * p.vol * smile.tau;
+        weight / (slope * slope)
+    };
+    let largest = weights.iter().fold(0.0, |most: f64, w| most.max(*w));
+    let weights: Vec<f64> = smile.points.iter().zip(weights).map(per_variance).collect();
+    svi_quasi_explicit(&k, &w, &weights).ok().filter(|_| largest > 0.0)
+}
+
+/// Variance near the money: the middle one of the three points nearest to it.
+fn scale(smile: &Smile) -> f64 {
+    let mut near: Vec<&Point> = smile.used().collect();
+    near.sort_by(|a, b| a.k.abs().total_cmp(&b.k.abs()));
+    let mut variances: Vec<f64> = near.iter().take(3).map(|p| p.vol * p.vol * smile.tau).collect();
+    median(&mut variances).unwrap_or(smile.tau)
+}
+
+fn distance(smile: &Smile, svi: &Svi, point: &Point) -> f64 {
+    (svi.vol(point.k, smile.tau) - point.vol).abs()
+}
+
+/// Typical distance of the points from the slice, at least one vol point's half.
+fn deviation(smile: &Smile, svi: &Svi) -> f64 {
+    let mut distances: Vec<f64> = smile.used().map(|p| distance(smile, svi, p)).collect();
+    median(&mut distances).unwrap_or(0.0).max(0.0025) * MAD
+}
+
+/// Points further out than a quote can be, farthest first: their places and distances.
+fn suspects(smile: &Smile, svi: &Svi, params: &FitParams) -> Vec<(usize, f64, f64)> {
+    let many = params.outlier_deviations * deviation(smile, svi);
+    let mut found: Vec<(usize, f64, f64)> = Vec::new();
+    for (i, point) in smile.points.iter().enumerate() {
+        let own = 3.0 * if point.two_sided { point.half_spread() } else { params.mark_error };
+        let limit = many.max(own).max(OUTLIER_VOL_MIN);
+        let distance = distance(smile, svi, point);
+        if distance > limit {
+            found.push((i, distance, limit));
+        }
+    }
+    found.sort_by(|a, b| b.1.total_cmp(&a.1));
+    found
+}
+
+/// Lowers the weight of far points as a Cauchy likelihood would.
+fn soften(smile: &Smile, svi: &Svi, weights: &mut [f64]) {
+    let typical = 2.0 * deviation(smile, svi);
+    for (point, weight) in smile.points.iter().zip(weights) {
+        let ratio = distance(smile, svi, point) / typical;
+        let share = 1.0 / (1.0 + ratio * ratio);
+        *weight = point.weight() * share * share;
+    }
+}
+
+fn mark_outliers(smile: &mut Smile, svi: &Svi, params: &FitParams) {
+    let points = smile.points.len();
+    let spare = points.saturating_sub(params.quotes_min.max(5));
+    let most = ((points as f64 * params.outlier_share_max).floor() as usize).min(spare);
+    for (i, distance, limit) in suspects(smile, svi, params).into_iter().take(most) {
+        let Some(point) = smile.points.get_mut(i) else { continue };
+        point.outlier = true;
+        let issue = Issue::new(Reason::Outlier, point.name.clone());
+        smile.refused.push(issue.at(&smile.asset, Some(smile.expiry)).with(distance, Some(limit)));
+    }
+}
+
+/// The proposal lifted over `floor` if it lies under it by little, and found free of arbitrage by `quant`'s checks.
+fn secure(proposed: Svi, floor: Option<&Svi>, smile: &Smile) -> Result<Svi, Reason> {
+    let mut svi = proposed;
+    if let Some(near) = floor {
+        let mut lift = 0.0;
+        while let Some((k, excess)) = calendar_violation(near, &svi) {
+            lift += excess * (1.0 + 1e-6) + 1e-12 * near.w(k);
+            if lift > LIFT_MAX * scale(smile) {
+                return Err(Reason::Calendar);
+            }
+            svi.a = proposed.a + lift;
+        }
+    }
+    svi.check().map_err(|_| Reason::Butterfly)?;
+    Ok(svi)
+}
+
+/// Root mean square distance from the middles, from the marks where there are none; every point alike.
+pub(super) fn misfit(smile: &Smile, svi: &Svi) -> f64 {
+    let two_sided = smile.used().any(|p| p.two_sided);
+    let counted = smile.used().filter(|p| p.two_sided == two_sided);
+    let squares = counted.clone().fold(0.0, |sum, p| {
+        let d = distance(smile, svi, p);
+        sum + d * d
+    });
+    (squares / counted.count().max(1) as f64).sqrt()
+}
+
+/// A slice near `target` on the smile's strikes and beyond, under the same rules as [`constrained_fit`].
+pub(super) fn refit(smile: &Smile, target: impl Fn(f64) -> f64, floor: Option<&Svi>) -> Option<Svi> {
+    let sampled = Smile {
+        asset: smile.asset.clone(),
+        expiry: smile.expiry,
+        tau: smile.tau,
+        forward: smile.forward,
+        points: samples(smile, target),
+        refused: Vec::new(),
+    };
+    let weights: Vec<f64> = sampled.points.iter().map(Point::weight).collect();
+    let start = explicit(&sampled, &weights)?;
+    FIRMNESS.iter().find_map(|&firmness| {
+        let proposed = propose(&sampled, &weights, &start, (floor, None), firmness)?;
+        secure(proposed, floor, &sampled).ok()
+    })
+}
+
+/// Points on `target` (total variance) over three deviations either side and the quoted strikes.
+fn samples(smile: &Smile, target: impl Fn(f64) -> f64) -> Vec<Point> {
+    let s = target(0.0).sqrt();
+    let ends = smile.points.iter().fold((-3.0 * s, 3.0 * s), |(lo, hi), p| (lo.min(p.k), hi.max(p.k)));
+    let point = |i: i32| {
+        let k = ends.0 + (ends.1 - ends.0) * f64::from(i) / 40.0;
+        let vol = (target(k) / smile.tau).sqrt();
+        Point {
+            name: String::new(),
+            strike: f64::NAN,
+            k,
+            bid_vol: None,
+            ask_vol: None,
+            mark_vol: None,
+            vol,
+            error: 0.01,
+            two_sided: true,
+            outlier: false,
+        }
+    };
+    (0..=40).map(point).collect()
+}

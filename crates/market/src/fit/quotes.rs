@@ -1,0 +1,217 @@
+//! The quotes of one expiry as volatilities with errors.
+
+use super::{FitParams, refusal};
+use crate::number::nearest;
+use plimsoll_quant::black::OptionKind as Kind;
+use plimsoll_quant::implied::{ImpliedVolError, implied_vol};
+use plimsoll_quant::special::ln;
+use plimsoll_types::{Asset, Decimal, Issue, OptionKind, OptionQuote, Reason, Settlement, Timestamp};
+use std::collections::BTreeMap;
+
+/// What a fit of one expiry sees.
+pub(super) struct Smile {
+    pub(super) asset: Asset,
+    pub(super) expiry: Timestamp,
+    pub(super) tau: f64,
+    pub(super) forward: f64,
+    /// In order of log-moneyness.
+    pub(super) points: Vec<Point>,
+    /// Quotes that are no use, with reasons.
+    pub(super) refused: Vec<Issue>,
+}
+
+/// One strike.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Point {
+    pub(super) name: String,
+    pub(super) strike: f64,
+    /// `ln(K/F)` on the forward the quote was made on.
+    pub(super) k: f64,
+    pub(super) bid_vol: Option<f64>,
+    pub(super) ask_vol: Option<f64>,
+    pub(super) mark_vol: Option<f64>,
+    /// What the fit aims at.
+    pub(super) vol: f64,
+    /// How far off that may be.
+    pub(super) error: f64,
+    /// Whether `vol` is the middle of a bid and an ask.
+    pub(super) two_sided: bool,
+    /// Whether the point was found to be far from all others.
+    pub(super) outlier: bool,
+}
+
+impl Point {
+    /// Weight in the fit, per squared volatility.
+    pub(super) fn weight(&self) -> f64 {
+        if self.outlier { 0.0 } else { 1.0 / (self.error * self.error) }
+    }
+
+    /// Half the bid-ask spread in volatility; 0 without one.
+    pub(super) fn half_spread(&self) -> f64 {
+        if !self.two_sided {
+            return 0.0;
+        }
+        self.bid_vol.zip(self.ask_vol).map_or(0.0, |(bid, ask)| 0.5 * (ask - bid))
+    }
+}
+
+impl Smile {
+    /// Reads the quotes of one expiry, at each strike the out-of-the-money side.
+    ///
+    /// The in-the-money option takes its place where only that one has a believable bid and ask. The middle of bid and
+    /// ask volatility is the target, with an error of half the spread (a spread in volatility is the spread in price
+    /// over vega, so spread and vega both weigh); where there is no such middle the mark volatility is, with the wider
+    /// error of the parameters.
+    pub(super) fn read(
+        asset: &Asset,
+        (as_of, expiry): (Timestamp, Timestamp),
+        forward: f64,
+        quotes: &[&OptionQuote],
+        params: &FitParams,
+    ) -> Self {
+        let tau = as_of.years_until(expiry);
+        let mut strikes: BTreeMap<Decimal, Vec<Reading>> = BTreeMap::new();
+        let mut smile = Self {
+            asset: asset.clone(),
+            expiry,
+            tau,
+            forward,
+            points: Vec::with_capacity(quotes.len() / 2 + 1),
+            refused: Vec::new(),
+        };
+        for quote in quotes {
+            let Some((strike, kind)) = quote.instrument.option() else { continue };
+            let Some(at) = nearest(strike) else {
+                smile.refuse(Reason::Overflow, quote, None);
+                continue;
+            };
+            strikes.entry(strike).or_default().push(Reading::new(quote, at, kind, forward));
+        }
+        for (_, readings) in strikes {
+            smile.choose(&readings, params);
+        }
+        smile.points.sort_by(|a, b| a.k.total_cmp(&b.k));
+        smile
+    }
+
+    /// Points that count.
+    pub(super) fn used(&self) -> impl Iterator<Item = &Point> + Clone {
+        self.points.iter().filter(|p| !p.outlier)
+    }
+
+    /// An issue about this expiry as a whole.
+    pub(super) fn refusal(&self, reason: Reason) -> Issue {
+        refusal(reason, &self.asset, self.expiry)
+    }
+
+    fn refuse(&mut self, reason: Reason, quote: &OptionQuote, number: Option<(f64, Option<f64>)>) {
+        let issue = Issue::new(reason, quote.instrument.to_string()).at(&self.asset, Some(self.expiry));
+        self.refused.push(match number {
+            Some((value, limit)) => issue.with(value, limit),
+            None => issue,
+        });
+    }
+
+    /// Takes the best reading of one strike: out of the money first, a middle before a mark.
+    fn choose(&mut self, readings: &[Reading], params: &FitParams) {
+        let mut best: Option<Point> = None;
+        let mut troubles = Vec::new();
+        for out in [true, false] {
+            for reading in readings.iter().filter(|r| r.out_of_the_money == out) {
+                match reading.point(self.tau, params) {
+                    Ok(point) if point.two_sided && !best.as_ref().is_some_and(|b| b.two_sided) => {
+                        best = Some(point);
+                    }
+                    Ok(point) if best.is_none() => best = Some(point),
+                    Ok(_) => {}
+                    Err(trouble) if out => troubles.push((reading.quote, trouble)),
+                    Err(_) => {}
+                }
+            }
+        }
+        match best {
+            Some(point) => self.points.push(point),
+            None => {
+                for (quote, (reason, number)) in troubles {
+                    self.refuse(reason, quote, number);
+                }
+            }
+        }
+    }
+}
+
+type Trouble = (Reason, Option<(f64, Option<f64>)>);
+
+/// One quote and the forward it was made on.
+struct Reading<'a> {
+    quote: &'a OptionQuote,
+    strike: f64,
+    kind: Kind,
+    forward: f64,
+    out_of_the_money: bool,
+}
+
+impl<'a> Reading<'a> {
+    fn new(quote: &'a OptionQuote, strike: f64, kind: OptionKind, forward: f64) -> Self {
+        let forward = quote.forward.unwrap_or(forward);
+        let (kind, out_of_the_money) = match kind {
+            OptionKind::Call => (Kind::Call, strike >= forward),
+            OptionKind::Put => (Kind::Put, strike < forward),
+        };
+        Self { quote, strike, kind, forward, out_of_the_money }
+    }
+
+    /// Volatility of a price in the settlement asset.
+    fn vol(&self, price: f64, tau: f64) -> Result<f64, Trouble> {
+        let unit = match self.quote.instrument.settlement() {
+            Settlement::Linear => 1.0,
+            Settlement::Inverse => self.forward,
+        };
+        implied_vol(self.kind, price * unit, self.forward, self.strike, tau).map_err(|e| {
+            let reason = match e {
+                ImpliedVolError::BelowIntrinsic { .. } => Reason::BelowIntrinsic,
+                ImpliedVolError::AboveBound { .. } => Reason::AboveBound,
+                ImpliedVolError::NonFinite { .. } => Reason::NonFinite,
+                _ => Reason::Unrecoverable,
+            };
+            (reason, Some((price, None)))
+        })
+    }
+
+    fn point(&self, tau: f64, params: &FitParams) -> Result<Point, Trouble> {
+        let quote = self.quote;
+        let bid_vol = quote.bid.map(|p| self.vol(p, tau));
+        let ask_vol = quote.ask.map(|p| self.vol(p, tau));
+        let mark_vol = quote.mark_vol.or_else(|| quote.mark.and_then(|p| self.vol(p, tau).ok()));
+        let point = |vol, error, two_sided| Point {
+            name: quote.instrument.to_string(),
+            strike: self.strike,
+            k: ln(self.strike / self.forward),
+            bid_vol: bid_vol.clone().and_then(Result::ok),
+            ask_vol: ask_vol.clone().and_then(Result::ok),
+            mark_vol,
+            vol,
+            error,
+            two_sided,
+            outlier: false,
+        };
+        let mut trouble: Trouble = (Reason::MissingQuote, None);
+        match (&bid_vol, &ask_vol) {
+            (Some(Ok(bid)), Some(Ok(ask))) => {
+                let (spread, middle) = (ask - bid, 0.5 * (bid + ask));
+                let limit = params.spread_vol_max.max(params.spread_share_max * middle);
+                if spread <= limit {
+                    let error = (0.25 * spread * spread + params.mid_error * params.mid_error).sqrt();
+                    return Ok(point(middle, error, true));
+                }
+                trouble = (Reason::Outlier, Some((spread, Some(limit))));
+            }
+            (Some(Err(why)), _) | (_, Some(Err(why))) => trouble = *why,
+            _ => {}
+        }
+        match mark_vol {
+            Some(vol) => Ok(point(vol, params.mark_error, false)),
+            None => Err(trouble),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Where in a JSON document the parser stands.
+//!
+//! The parser reads through [`Located`] one byte at a time. A small state machine follows the bytes and so knows line, path
+//! and token when the parser gives up, for syntax and for meaning alike.
+
+use super::ReadError;
+use serde::de::DeserializeSeed;
+use std::fmt::Write;
+use std::io::{self, BufRead, Read};
+
+/// Longest string or number of a document, bytes.
+const TOKEN_BYTES_MAX: usize = 1 << 16;
+/// Longest token shown in an error.
+const TOKEN_SHOWN: usize = 80;
+
+enum Level {
+    Object { key: String, key_next: bool },
+    Array { index: u64 },
+}
+
+/// A reader that knows where it is.
+pub(super) struct Located<R> {
+    inner: R,
+    line: u64,
+    levels: Vec<Level>,
+    token: Vec<u8>,
+    in_string: bool,
+    escaped: bool,
+    token_done: bool,
+    /// The newest byte: the parser may only have peeked at it, so it is followed when the next one is asked for.
+    pending: Option<u8>,
+}
+
+impl<R: BufRead> Located<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self {
+            inner,
+            line: 1,
+            levels: Vec::new(),
+            token: Vec::new(),
+            in_string: false,
+            escaped: false,
+            token_done: false,
+            pending: None,
+        }
+    }
+
+    /// The line reached.
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Reads one document with `seed`; `None` at the end of the stream.
+    pub(super) fn document<T, S>(&mut self, name: &str, seed: S) -> Result<Option<T>, ReadError>
+    where
+        S: for<'de> DeserializeSeed<'de, Value = T>,
+    {
+        match self.skip_white_space() {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(source) => return Err(ReadError::Io { name: name.to_owned(), line: self.line, source }),
+        }
+        let mut parser = serde_json::Deserializer::from_reader(&mut *self);
+        match seed.deserialize(&mut parser) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(self.located(name, error)),
+        }
+    }
+
+    /// Moves to the next byte that is not white space; false at the end.
+    fn skip_white_space(&mut self) -> io::Result<bool> {
+        if let Some(byte) = self.pending.take() {
+            self.follow(byte);
+        }
+        loop {
+            let Some(&byte) = self.inner.fill_buf()?.first() else { return Ok(false) };
+            // A byte-order mark may open the file.
+            if !(byte.is_ascii_whitespace() || [0xEF, 0xBB, 0xBF].contains(&byte)) {
+                return Ok(true);
+            }
+            self.inner.consume(1);
+            self.follow(byte);
+        }
+    }
+
+    fn follow(&mut self, byte: u8) {
+        self.line += u64::from(byte == b'\n');
+        if self.in_string {
+            return self.follow_string(byte);
+        }
+        match byte {
+            b'"' => {
+                self.token.clear();
+                self.token_done = false;
+                self.in_string = true;
+            }
+            b'{' => self.levels.push(Level::Object { key: String::new(), key_next: true }),
+            b'[' => self.levels.push(Level::Array { index: 0 }),
+            b'}' | b']' => {
+                self.levels.pop();
+                self.token.clear();
+            }
+            b',' => {
+                self.token.clear();
+                match self.levels.last_mut() {
+                    Some(Level::Object { key_next, .. }) => *key_next = true,
+                    Some(Level::Array { index }) => *index += 1,
+                    None => {}
+                }
+            }
+            b':' => self.token.clear(),
+            b if b.is_ascii_whitespace() => self.token_done = true,
+            b => {
+                if self.token_done {
+                    self.token.clear();
+                    self.token_done = false;
+                }
+                self.token.push(b);
+            }
+        }
+    }
+
+    fn follow_string(&mut self, byte: u8) {
+        if self.escaped {
+            self.escaped = false;
+        } else if byte == b'\\' {
+            self.escaped = true;
+        } else if byte == b'"' {
+            self.in_string = false;
+            self.token_done = true;
+            if let Some(Level::Object { key, key_next: key_next @ true }) = self.levels.last_mut() {
+                *key = String::from_utf8_lossy(&self.token).into_owned();
+                *key_next = false;
+            }
+            return;
+        }
+        self.token.push(byte);
+    }
+
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for level in &self.levels {
+            match level {
+                Level::Object { key, .. } if path.is_empty() => path.push_str(key),
+                Level::Object { key, .. } if key.is_empty() => {}
+                Level::Object { key, .. } => {
+                    let _ = write!(path, ".{key}");
+                }
+                Level::Array { index } => {
+                    let _ = write!(path, "[{index}]");
+                }
+            }
+        }
+        if path.is_empty() { "the document".to_owned() } else { path }
+    }
+
+    /// Reads on to the end of a bare word, so that the error shows all of it.
+    fn finish_token(&mut self) {
+        let ends = |b: u8| b.is_ascii_whitespace() || [b',', b'}', b']', b':', b'{', b'['].contains(&b);
+        let Some(byte) = self.pending.take() else { return };
+        if ends(byte) && !self.in_string {
+            return;
+        }
+        self.follow(byte);
+        while !self.in_string && !self.token_done && self.token.len() < TOKEN_SHOWN {
+            let next = match self.inner.fill_buf() {
+                Ok(buffer) => buffer.first().copied(),
+                Err(_) => None,
+            };
+            let Some(byte) = next.filter(|&b| !ends(b)) else { return };
+            self.inner.consume(1);
+            self.follow(byte);
+        }
+    }
+
+    fn located(&mut self, name: &str, error: serde_json::Error) -> ReadError {
+        let (name, line) = (name.to_owned(), self.line);
+        if error.is_io() {
+            return ReadError::Io { name, line, source: error.into() };
+        }
+        if error.is_eof() {
+            return ReadError::Truncated { name, line, field: self.path() };
+        }
+        self.finish_token();
+        let token: String = String::from_utf8_lossy(&self.token).chars().take(TOKEN_SHOWN).collect();
+        ReadError::Field { name, line, field: self.path(), value: token, expected: meaning(&error) }
+    }
+}
+
+/// What the parser expected, in its own words without its own position.
+fn meaning(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.rfind(" at line ").and_then(|at| text.get(..at)).unwrap_or(&text);
+    match text {
+        "number out of range" => "a number within 64-bit floating point".to_owned(),
+        "expected value" | "invalid number" | "expected ident" => "a JSON value".to_owned(),
+        other => match other.rsplit_once("expected ") {
+            Some((_, expected)) => expected.to_owned(),
+            None => format!("a valid document ({other})"),
+        },
+    }
+}
+
+impl<R: BufRead> Read for Located<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(byte) = self.pending.take() {
+            self.follow(byte);
+        }
+        if self.token.len() > TOKEN_BYTES_MAX {
+            let reason = format!("a string or number of more than {TOKEN_BYTES_MAX} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        let Some(slot) = buffer.first_mut() else { return Ok(0) };
+        let Some(&byte) = self.inner.fill_buf()?.first() else { return Ok(0) };
+        self.inner.consume(1);
+        *slot = byte;
+        self.pending = Some(byte);
+        Ok(1)
+    }
+}

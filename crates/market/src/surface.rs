@@ -1,0 +1,253 @@
+//! The fitted market: what later stages price on.
+
+use plimsoll_quant::special::{exp, ln};
+use plimsoll_quant::svi::Svi;
+use plimsoll_types::{Asset, ForwardSource, Instrument, Issue, Timestamp};
+use std::collections::BTreeMap;
+
+/// The fitted market at one instant.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Surface {
+    /// The instant it speaks of.
+    pub as_of: Timestamp,
+    /// What was fitted, per underlying. An underlying without a sound index is absent and in `issues`.
+    pub underlyings: BTreeMap<Asset, UnderlyingSurface>,
+    /// Other collateral assets: price in the valuation currency, and half-width of its confidence interval relative
+    /// to it (0 if no source states one).
+    pub assets: BTreeMap<Asset, (f64, f64)>,
+    /// Everything that was refused on the way: the guard's issues, then the fit's.
+    pub issues: Vec<Issue>,
+}
+
+/// The fitted market of one underlying.
+#[derive(Clone, PartialEq, Debug)]
+pub struct UnderlyingSurface {
+    /// Index price, quote units per base unit; > 0.
+    pub index: f64,
+    /// Half-width of the confidence interval of the index relative to it; 0 if no source states one.
+    pub confidence: f64,
+    /// Forward per expiry, quote units, and where it came from; in order of expiry, each after `as_of`.
+    pub forwards: Vec<(Timestamp, f64, ForwardSource)>,
+    /// Perpetual swaps that have a sound mark.
+    pub perpetuals: BTreeMap<Instrument, PerpMark>,
+    /// Mark price of dated futures, quote units per base unit.
+    pub futures: BTreeMap<Instrument, f64>,
+    /// Fitted smiles in order of expiry, each free of butterfly arbitrage and each pair of calendar arbitrage.
+    pub slices: Vec<Slice>,
+    /// Expiries without a smile, and quotes refused by the fit, with reasons.
+    pub refused: Vec<Issue>,
+}
+
+/// The mark of a perpetual swap.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct PerpMark {
+    /// Quote units per base unit.
+    pub price: f64,
+    /// Funding per 8 hours as a fraction of notional; positive: longs pay. `None` where the venue states none.
+    pub funding_8h: Option<f64>,
+}
+
+/// The smile of one expiry.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Slice {
+    /// When its options settle.
+    pub expiry: Timestamp,
+    /// Years (ACT/365 seconds) to expiry when it was fitted; > 0.
+    pub tau: f64,
+    /// Forward for this expiry, quote units.
+    pub forward: f64,
+    /// Total variance `w(k)` against `k = ln(K/forward)`; volatility is `sqrt(w/tau)`.
+    pub svi: Svi,
+    /// How well it fits.
+    pub quality: SliceQuality,
+}
+
+/// How well a slice fits its quotes, and what was left out.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SliceQuality {
+    /// Points the fit used: two-sided quotes, and marks where there was no two-sided quote.
+    pub quotes_used: usize,
+    /// Of these, points with a bid and an ask.
+    pub quotes_two_sided: usize,
+    /// Quotes of this expiry the fit refused, with reasons.
+    pub quotes_refused: Vec<Issue>,
+    /// Root mean square of fitted less mid volatility over two-sided points (over marks when there are none), in
+    /// vol points (0.01 of volatility); each point counts alike.
+    pub rmse_vol_points: f64,
+    /// The same against the venue's mark volatility over all points that have one. `None` without marks.
+    pub rmse_mark_vol_points: Option<f64>,
+    /// Largest distance of fitted from mid volatility over the same points as `rmse_vol_points`, vol points.
+    pub worst_vol_points: f64,
+    /// Least Durrleman function over all `k`; not below `-1e-10`.
+    pub min_durrleman: f64,
+    /// Least `w(k) - w_before(k)` against the slice before, sampled over the quoted range, total variance; not
+    /// negative. `None` for the first slice.
+    pub calendar_slack: Option<f64>,
+    /// How the slice was found.
+    pub method: FitMethod,
+    /// What was fitted, in order of strike.
+    pub points: Vec<FitPoint>,
+}
+
+/// How a slice was found.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum FitMethod {
+    /// Raw SVI, five free parameters.
+    #[default]
+    Raw,
+    /// Raw SVI moved by the Gatheral-Jacquier butterfly repair.
+    Repaired,
+    /// An SSVI slice (three parameters), where no raw slice was free of arbitrage.
+    Ssvi,
+    /// Supplied from outside.
+    External,
+    /// Ours and an outside one, blended in total variance.
+    Blended,
+}
+
+/// One strike the fit saw.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct FitPoint {
+    /// Strike, quote units.
+    pub strike: f64,
+    /// `ln(strike/forward)`, on the forward the quote was made on.
+    pub k: f64,
+    /// Volatility of the bid, annualised decimal.
+    pub bid_vol: Option<f64>,
+    /// Volatility of the ask.
+    pub ask_vol: Option<f64>,
+    /// The venue's mark volatility.
+    pub mark_vol: Option<f64>,
+    /// The slice at `k`.
+    pub fitted_vol: f64,
+    /// Weight in the fit, per squared volatility.
+    pub weight: f64,
+}
+
+/// Why a surface has no answer.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum SurfaceError {
+    /// The underlying is not on the surface.
+    #[error("no market for {asset}: the surface has {known}")]
+    UnknownUnderlying {
+        /// What was asked for.
+        asset: Asset,
+        /// What there is, separated by commas.
+        known: String,
+    },
+    /// No expiry of the underlying has a fitted smile.
+    #[error("no fitted smile to take the volatility for {expiry} from")]
+    NoSlice {
+        /// The expiry asked for.
+        expiry: Timestamp,
+    },
+    /// The expiry is not after the surface's instant.
+    #[error("expiry {expiry} is not after {as_of}")]
+    Expired {
+        /// The expiry asked for.
+        expiry: Timestamp,
+        /// The instant of the surface.
+        as_of: Timestamp,
+    },
+    /// No forward is known to take the one for this expiry from.
+    #[error("no forward to take the one for {expiry} from")]
+    NoForward {
+        /// The expiry asked for.
+        expiry: Timestamp,
+    },
+    /// The log-moneyness is not a finite number.
+    #[error("log-moneyness {k} is not finite")]
+    BadMoneyness {
+        /// What was asked for.
+        k: f64,
+    },
+}
+
+impl Surface {
+    /// The fitted market of an underlying.
+    ///
+    /// # Errors
+    /// [`SurfaceError::UnknownUnderlying`], with the names there are.
+    pub fn underlying(&self, asset: &Asset) -> Result<&UnderlyingSurface, SurfaceError> {
+        self.underlyings.get(asset).ok_or_else(|| {
+            let known: Vec<&str> = self.underlyings.keys().map(Asset::as_str).collect();
+            SurfaceError::UnknownUnderlying { asset: asset.clone(), known: known.join(", ") }
+        })
+    }
+}
+
+impl UnderlyingSurface {
+    /// Forward price for `expiry`, quote units: the listed one, else log-linear in time between its neighbours (the index
+    /// at `as_of` is the first), else at the carry rate of the last.
+    ///
+    /// # Errors
+    /// [`SurfaceError::Expired`] unless `expiry > as_of`; [`SurfaceError::NoForward`] when no expiry has one.
+    pub fn forward(&self, as_of: Timestamp, expiry: Timestamp) -> Result<f64, SurfaceError> {
+        if expiry <= as_of {
+            return Err(SurfaceError::Expired { expiry, as_of });
+        }
+        let after = self.forwards.partition_point(|f| f.0 < expiry);
+        if let Some(&(at, price, _)) = self.forwards.get(after)
+            && at == expiry
+        {
+            return Ok(price);
+        }
+        let before = after.checked_sub(1).and_then(|i| self.forwards.get(i)).map(|f| (f.0, f.1));
+        let near = before.unwrap_or((as_of, self.index));
+        let years = near.0.years_until(expiry);
+        if let Some(&(at, price, _)) = self.forwards.get(after) {
+            let share = years / near.0.years_until(at);
+            return Ok(near.1 * exp(share * ln(price / near.1)));
+        }
+        let (at, price) = before.ok_or(SurfaceError::NoForward { expiry })?;
+        let carry = ln(price / self.index) / as_of.years_until(at);
+        Ok(price * exp(carry * years))
+    }
+
+    /// Volatility (annualised decimal) at log-moneyness `k = ln(K/F)` for `expiry`.
+    ///
+    /// A listed slice answers itself. Between slices total variance is linear in time at fixed `k`, which keeps the
+    /// surface free of calendar arbitrage; before the first and after the last slice volatility is flat in time. Time
+    /// is counted from the instant of the fit, so the answer does not change as time passes.
+    ///
+    /// # Errors
+    /// [`SurfaceError::NoSlice`] when nothing was fitted, [`SurfaceError::Expired`] when `expiry` is not after the
+    /// instant of the fit, [`SurfaceError::BadMoneyness`] when `k` is not finite.
+    pub fn vol(&self, expiry: Timestamp, k: f64) -> Result<f64, SurfaceError> {
+        let first = self.slices.first().ok_or(SurfaceError::NoSlice { expiry })?;
+        if !k.is_finite() {
+            return Err(SurfaceError::BadMoneyness { k });
+        }
+        let after = self.slices.partition_point(|s| s.expiry < expiry);
+        let before = after.checked_sub(1).and_then(|i| self.slices.get(i));
+        let slice = match (before, self.slices.get(after)) {
+            (_, Some(far)) if far.expiry == expiry => far,
+            (Some(near), Some(far)) => return Ok(between(near, far, expiry, k)),
+            (Some(near), None) => near,
+            (None, _) => {
+                expire_check(first, expiry)?;
+                first
+            }
+        };
+        Ok(slice.svi.vol(k, slice.tau))
+    }
+}
+
+/// Refuses an expiry at or before the instant of the fit.
+fn expire_check(first: &Slice, expiry: Timestamp) -> Result<(), SurfaceError> {
+    let before_first = expiry.years_until(first.expiry);
+    if before_first < first.tau {
+        return Ok(());
+    }
+    let seconds = first.tau * plimsoll_types::YEAR_SECONDS as f64;
+    let as_of = first.expiry.plus_seconds(-(seconds.round() as i64));
+    Err(SurfaceError::Expired { expiry, as_of })
+}
+
+/// Total variance linear in time between two slices, as a volatility.
+fn between(near: &Slice, far: &Slice, expiry: Timestamp, k: f64) -> f64 {
+    let years = near.expiry.years_until(expiry);
+    let share = years / near.expiry.years_until(far.expiry);
+    let (w_near, w_far) = (near.svi.w(k), far.svi.w(k));
+    ((w_near + share * (w_far - w_near)) / (near.tau + years)).sqrt()
+}
