@@ -7,6 +7,7 @@ mod set;
 mod shift;
 mod shock;
 mod spec;
+mod validate;
 mod value;
 
 pub use approx::ApproximationError;
