@@ -126,9 +126,9 @@ fn slices(
     for (i, smile) in smiles.into_iter().enumerate() {
         refused.extend(smile.refused.iter().cloned());
         let floor = slices.last().map(|s| s.svi);
-        let ceiling = free.iter().skip(i + 1).find_map(|f| f.as_ref().ok());
+        let later: Vec<Svi> = free.iter().skip(i + 1).filter_map(|f| f.clone().ok()).collect();
         let own = match &free[i] {
-            Ok(svi) => calibrate::constrained_fit(&smile, svi, (floor.as_ref(), ceiling), params),
+            Ok(svi) => calibrate::constrained_fit(&smile, svi, (floor.as_ref(), &later), params),
             Err(issue) => Err(issue.clone()),
         };
         let chosen = match outside.remove(&smile.expiry) {

@@ -19,6 +19,9 @@ const OUTLIER_VOL_MIN: f64 = 0.02;
 /// Standard deviations per median absolute deviation of a normal sample.
 const MAD: f64 = 1.4826;
 
+/// The slice before, and the later ones as fitted by themselves.
+type Sides<'a> = (Option<&'a Svi>, &'a [Svi]);
+
 /// Fits a smile by itself, marking its outliers: what the fits of its neighbours may lean on.
 ///
 /// # Errors
@@ -35,16 +38,16 @@ pub(super) fn free_fit(smile: &mut Smile, params: &FitParams) -> Result<Svi, Iss
     let mut weights: Vec<f64> = smile.points.iter().map(Point::weight).collect();
     let failed = |smile: &Smile| smile.refusal(Reason::FitFailed);
     let start = explicit(smile, &weights).ok_or_else(|| failed(smile))?;
-    let mut svi = propose(smile, &weights, &start, (None, None), FIRMNESS[0]).ok_or_else(|| failed(smile))?;
+    let mut svi = propose(smile, &weights, &start, (None, &[]), FIRMNESS[0]).ok_or_else(|| failed(smile))?;
     if !suspects(smile, &svi, params).is_empty() {
         for _ in 0..3 {
             soften(smile, &svi, &mut weights);
             let start = explicit(smile, &weights).unwrap_or(svi);
-            svi = propose(smile, &weights, &start, (None, None), FIRMNESS[0]).unwrap_or(svi);
+            svi = propose(smile, &weights, &start, (None, &[]), FIRMNESS[0]).unwrap_or(svi);
         }
         mark_outliers(smile, &svi, params);
         weights = smile.points.iter().map(Point::weight).collect();
-        svi = propose(smile, &weights, &svi, (None, None), FIRMNESS[0]).unwrap_or(svi);
+        svi = propose(smile, &weights, &svi, (None, &[]), FIRMNESS[0]).unwrap_or(svi);
     }
     Ok(svi)
 }
@@ -57,10 +60,10 @@ pub(super) fn free_fit(smile: &mut Smile, params: &FitParams) -> Result<Svi, Iss
 pub(super) fn constrained_fit(
     smile: &Smile,
     free: &Svi,
-    (floor, ceiling): (Option<&Svi>, Option<&Svi>),
+    (floor, ceiling): Sides,
     params: &FitParams,
 ) -> Result<Found, Issue> {
-    let under = ceiling.is_none_or(|far| calendar_violation(free, far).is_none());
+    let under = ceiling.iter().all(|far| calendar_violation(free, far).is_none());
     let over = floor.is_none_or(|near| calendar_violation(near, free).is_none());
     let found = if under && over && free.check().is_ok() {
         Found { svi: *free, method: FitMethod::Raw }
@@ -75,7 +78,7 @@ pub(super) fn constrained_fit(
 }
 
 /// Raw slices under ever firmer penalties, then the butterfly repair, then SSVI.
-fn attempts(smile: &Smile, free: &Svi, sides: (Option<&Svi>, Option<&Svi>)) -> Result<Found, Issue> {
+fn attempts(smile: &Smile, free: &Svi, sides: Sides) -> Result<Found, Issue> {
     let weights: Vec<f64> = smile.points.iter().map(Point::weight).collect();
     let mut trouble = Reason::FitFailed;
     let mut at = *free;
@@ -102,7 +105,7 @@ fn attempts(smile: &Smile, free: &Svi, sides: (Option<&Svi>, Option<&Svi>)) -> R
 fn task<'a>(
     smile: &'a Smile,
     weights: &'a [f64],
-    (floor, ceiling): (Option<&'a Svi>, Option<&'a Svi>),
+    (floor, ceiling): Sides<'a>,
     (margin, stiffness): (f64, f64),
 ) -> Task<'a> {
     Task {
@@ -117,13 +120,7 @@ fn task<'a>(
     }
 }
 
-fn propose(
-    smile: &Smile,
-    weights: &[f64],
-    start: &Svi,
-    sides: (Option<&Svi>, Option<&Svi>),
-    firmness: (f64, f64),
-) -> Option<Svi> {
+fn propose(smile: &Smile, weights: &[f64], start: &Svi, sides: Sides, firmness: (f64, f64)) -> Option<Svi> {
     task(smile, weights, sides, firmness).solve(start, STEPS)
 }
 
@@ -237,7 +234,7 @@ pub(super) fn refit(smile: &Smile, target: impl Fn(f64) -> f64, floor: Option<&S
     let weights: Vec<f64> = sampled.points.iter().map(Point::weight).collect();
     let start = explicit(&sampled, &weights)?;
     FIRMNESS.iter().find_map(|&firmness| {
-        let proposed = propose(&sampled, &weights, &start, (floor, None), firmness)?;
+        let proposed = propose(&sampled, &weights, &start, (floor, &[]), firmness)?;
         secure(proposed, floor, &sampled).ok()
     })
 }

@@ -38,8 +38,8 @@ pub(super) struct Task<'a> {
     pub(super) scale: f64,
     /// The slice before: never below it.
     pub(super) floor: Option<&'a Svi>,
-    /// The slice after: not above it beyond the quoted strikes, if that can be had.
-    pub(super) ceiling: Option<&'a Svi>,
+    /// The slices after, fitted by themselves: beyond the quoted strikes, where this smile is a guess, not above any.
+    pub(super) ceiling: &'a [Svi],
     /// Least `g` aimed at on the grid.
     pub(super) margin: f64,
     /// Weight of the penalties.
@@ -136,10 +136,16 @@ impl Task<'_> {
             Some(near) => (floor(near.left_slope() * (1.0 + 1e-9)), floor(near.right_slope() * (1.0 + 1e-9))),
             None => (1e-4, 1e-4),
         };
+        // The wings are a guess as well: no steeper than those of any later smile.
+        let cap = |slope: fn(&Svi) -> f64| {
+            let least = self.ceiling.iter().map(slope).fold(f64::INFINITY, f64::min);
+            (least / s).clamp(1e-4, steepest)
+        };
+        let (left_cap, right_cap) = (cap(Svi::left_slope), cap(Svi::right_slope));
         let reach = self.points.iter().fold(1.0, |most: f64, p| most.max((p.k / s).abs()));
         Bounds {
             lower: [1e-4, left, right, -reach, SIGMA_MIN],
-            upper: [20.0, steepest.max(left), steepest.max(right), reach, 4.0 * reach],
+            upper: [20.0, left_cap.max(left), right_cap.max(right), reach, 4.0 * reach],
         }
     }
 
@@ -157,9 +163,10 @@ impl Task<'_> {
         let total = self.weights.iter().sum::<f64>();
         Walls {
             floor: xs.map(|x| self.floor.map_or(0.0, |near| near.w(x * s) / self.scale)),
-            ceiling: xs.map(|x| match self.ceiling {
-                Some(far) if x < quoted.0 || x > quoted.1 => far.w(x * s) / self.scale,
-                _ => f64::INFINITY,
+            ceiling: xs.map(|x| {
+                let guessed = x < quoted.0 || x > quoted.1;
+                let later = self.ceiling.iter().filter(|_| guessed).map(|far| far.w(x * s) / self.scale);
+                later.fold(f64::INFINITY, f64::min)
             }),
             xs,
             // At stiffness 100 a breach of 1e-3 of the variance counts like one vol point on every quote.
