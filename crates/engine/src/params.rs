@@ -2,10 +2,11 @@
 
 use plimsoll_margin::{LintFinding, Params};
 use plimsoll_market::{FitParams, GuardParams};
-use plimsoll_risk::{ScenarioSpec, SpecError};
+use plimsoll_risk::{EntrySpec, ScenarioSpec, SpecError};
 use plimsoll_types::Units;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 
 /// The parameter sets that come with the engine: name and TOML text.
 pub const PRESETS: [(&str, &str); 3] = [
@@ -119,7 +120,13 @@ impl ParamSet {
 
     /// Names of the return series that the scenarios need.
     pub fn series_needed(&self) -> Vec<String> {
-        self.scenarios.series_needed()
+        let series = |entry: &EntrySpec| match entry {
+            EntrySpec::Historical(spec) => Some(spec.series.clone()),
+            EntrySpec::FilteredHistorical(spec) => Some(spec.series.clone()),
+            EntrySpec::Grid(_) | EntrySpec::Factor(_) | EntrySpec::MonteCarlo(_) => None,
+        };
+        let names: BTreeSet<String> = self.scenarios.scenarios.iter().filter_map(series).collect();
+        names.into_iter().collect()
     }
 
     /// What the linter has against the set; empty when nothing.

@@ -37,7 +37,7 @@ impl<'a> Pricing<'a> {
         let rows: BTreeMap<&Instrument, u32> = arrays.instruments.iter().zip(0..).map(|(row, i)| (&row.instrument, i)).collect();
         let price = |instrument: &Instrument| {
             let ix = InstrumentIx(*rows.get(instrument)?);
-            let value = plimsoll_risk::value(surface, instrument).ok()?;
+            let value = plimsoll_risk::value(surface, instrument, units).ok()?;
             let lot = decimal_to_f64(lot_of(instrument, units))?;
             Some(Priced { ix, value, scale: Scale { lot, ticks_per_unit: units.ticks_per_unit as f64 } })
         };
