@@ -19,6 +19,7 @@ use plimsoll_quant::svi::calendar_violation;
 use plimsoll_types::{Asset, Instrument, Issue, OptionQuote, PerpQuote, Reason, Timestamp};
 use quotes::Smile;
 use serde::{Deserialize, Serialize};
+use slice::Ceiling;
 use std::collections::BTreeMap;
 
 /// Limits of the fit. Volatilities are annualised decimals: 0.01 is one vol point.
@@ -35,6 +36,10 @@ pub struct FitParams {
     pub mid_error: f64,
     /// Error ascribed to the venue's mark where there is no believed middle.
     pub mark_error: f64,
+    /// Error of any price, as a share of the forward; over vega it is added in squares to the error in volatility.
+    pub price_error: f64,
+    /// A mark whose error in volatility is above this says nothing and is not used.
+    pub mark_error_max: f64,
     /// A quote further from the smile of the others than this many of their median deviations is an outlier, if it is
     /// also further than its own spread and two vol points.
     pub outlier_deviations: f64,
@@ -46,7 +51,7 @@ pub struct FitParams {
 
 impl Default for FitParams {
     /// The limits of the parameter set `plimsoll`: 5 quotes; spreads up to 10 vol points or 20 % of the volatility; errors of
-    /// 0.5 and 3 vol points; outliers at 8 deviations, at most a fifth of the quotes; 10 vol points of misfit.
+    /// 0.5 and 3 vol points and half a basis point of the forward, marks dropped beyond 10 vol points; outliers at 8 deviations, at most a fifth of the quotes; 10 vol points of misfit.
     fn default() -> Self {
         Self {
             quotes_min: 5,
@@ -54,6 +59,8 @@ impl Default for FitParams {
             spread_share_max: 0.20,
             mid_error: 0.005,
             mark_error: 0.03,
+            price_error: 0.00005,
+            mark_error_max: 0.10,
             outlier_deviations: 8.0,
             outlier_share_max: 0.2,
             rmse_max: 0.10,
@@ -122,15 +129,20 @@ fn slices(
     let mut outside = external::by_expiry(&market.market.external, as_of);
     let free: Vec<Result<Svi, Issue>> =
         smiles.iter_mut().map(|smile| calibrate::free_fit(smile, params)).collect();
+    let ceilings: Vec<Ceiling> = smiles
+        .iter()
+        .zip(&free)
+        .filter_map(|(smile, free)| Some(Ceiling { svi: *free.as_ref().ok()?, quoted: smile.quoted() }))
+        .collect();
+    let mut later = &ceilings[..];
     let mut slices: Vec<Slice> = Vec::new();
-    for (i, smile) in smiles.into_iter().enumerate() {
+    for (smile, free) in smiles.into_iter().zip(free) {
         refused.extend(smile.refused.iter().cloned());
         let floor = slices.last().map(|s| s.svi);
-        let later: Vec<Svi> = free.iter().skip(i + 1).filter_map(|f| f.clone().ok()).collect();
-        let own = match &free[i] {
-            Ok(svi) => calibrate::constrained_fit(&smile, svi, (floor.as_ref(), &later), params),
-            Err(issue) => Err(issue.clone()),
-        };
+        let own = free.and_then(|svi| {
+            later = later.get(1..).unwrap_or_default();
+            calibrate::constrained_fit(&smile, &svi, (floor.as_ref(), later), params)
+        });
         let chosen = match outside.remove(&smile.expiry) {
             Some(supplied) => external::choose(&supplied, &smile, own, floor.as_ref(), refused),
             None => own,

@@ -1,7 +1,7 @@
 //! From the points of an expiry to a slice that may be published, or the reason why not.
 
 use super::quotes::{Point, Smile};
-use super::slice::Task;
+use super::slice::{Ceiling, Task};
 use super::{FitParams, Found};
 use crate::number::median;
 use crate::surface::FitMethod;
@@ -20,7 +20,7 @@ const OUTLIER_VOL_MIN: f64 = 0.02;
 const MAD: f64 = 1.4826;
 
 /// The slice before, and the later ones as fitted by themselves.
-type Sides<'a> = (Option<&'a Svi>, &'a [Svi]);
+type Sides<'a> = (Option<&'a Svi>, &'a [Ceiling]);
 
 /// Fits a smile by itself, marking its outliers: what the fits of its neighbours may lean on.
 ///
@@ -63,7 +63,7 @@ pub(super) fn constrained_fit(
     (floor, ceiling): Sides,
     params: &FitParams,
 ) -> Result<Found, Issue> {
-    let under = ceiling.iter().all(|far| calendar_violation(free, far).is_none());
+    let under = ceiling.iter().all(|far| calendar_violation(free, &far.svi).is_none());
     let over = floor.is_none_or(|near| calendar_violation(near, free).is_none());
     let found = if under && over && free.check().is_ok() {
         Found { svi: *free, method: FitMethod::Raw }

@@ -51,7 +51,7 @@ fn fit_point(point: &Point, svi: &Svi, tau: f64) -> FitPoint {
 
 /// Least distance in total variance over the slice before, on the quoted strikes.
 fn slack(smile: &Smile, near: &Svi, svi: &Svi) -> f64 {
-    let (lo, hi) = smile.used().fold((0.0, 0.0), |(lo, hi): (f64, f64), p| (lo.min(p.k), hi.max(p.k)));
+    let (lo, hi) = smile.quoted();
     let at = |i: i32| lo + (hi - lo) * f64::from(i) / f64::from(SAMPLES);
     (0..=SAMPLES).map(at).fold(f64::INFINITY, |least, k| least.min(svi.w(k) - near.w(k)))
 }

@@ -2,7 +2,7 @@
 
 use super::{FitParams, refusal};
 use crate::number::nearest;
-use plimsoll_quant::black::OptionKind as Kind;
+use plimsoll_quant::black::{OptionKind as Kind, greeks};
 use plimsoll_quant::implied::{ImpliedVolError, implied_vol};
 use plimsoll_quant::special::ln;
 use plimsoll_types::{Asset, Decimal, Issue, OptionKind, OptionQuote, Reason, Settlement, Timestamp};
@@ -60,7 +60,7 @@ impl Smile {
     ///
     /// The in-the-money option takes its place where only that one has a believable bid and ask. The middle of bid and
     /// ask volatility is the target, with an error of half the spread (a spread in volatility is the spread in price
-    /// over vega, so spread and vega both weigh); where there is no such middle the mark volatility is, with the wider
+    /// over vega, so spread and vega both weigh; the rounding of prices over vega is added); where there is no such middle the mark volatility is, with the wider
     /// error of the parameters.
     pub(super) fn read(
         asset: &Asset,
@@ -97,6 +97,11 @@ impl Smile {
     /// Points that count.
     pub(super) fn used(&self) -> impl Iterator<Item = &Point> + Clone {
         self.points.iter().filter(|p| !p.outlier)
+    }
+
+    /// The log-moneyness the points span, the money included.
+    pub(super) fn quoted(&self) -> (f64, f64) {
+        self.used().fold((0.0, 0.0), |(lo, hi): (f64, f64), p| (lo.min(p.k), hi.max(p.k)))
     }
 
     /// An issue about this expiry as a whole.
@@ -183,6 +188,11 @@ impl<'a> Reading<'a> {
         let bid_vol = quote.bid.map(|p| self.vol(p, tau));
         let ask_vol = quote.ask.map(|p| self.vol(p, tau));
         let mark_vol = quote.mark_vol.or_else(|| quote.mark.and_then(|p| self.vol(p, tau).ok()));
+        let error_of = |vol: f64, own: f64| {
+            let vega = greeks(self.kind, self.forward, self.strike, vol, tau).vega;
+            let rounding = params.price_error * self.forward / vega;
+            (own * own + rounding * rounding).sqrt()
+        };
         let point = |vol, error, two_sided| Point {
             name: quote.instrument.to_string(),
             strike: self.strike,
@@ -201,17 +211,22 @@ impl<'a> Reading<'a> {
                 let (spread, middle) = (ask - bid, 0.5 * (bid + ask));
                 let limit = params.spread_vol_max.max(params.spread_share_max * middle);
                 if spread <= limit {
-                    let error = (0.25 * spread * spread + params.mid_error * params.mid_error).sqrt();
-                    return Ok(point(middle, error, true));
+                    let own = (0.25 * spread * spread + params.mid_error * params.mid_error).sqrt();
+                    return Ok(point(middle, error_of(middle, own), true));
                 }
                 trouble = (Reason::Outlier, Some((spread, Some(limit))));
             }
             (Some(Err(why)), _) | (_, Some(Err(why))) => trouble = *why,
             _ => {}
         }
-        match mark_vol {
-            Some(vol) => Ok(point(vol, params.mark_error, false)),
-            None => Err(trouble),
+        let Some(vol) = mark_vol else { return Err(trouble) };
+        let error = error_of(vol, params.mark_error);
+        if error <= params.mark_error_max {
+            return Ok(point(vol, error, false));
         }
+        Err(match trouble.0 {
+            Reason::MissingQuote => (Reason::MissingQuote, Some((error, Some(params.mark_error_max)))),
+            _ => trouble,
+        })
     }
 }

@@ -15,6 +15,13 @@ use plimsoll_quant::svi::Svi;
 const SLOPE_MAX: f64 = 1.98;
 /// Least width of the vertex, in deviations.
 const SIGMA_MIN: f64 = 0.02;
+/// Weight of a ceiling against that of the floor: where the later smile is quoted, and where it is a guess.
+const CEILING: [f64; 2] = [0.1, 0.003];
+/// Slope of a wing, in deviations, that quotes reaching far out are usually found to have; a wing without quotes is
+/// pulled there, one with quotes hardly feels it.
+const SLOPE_USUAL: f64 = 1.2;
+/// A wing off by 1 from the usual slope counts like this much volatility on every quote.
+const SLOPE_PULL: f64 = 0.001;
 /// Points of the fixed grid on either side.
 const GRID: usize = 20;
 /// First grid point, deviations, and the ratio between neighbours: `0.3 * 1.5^19` is 665.
@@ -24,6 +31,7 @@ const GRID_RATIO: f64 = 1.5;
 const VERTEX: [f64; 9] = [-4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0];
 /// Rows of the penalties: butterfly, floor, ceiling.
 const GRID_ROWS: usize = 2 * GRID + 1;
+const WALL_ROWS: usize = 3 * GRID_ROWS + 2;
 const BUTTERFLY_ROWS: usize = GRID_ROWS + VERTEX.len();
 
 /// What a slice is fitted to and kept between.
@@ -38,12 +46,25 @@ pub(super) struct Task<'a> {
     pub(super) scale: f64,
     /// The slice before: never below it.
     pub(super) floor: Option<&'a Svi>,
-    /// The slices after, fitted by themselves: beyond the quoted strikes, where this smile is a guess, not above any.
-    pub(super) ceiling: &'a [Svi],
+    /// The smiles after, fitted by themselves: beyond the quoted strikes, where this smile is a guess, not above any.
+    pub(super) ceiling: &'a [Ceiling],
     /// Least `g` aimed at on the grid.
     pub(super) margin: f64,
     /// Weight of the penalties.
     pub(super) stiffness: f64,
+}
+
+/// A later smile as fitted by itself, and the log-moneyness its quotes span.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Ceiling {
+    pub(super) svi: Svi,
+    pub(super) quoted: (f64, f64),
+}
+
+impl Ceiling {
+    fn is_quoted(&self, k: f64) -> bool {
+        self.quoted.0 <= k && k <= self.quoted.1
+    }
 }
 
 /// Value, first and second derivative of `y`.
@@ -136,16 +157,10 @@ impl Task<'_> {
             Some(near) => (floor(near.left_slope() * (1.0 + 1e-9)), floor(near.right_slope() * (1.0 + 1e-9))),
             None => (1e-4, 1e-4),
         };
-        // The wings are a guess as well: no steeper than those of any later smile.
-        let cap = |slope: fn(&Svi) -> f64| {
-            let least = self.ceiling.iter().map(slope).fold(f64::INFINITY, f64::min);
-            (least / s).clamp(1e-4, steepest)
-        };
-        let (left_cap, right_cap) = (cap(Svi::left_slope), cap(Svi::right_slope));
         let reach = self.points.iter().fold(1.0, |most: f64, p| most.max((p.k / s).abs()));
         Bounds {
             lower: [1e-4, left, right, -reach, SIGMA_MIN],
-            upper: [20.0, left_cap.max(left), right_cap.max(right), reach, 4.0 * reach],
+            upper: [20.0, steepest.max(left), steepest.max(right), reach, 4.0 * reach],
         }
     }
 
@@ -163,21 +178,24 @@ impl Task<'_> {
         let total = self.weights.iter().sum::<f64>();
         Walls {
             floor: xs.map(|x| self.floor.map_or(0.0, |near| near.w(x * s) / self.scale)),
-            ceiling: xs.map(|x| {
-                let guessed = x < quoted.0 || x > quoted.1;
-                let later = self.ceiling.iter().filter(|_| guessed).map(|far| far.w(x * s) / self.scale);
-                later.fold(f64::INFINITY, f64::min)
+            ceiling: [true, false].map(|known| {
+                xs.map(|x| {
+                    let guessed = x < quoted.0 || x > quoted.1;
+                    let later = self.ceiling.iter().filter(|far| guessed && far.is_quoted(x * s) == known);
+                    later.map(|far| far.svi.w(x * s) / self.scale).fold(f64::INFINITY, f64::min)
+                })
             }),
             xs,
             // At stiffness 100 a breach of 1e-3 of the variance counts like one vol point on every quote.
             unit: (total * self.stiffness).sqrt(),
+            pull: SLOPE_PULL * total.sqrt(),
         }
     }
 
     /// The slice nearest to the points, from `start`; `None` when the optimiser cannot begin.
     pub(super) fn solve(&self, start: &Svi, steps: usize) -> Option<Svi> {
         let walls = self.walls();
-        let rows = self.points.len() + BUTTERFLY_ROWS + 2 * GRID_ROWS;
+        let rows = self.points.len() + BUTTERFLY_ROWS + WALL_ROWS;
         let model = |p: &Coordinates, out: &mut [f64], jacobian: Option<&mut [[f64; 5]]>| {
             self.rows(p, &walls, out, jacobian);
         };
@@ -191,7 +209,7 @@ impl Task<'_> {
         let walls = self.walls();
         let s = self.s();
         let raw = |q: &[f64; 3]| SsviSlice { theta: q[0] * self.scale, rho: q[1], phi: q[2] / s }.raw();
-        let rows = self.points.len() + BUTTERFLY_ROWS + 2 * GRID_ROWS;
+        let rows = self.points.len() + BUTTERFLY_ROWS + WALL_ROWS;
         let model = |q: &[f64; 3], out: &mut [f64]| {
             self.rows(&self.coordinates(&raw(q)), &walls, out, None);
         };
@@ -217,22 +235,46 @@ impl Task<'_> {
             }
         }
         let from = quotes + BUTTERFLY_ROWS;
+        self.walls_between(p, walls, &mut out[from..], jacobian.as_deref_mut().map(|j| &mut j[from..]));
+        self.butterfly(p, walls, &mut out[quotes..from], jacobian.map(|j| &mut j[quotes..from]));
+    }
+
+    /// Breaches of floor and ceilings relative to the variance there, as in volatility, and the pull of the wings.
+    fn walls_between(
+        &self,
+        p: &Coordinates,
+        walls: &Walls,
+        out: &mut [f64],
+        mut jacobian: Option<&mut [[f64; 5]]>,
+    ) {
         for (i, &x) in walls.xs.iter().enumerate() {
             let y = jet(p, x).y;
-            let below = (walls.floor[i] * (1.0 + 1e-7) - y).max(0.0);
-            let above = (y - walls.ceiling[i]).max(0.0);
-            let (low, high) = (from + i, from + GRID_ROWS + i);
-            // Breaches count relative to the variance there, as in volatility.
             let unit = walls.unit / y;
-            (out[low], out[high]) = (unit * below, 0.1 * unit * above);
+            let low = (walls.floor[i] * (1.0 + 1e-7) - y).max(0.0);
+            let high = [0, 1].map(|n| (y - walls.ceiling[n][i]).max(0.0));
+            let rows = [0, 1, 2].map(|n| n * GRID_ROWS + i);
+            let breaches = [unit * low, CEILING[0] * unit * high[0], CEILING[1] * unit * high[1]];
+            for (row, breach) in rows.into_iter().zip(breaches) {
+                out[row] = breach;
+            }
             if let Some(j) = jacobian.as_deref_mut() {
                 let slope = gradient(p, x);
-                let (down, up) = (f64::from(below > 0.0), f64::from(above > 0.0));
-                j[low] = slope.map(|g| -unit * down * (1.0 + below / y) * g);
-                j[high] = slope.map(|g| 0.1 * unit * up * (1.0 - above / y) * g);
+                let down = if low > 0.0 { -unit * (1.0 + low / y) } else { 0.0 };
+                j[rows[0]] = slope.map(|g| down * g);
+                for n in [0, 1] {
+                    let up = if high[n] > 0.0 { CEILING[n] * unit * (1.0 - high[n] / y) } else { 0.0 };
+                    j[rows[n + 1]] = slope.map(|g| up * g);
+                }
             }
         }
-        self.butterfly(p, walls, &mut out[quotes..from], jacobian.map(|j| &mut j[quotes..from]));
+        for n in [1, 2] {
+            let row = 3 * GRID_ROWS + n - 1;
+            out[row] = walls.pull * (p[n] - SLOPE_USUAL);
+            if let Some(j) = jacobian.as_deref_mut() {
+                j[row] = [0.0; 5];
+                j[row][n] = walls.pull;
+            }
+        }
     }
 
     fn butterfly(
@@ -272,6 +314,9 @@ impl Task<'_> {
 struct Walls {
     xs: [f64; GRID_ROWS],
     floor: [f64; GRID_ROWS],
-    ceiling: [f64; GRID_ROWS],
+    /// Later smiles where they are quoted, and where they are a guess themselves.
+    ceiling: [[f64; GRID_ROWS]; 2],
+    /// Weight of the pull of the wings to their usual slope.
+    pull: f64,
     unit: f64,
 }
