@@ -1,12 +1,207 @@
-//! stage
-/// Lane.
+//! An account with its scenario vectors: what makes one more trade cost one row.
+//!
+//! Sums run in 64 bits when the bound `sum |lots| x max |entry| < 2^62` proves that no partial sum can leave them, and
+//! in checked 128 bits otherwise. The bound is taken once per account. Both lanes are exact, so they agree.
+
+use crate::evaluate::report;
+use crate::money::Exact;
+use crate::{MarginError, MarginReport, Params, Trade};
+use plimsoll_types::{InstrumentIx, InstrumentRow, Lots, Portfolio, Position, RiskArrays, Ticks};
+
+/// The width in which scenario sums run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lane {
-    /// 64-bit sums.
+    /// 64 bits: the bound is beneath 2^62.
     Narrow,
-    /// 128-bit sums.
+    /// 128 bits, checked.
     Wide,
 }
-/// State.
+
+/// The scenario vector of one underlying.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Slot {
+    pub(crate) underlying: usize,
+    pub(crate) pnl: Vec<i128>,
+}
+
+/// An account on its risk arrays, with the profit or loss of every underlying under every scenario.
+///
+/// Trading through it gives the same report as evaluating the traded portfolio from nothing.
 #[derive(Clone, Debug)]
-pub struct AccountState {}
+pub struct AccountState<'a> {
+    pub(crate) arrays: &'a RiskArrays,
+    pub(crate) portfolio: Portfolio,
+    pub(crate) slots: Vec<Slot>,
+    lane: Lane,
+}
+
+impl<'a> AccountState<'a> {
+    /// Sums the rows of every position, on the narrow lane when the bound allows it.
+    pub fn new(portfolio: Portfolio, arrays: &'a RiskArrays) -> Result<Self, MarginError> {
+        check(&portfolio, arrays)?;
+        let lane = if bound(&portfolio.positions, arrays).is_some() { Lane::Narrow } else { Lane::Wide };
+        Self::summed(portfolio, arrays, lane)
+    }
+
+    /// As [`AccountState::new`] on the 128-bit lane whatever the bound: for checking one lane against the other.
+    pub fn wide(portfolio: Portfolio, arrays: &'a RiskArrays) -> Result<Self, MarginError> {
+        check(&portfolio, arrays)?;
+        Self::summed(portfolio, arrays, Lane::Wide)
+    }
+
+    fn summed(portfolio: Portfolio, arrays: &'a RiskArrays, lane: Lane) -> Result<Self, MarginError> {
+        let mut held: Vec<usize> =
+            portfolio.positions.iter().filter_map(|p| underlying_of(arrays, p.instrument)).collect();
+        held.sort_unstable();
+        held.dedup();
+        let mut slots = Vec::with_capacity(held.len());
+        for underlying in held {
+            let of_it = |p: &&Position| underlying_of(arrays, p.instrument) == Some(underlying);
+            let positions = portfolio.positions.iter().filter(of_it);
+            let pnl = match lane {
+                Lane::Narrow => narrow(positions, arrays),
+                Lane::Wide => wide(positions, arrays, Exact { account: &portfolio.account })?,
+            };
+            slots.push(Slot { underlying, pnl });
+        }
+        Ok(Self { arrays, portfolio, slots, lane })
+    }
+
+    /// The lane the sums took.
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// The portfolio as traded so far.
+    pub fn portfolio(&self) -> &Portfolio {
+        &self.portfolio
+    }
+
+    /// Trades at the mark: adds the lots, and pays `lots x mark` out of unrealised profit, so equity does not change.
+    /// Costs one row. On an error the state is unchanged.
+    pub fn trade(&mut self, trade: &Trade) -> Result<(), MarginError> {
+        let row = known(self.arrays, &self.portfolio, trade.instrument)?;
+        let premium = i128::from(trade.lots.0) * i128::from(row.mark);
+        self.fill(trade.instrument, trade.lots, premium)
+    }
+
+    /// Adds lots for `cost` ticks.
+    pub(crate) fn fill(
+        &mut self,
+        instrument: InstrumentIx,
+        lots: Lots,
+        cost: i128,
+    ) -> Result<(), MarginError> {
+        let underlying = known(self.arrays, &self.portfolio, instrument)?.underlying.index();
+        let account = self.portfolio.account.clone();
+        let exact = Exact { account: &account };
+        let at = self.portfolio.positions.binary_search_by_key(&instrument, |p| p.instrument);
+        let old = at.ok().and_then(|i| self.portfolio.positions.get(i)).copied();
+        let old = old.unwrap_or(Position { instrument, lots: Lots(0), unrealised: Ticks(0) });
+        let sum = old.lots.0.checked_add(lots.0).ok_or_else(|| exact.overflow("lots"))?;
+        let unrealised = exact.sub(old.unrealised.0, cost, "unrealised profit")?;
+        let mut pnl = match self.slots.iter().find(|slot| slot.underlying == underlying) {
+            Some(slot) => slot.pnl.clone(),
+            None => vec![0; self.arrays.scenarios.len()],
+        };
+        add_row(&mut pnl, self.arrays.row(instrument), lots, exact)?;
+        let position = Position { instrument, lots: Lots(sum), unrealised: Ticks(unrealised) };
+        match at {
+            Ok(i) => self.portfolio.positions[i] = position,
+            Err(i) => self.portfolio.positions.insert(i, position),
+        }
+        match self.slots.binary_search_by_key(&underlying, |slot| slot.underlying) {
+            Ok(i) => self.slots[i].pnl = pnl,
+            Err(i) => self.slots.insert(i, Slot { underlying, pnl }),
+        }
+        Ok(())
+    }
+
+    /// The margin of the account as it stands.
+    pub fn report(&self, params: &Params) -> Result<MarginReport, MarginError> {
+        report(self, params)
+    }
+}
+
+const WHAT: &str = "a scenario's profit or loss";
+
+/// Adds `lots` of a row, checked.
+pub(crate) fn add_row(pnl: &mut [i128], row: &[i64], lots: Lots, exact: Exact) -> Result<(), MarginError> {
+    for (sum, entry) in pnl.iter_mut().zip(row) {
+        // A product of two 64-bit numbers always fits in 128 bits.
+        *sum = exact.add(*sum, i128::from(lots.0) * i128::from(*entry), WHAT)?;
+        // Two bits of headroom, so that signs and small sums of such numbers are safe.
+        if sum.unsigned_abs() > 1 << 126 {
+            return Err(exact.overflow(WHAT));
+        }
+    }
+    Ok(())
+}
+
+/// `sum |lots| x max |entry|` over the positions, when it is beneath 2^62.
+fn bound(positions: &[Position], arrays: &RiskArrays) -> Option<u64> {
+    let mut sum = 0_u64;
+    for position in positions {
+        let largest = arrays.row(position.instrument).iter().fold(0, |m: u64, e| m.max(e.unsigned_abs()));
+        sum = sum.checked_add(position.lots.0.unsigned_abs().checked_mul(largest)?)?;
+    }
+    (sum < 1 << 62).then_some(sum)
+}
+
+/// The 64-bit lane: wrapping operations, which the bound keeps from ever wrapping, so that they vectorise.
+fn narrow<'p>(positions: impl Iterator<Item = &'p Position>, arrays: &RiskArrays) -> Vec<i128> {
+    let mut sums = vec![0_i64; arrays.scenarios.len()];
+    for position in positions {
+        for (sum, entry) in sums.iter_mut().zip(arrays.row(position.instrument)) {
+            *sum = sum.wrapping_add(position.lots.0.wrapping_mul(*entry));
+        }
+    }
+    sums.into_iter().map(i128::from).collect()
+}
+
+/// The 128-bit lane.
+fn wide<'p>(
+    positions: impl Iterator<Item = &'p Position>,
+    arrays: &RiskArrays,
+    exact: Exact,
+) -> Result<Vec<i128>, MarginError> {
+    let mut sums = vec![0_i128; arrays.scenarios.len()];
+    for position in positions {
+        add_row(&mut sums, arrays.row(position.instrument), position.lots, exact)?;
+    }
+    Ok(sums)
+}
+
+pub(crate) fn underlying_of(arrays: &RiskArrays, instrument: InstrumentIx) -> Option<usize> {
+    arrays.instrument(instrument).map(|row| row.underlying.index())
+}
+
+/// The row of an instrument, or the error that it is not there.
+fn known<'a>(
+    arrays: &'a RiskArrays,
+    portfolio: &Portfolio,
+    instrument: InstrumentIx,
+) -> Result<&'a InstrumentRow, MarginError> {
+    arrays.instrument(instrument).ok_or_else(|| MarginError::UnknownInstrument {
+        account: portfolio.account.clone(),
+        index: instrument.0,
+        instruments: arrays.instruments.len(),
+    })
+}
+
+fn check(portfolio: &Portfolio, arrays: &RiskArrays) -> Result<(), MarginError> {
+    let positions = portfolio.positions.iter().map(|p| p.instrument);
+    let orders = portfolio.orders.iter().map(|o| o.instrument);
+    let earmarks = portfolio.collateral.iter().filter_map(|h| h.earmark);
+    for instrument in positions.chain(orders).chain(earmarks) {
+        known(arrays, portfolio, instrument)?;
+    }
+    for pair in portfolio.positions.windows(2) {
+        if let [a, b] = pair
+            && a.instrument >= b.instrument
+        {
+            return Err(MarginError::Positions { account: portfolio.account.clone(), index: b.instrument.0 });
+        }
+    }
+    Ok(())
+}

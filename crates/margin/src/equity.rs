@@ -1,1 +1,92 @@
-//! stage
+//! What an account is worth: collateral after haircuts, marks and unrealised profit, rounded down.
+
+use crate::money::Exact;
+use crate::{CollateralReport, CollateralTerms, MarginError, Params};
+use plimsoll_types::{Asset, Holding, NANO, Ppb, Ticks};
+use plimsoll_types::{Position, RiskArrays};
+use std::collections::BTreeMap;
+
+const WHOLE: i128 = NANO as i128;
+
+/// The collateral of an account, asset by asset; holdings of one asset count together.
+///
+/// `value = floor(amount x price)`, so a borrowed amount is valued up in size; `haircut` is marginal over the tiers and
+/// rounded up; borrowed amounts have none, so they count in full.
+pub(crate) fn collateral<'h>(
+    holdings: impl Iterator<Item = &'h Holding>,
+    arrays: &RiskArrays,
+    params: &Params,
+    exact: Exact,
+) -> Result<Vec<CollateralReport>, MarginError> {
+    let mut amounts: BTreeMap<&Asset, i128> = BTreeMap::new();
+    for holding in holdings {
+        let sum = amounts.entry(&holding.asset).or_insert(0);
+        *sum = exact.add(*sum, holding.amount_nano, "collateral")?;
+    }
+    let valued = |(asset, amount): (&Asset, i128)| {
+        let terms = params.collateral.get(asset).ok_or_else(|| MarginError::UnknownCollateral {
+            account: exact.account.clone(),
+            asset: asset.clone(),
+        })?;
+        let row = arrays.asset(asset).ok_or_else(|| MarginError::UnpricedCollateral {
+            account: exact.account.clone(),
+            asset: asset.clone(),
+        })?;
+        let value = exact.ratio_down(amount, i128::from(row.price), WHOLE, "the value of collateral")?;
+        let haircut = haircut(value, terms, arrays.ticks_per_unit, exact)?;
+        Ok(CollateralReport {
+            asset: asset.clone(),
+            amount_nano: amount,
+            price: row.price,
+            value: Ticks(value),
+            haircut: Ticks(haircut),
+            counted: Ticks(value - haircut),
+        })
+    };
+    amounts.into_iter().map(valued).collect()
+}
+
+/// What the marginal haircuts take from a value, rounded up once; 0 of a debt.
+fn haircut(value: i128, terms: &CollateralTerms, per_unit: i64, exact: Exact) -> Result<i128, MarginError> {
+    let what = "a haircut";
+    let mut taken = 0;
+    let mut from = 0;
+    let mut rate = unit(terms.haircut, exact)?;
+    for tier in &terms.tiers {
+        let edge = i128::from(tier.above) * i128::from(per_unit);
+        let step = value.min(edge).saturating_sub(from).max(0);
+        taken = exact.add(taken, exact.mul(step, i128::from(rate.0), what)?, what)?;
+        (from, rate) = (edge, unit(tier.haircut, exact)?);
+    }
+    let rest = value.saturating_sub(from).max(0);
+    taken = exact.add(taken, exact.mul(rest, i128::from(rate.0), what)?, what)?;
+    exact.ratio_up(taken, 1, WHOLE, what)
+}
+
+/// A haircut, refused outside [0, 1]: one above 1 would turn collateral into debt.
+fn unit(haircut: Ppb, exact: Exact) -> Result<Ppb, MarginError> {
+    if (0..=NANO).contains(&haircut.0) {
+        return Ok(haircut);
+    }
+    Err(MarginError::Parameter {
+        account: exact.account.clone(),
+        name: "collateral.haircut".to_owned(),
+        value: haircut.to_string(),
+        expected: "between 0 and 1",
+    })
+}
+
+/// Marks of what is held and profit since entry, both signed.
+pub(crate) fn positions_value(
+    positions: &[Position],
+    arrays: &RiskArrays,
+    exact: Exact,
+) -> Result<(i128, i128), MarginError> {
+    let mut value = (0, 0);
+    for position in positions {
+        let mark = arrays.instrument(position.instrument).map_or(0, |row| row.mark);
+        value.0 = exact.add(value.0, i128::from(position.lots.0) * i128::from(mark), "marks")?;
+        value.1 = exact.add(value.1, position.unrealised.0, "unrealised profit")?;
+    }
+    Ok(value)
+}

@@ -58,7 +58,9 @@ pub enum MarginError {
         needed_by: &'static str,
     },
     /// The scenario set lacks the columns that the aggregation works on.
-    #[error("account {account}: the risk arrays have no {block} block for {purpose}, which {needed_by} needs")]
+    #[error(
+        "account {account}: the risk arrays have no {block} block for {purpose}, which {needed_by} needs"
+    )]
     MissingBlock {
         /// Whose.
         account: AccountId,

@@ -16,6 +16,8 @@ mod account;
 mod addons;
 mod aggregate;
 mod attribution;
+mod charges;
+mod collateral_charges;
 mod equity;
 mod error;
 mod evaluate;
@@ -27,6 +29,7 @@ mod money;
 mod orders;
 mod params;
 mod report;
+mod requirement;
 mod span;
 mod span_params;
 
@@ -39,16 +42,18 @@ pub use attribution::{Attribution, Cause, Split, attribute};
 pub use error::MarginError;
 pub use evaluate::{evaluate, evaluate_book, reports, what_if};
 pub use explain::explain;
-pub use lint::{LintBlock, LintBound, LintCode, LintColumn, LintFinding, LintInput, LintTiers, VolMove, lint};
+pub use lint::{
+    LintBlock, LintBound, LintCode, LintColumn, LintFinding, LintInput, LintTiers, VolMove, lint,
+};
 pub use money::{decimal, isqrt};
 pub use params::{
-    Aggregation, ByAsset, CollateralTerms, DepegTerms, FixedRatio, HaircutTier, JointTerms, Mode, OrderMethod,
-    OrderTerms, Params, Scope, ShortCount, Statistic,
+    Aggregation, ByAsset, CollateralTerms, DepegTerms, FixedRatio, HaircutTier, JointTerms, Mode,
+    OrderMethod, OrderTerms, Params, Scope, ShortCount, Statistic,
 };
 pub use report::{
     Addon, AddonKind, AggregateDetail, CollateralReport, Contribution, FactorState, GreekSums, Input,
-    IsolatedPosition, MarginReport, OrderCase, OrderCaseMargin, OrdersReport, Requirement, SpanCommodityReport,
-    State, Summary, Trade, UnderlyingReport, WhatIf,
+    IsolatedPosition, MarginReport, OrderCase, OrderCaseMargin, OrdersReport, Requirement,
+    SpanCommodityReport, State, Summary, Trade, UnderlyingReport, WhatIf,
 };
 pub use span_params::{
     InterLeg, InterMethod, InterSpread, IntraLeg, IntraSpread, Side, SpanCommodity, SpanParams, SpotCharge,

@@ -1,1 +1,172 @@
-//! stage
+//! Open orders: the worst of what may have filled before anyone looks again.
+//!
+//! A fill adds lots and changes equity by the order's edge, so each case counts `requirement - edge`. The bound takes,
+//! in every scenario, each order as filled exactly when that hurts there; every aggregate but SPAN's never falls when a
+//! profit falls, so the bound is never beneath the scenario loss of any subset. Charges that are not scenario losses are
+//! taken at their largest over the cases none, bids, asks, delta up and delta down. SPAN has no such bound (its spread
+//! charges are not monotone): it takes the worst of the five cases, or the exact search.
+
+use crate::account::AccountState;
+use crate::money::Exact;
+use crate::requirement::{Parts, View, add_hurting, requirement};
+use crate::{
+    Aggregation, MarginError, Mode, OrderCase, OrderCaseMargin, OrderMethod, OrdersReport, Params,
+    Requirement,
+};
+use plimsoll_types::{Lots, Order, Ticks};
+
+/// The largest number of orders that is ever searched exactly: 65,536 subsets.
+const EXACT_ORDERS_MAX: u32 = 16;
+
+/// What the orders of an account add to the requirement `without` them.
+pub(crate) fn worst_fills(
+    state: &AccountState,
+    view: View,
+    without: &Parts,
+) -> Result<OrdersReport, MarginError> {
+    let orders = &state.portfolio.orders;
+    if orders.is_empty() {
+        return Ok(OrdersReport::default());
+    }
+    let mut cases = vec![OrderCaseMargin { case: OrderCase::None, margin: without.total }];
+    let exact_max = match view.params.orders.method {
+        OrderMethod::Exact { max_orders } => max_orders.min(EXACT_ORDERS_MAX),
+        OrderMethod::Bound => 0,
+    };
+    if u32::try_from(orders.len()).is_ok_and(|n| n <= exact_max) {
+        every_subset(state, view, &mut cases)?;
+    } else {
+        named_cases(state, view, without, &mut cases)?;
+    }
+    conclude(view, without, cases)
+}
+
+fn conclude(view: View, without: &Parts, cases: Vec<OrderCaseMargin>) -> Result<OrdersReport, MarginError> {
+    let worst = |read: fn(&OrderCaseMargin) -> i128| {
+        let mut best = 0;
+        for (i, case) in cases.iter().enumerate() {
+            if cases.get(best).is_none_or(|most| read(case) > read(most)) {
+                best = i;
+            }
+        }
+        (best, cases.get(best).map_or(0, read))
+    };
+    let (im_case, im) = worst(|case| case.margin.im.0);
+    let (mm_case, mm) = worst(|case| case.margin.mm.0);
+    let what = "the margin of open orders";
+    let im = view.exact.sub(im, without.total.im.0, what)?;
+    let mm = view.exact.sub(mm, without.total.mm.0, what)?;
+    let in_mm = view.params.orders.in_mm;
+    Ok(OrdersReport {
+        im_case: Some(im_case),
+        mm_case: in_mm.then_some(mm_case),
+        extra: Requirement { im: Ticks(im), mm: Ticks(if in_mm { mm } else { 0 }) },
+        cases,
+    })
+}
+
+/// The parts of the requirement after the chosen orders filled, and their edge.
+fn filled(
+    state: &AccountState,
+    view: View,
+    chosen: impl Fn(usize, &Order) -> bool,
+) -> Result<(Parts, i128), MarginError> {
+    let mut after = state.clone();
+    let mut edge = 0;
+    for (i, order) in state.portfolio.orders.iter().enumerate() {
+        if chosen(i, order) {
+            after.fill(order.instrument, order.lots, 0)?;
+            edge = view.exact.add(edge, order.edge.0, "the edge of open orders")?;
+        }
+    }
+    let view = View { positions: &after.portfolio.positions, slots: &after.slots, ..view };
+    Ok((requirement(view)?, edge))
+}
+
+fn net(total: Requirement, edge: i128, exact: Exact) -> Result<Requirement, MarginError> {
+    let what = "the margin of open orders";
+    Ok(Requirement {
+        im: Ticks(exact.sub(total.im.0, edge, what)?),
+        mm: Ticks(exact.sub(total.mm.0, edge, what)?),
+    })
+}
+
+/// Every subset but the empty one; keeps only those that are the worst so far.
+fn every_subset(
+    state: &AccountState,
+    view: View,
+    cases: &mut Vec<OrderCaseMargin>,
+) -> Result<(), MarginError> {
+    let count = state.portfolio.orders.len();
+    let mut most = cases.first().map_or(Requirement::default(), |case| case.margin);
+    for mask in 1_u32..1 << count {
+        let (parts, edge) = filled(state, view, |i, _| mask >> i & 1 == 1)?;
+        let margin = net(parts.total, edge, view.exact)?;
+        if margin.im > most.im || margin.mm > most.mm {
+            most = Requirement { im: most.im.max(margin.im), mm: most.mm.max(margin.mm) };
+            let subset = (0..count).filter(|i| mask >> i & 1 == 1).collect();
+            cases.push(OrderCaseMargin { case: OrderCase::Subset(subset), margin });
+        }
+    }
+    Ok(())
+}
+
+/// Bids, asks, what raises and what lowers delta, and the bound over all subsets.
+fn named_cases(
+    state: &AccountState,
+    view: View,
+    without: &Parts,
+    cases: &mut Vec<OrderCaseMargin>,
+) -> Result<(), MarginError> {
+    let delta = |order: &Order| {
+        let row = view.arrays.instrument(order.instrument);
+        row.map_or(0, |row| i128::from(order.lots.0) * i128::from(row.greeks.delta))
+    };
+    let choices: [(OrderCase, &dyn Fn(&Order) -> bool); 4] = [
+        (OrderCase::Bids, &|order| order.lots.0 > 0),
+        (OrderCase::Asks, &|order| order.lots.0 < 0),
+        (OrderCase::DeltaUp, &|order| delta(order) > 0),
+        (OrderCase::DeltaDown, &|order| delta(order) < 0),
+    ];
+    let mut charges = addon_sums(view, without)?;
+    for (case, chosen) in choices {
+        let (parts, edge) = filled(state, view, |_, order| chosen(order))?;
+        let more = addon_sums(view, &parts)?;
+        charges = (charges.0.max(more.0), charges.1.max(more.1));
+        cases.push(OrderCaseMargin { case, margin: net(parts.total, edge, view.exact)? });
+    }
+    let span = matches!(view.params.aggregation, Aggregation::Span(_));
+    if !span || matches!(view.mode, Mode::Cross | Mode::Fixed) {
+        cases.push(OrderCaseMargin { case: OrderCase::Bound, margin: bound(state, view, charges)? });
+    }
+    Ok(())
+}
+
+fn addon_sums(view: View, parts: &Parts) -> Result<(i128, i128), MarginError> {
+    let im = view.exact.sum(parts.addons.iter().map(|a| a.im.0), "the sum of add-ons")?;
+    let mm = view.exact.sum(parts.addons.iter().map(|a| a.mm.0), "the sum of add-ons")?;
+    Ok((im, mm))
+}
+
+/// The bound over all subsets: pessimistic scenario vectors, the largest charges, and every loss on a fill.
+fn bound(state: &AccountState, view: View, charges: (i128, i128)) -> Result<Requirement, MarginError> {
+    let orders = &state.portfolio.orders;
+    let mut all = state.clone();
+    // A fill of no lots makes the order's instrument a position, so that it is looked at.
+    for order in orders {
+        all.fill(order.instrument, Lots(0), 0)?;
+    }
+    let mut slots = all.slots.clone();
+    for order in orders {
+        let underlying = crate::account::underlying_of(view.arrays, order.instrument);
+        if let Some(slot) = slots.iter_mut().find(|slot| Some(slot.underlying) == underlying) {
+            add_hurting(&mut slot.pnl, view.arrays.row(order.instrument), order.lots, view.exact)?;
+        }
+    }
+    let view = View { positions: &all.portfolio.positions, slots: &slots, pessimistic: orders, ..view };
+    let bare = Params { addons: crate::Addons::default(), ..view.params.clone() };
+    let mut parts = requirement(View { params: &bare, collateral: &[], ..view })?;
+    let losses = view.exact.sum(orders.iter().map(|o| -o.edge.0.min(0)), "the edge of open orders")?;
+    parts.add_charges(view, charges)?;
+    net(parts.total, -losses, view.exact)
+}

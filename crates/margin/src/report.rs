@@ -224,6 +224,8 @@ pub enum AddonKind {
     Expiry,
     /// Funding about to be paid.
     Funding,
+    /// SPAN: option value beyond the risk of its own commodity, which the cap keeps from offsetting others.
+    OptionValueCap,
 }
 
 impl AddonKind {
@@ -240,6 +242,7 @@ impl AddonKind {
             Self::Depeg => "depeg",
             Self::Expiry => "expiry",
             Self::Funding => "funding",
+            Self::OptionValueCap => "option_value_cap",
         }
     }
 }

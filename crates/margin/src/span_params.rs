@@ -121,7 +121,6 @@ pub struct InterLeg {
     pub rate: Ppb,
 }
 
-
 /// How an inter-commodity credit is found (methods 2.6).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
