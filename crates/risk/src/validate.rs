@@ -175,10 +175,7 @@ fn composite_delta(spec: &CompositeDelta) -> Result<(), SpecError> {
     at_least_zero("composite_delta.elapsed_days", spec.elapsed_days)
 }
 
-fn windows(
-    field: &str,
-    (horizon, step, most): (usize, usize, Option<usize>),
-) -> Result<(), SpecError> {
+fn windows(field: &str, (horizon, step, most): (usize, usize, Option<usize>)) -> Result<(), SpecError> {
     require(horizon > 0, &format!("{field}.horizon"), horizon, "at least 1 observation")?;
     require(step > 0, &format!("{field}.step"), step, "at least 1 observation")?;
     require(most != Some(0), &format!("{field}.windows"), 0, "at least 1 window, or no such field")
@@ -225,7 +222,10 @@ fn monte_carlo(field: &str, spec: &MonteCarloSpec) -> Result<(), SpecError> {
 fn correlation(field: &str, pairs: &BTreeMap<String, f64>) -> Result<(), SpecError> {
     for (key, value) in pairs {
         let pair = key.split_once('/').is_some_and(|(a, b)| {
-            a != b && Asset::new(a).is_ok() && Asset::new(b).is_ok() && !pairs.contains_key(&format!("{b}/{a}"))
+            a != b
+                && Asset::new(a).is_ok()
+                && Asset::new(b).is_ok()
+                && !pairs.contains_key(&format!("{b}/{a}"))
         });
         require(key == "*" || pair, field, key, "keys such as BTC/ETH, each pair once, or `*`")?;
         within_one(&format!("{field}.\"{key}\""), *value)?;

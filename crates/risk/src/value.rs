@@ -5,9 +5,7 @@ use crate::shock::{Shocked, YEAR_DAYS};
 use plimsoll_market::{Surface, SurfaceError, UnderlyingSurface};
 use plimsoll_quant::black::{self, OptionKind};
 use plimsoll_quant::special::ln;
-use plimsoll_types::{
-    Asset, Contract, Decimal, Instrument, Issue, Reason, Settlement, Timestamp, Units,
-};
+use plimsoll_types::{Asset, Contract, Decimal, Instrument, Issue, Reason, Settlement, Timestamp, Units};
 
 /// Quote assets valued at par with the US dollar for profit and loss; a depeg is an add-on, not a price.
 const AT_PAR: [&str; 3] = ["USD", "USDC", "USDT"];
@@ -119,7 +117,11 @@ fn at_par(quote: &Asset, currency: &Asset) -> bool {
 
 impl<'a> Resolved<'a> {
     /// Finds the market of an instrument.
-    pub(crate) fn find(surface: &'a Surface, instrument: &Instrument, currency: &Asset) -> Result<Self, Issue> {
+    pub(crate) fn find(
+        surface: &'a Surface,
+        instrument: &Instrument,
+        currency: &Asset,
+    ) -> Result<Self, Issue> {
         if !at_par(instrument.quote(), currency) {
             return Err(about(Reason::UnknownInstrument, instrument));
         }

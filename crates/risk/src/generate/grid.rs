@@ -137,8 +137,13 @@ fn label(group: &Points, at: usize, vol: VolDirection) -> String {
         VolDirection::None => " vol same",
         VolDirection::Down => " vol down",
     });
-    let shares =
-        [("skew", group.skew), ("wing", group.wing), ("term", group.term), ("basis", group.basis), ("rate", group.rate)];
+    let shares = [
+        ("skew", group.skew),
+        ("wing", group.wing),
+        ("term", group.term),
+        ("basis", group.basis),
+        ("rate", group.rate),
+    ];
     for (name, x) in shares.into_iter().filter(|(_, x)| *x != 0.0) {
         // Writing to a String cannot fail.
         let _ = write!(text, " {name} {x:+}");

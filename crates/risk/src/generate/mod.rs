@@ -42,13 +42,8 @@ pub fn generate(
 }
 
 /// One value per underlying, in their order.
-fn each<T: Copy>(
-    field: &str,
-    table: &PerUnderlying<T>,
-    underlyings: &[Asset],
-) -> Result<Vec<T>, SpecError> {
-    let missing =
-        |u: &Asset| SpecError::MissingUnderlying { field: field.to_owned(), underlying: u.clone() };
+fn each<T: Copy>(field: &str, table: &PerUnderlying<T>, underlyings: &[Asset]) -> Result<Vec<T>, SpecError> {
+    let missing = |u: &Asset| SpecError::MissingUnderlying { field: field.to_owned(), underlying: u.clone() };
     underlyings.iter().map(|u| table.get(u).copied().ok_or_else(|| missing(u))).collect()
 }
 
