@@ -129,19 +129,18 @@ fn slices(
     let mut outside = external::by_expiry(&market.market.external, as_of);
     let free: Vec<Result<Svi, Issue>> =
         smiles.iter_mut().map(|smile| calibrate::free_fit(smile, params)).collect();
-    let ceilings: Vec<Ceiling> = smiles
+    let ceilings: Vec<Option<Ceiling>> = smiles
         .iter()
         .zip(&free)
-        .filter_map(|(smile, free)| Some(Ceiling { svi: *free.as_ref().ok()?, quoted: smile.quoted() }))
+        .map(|(smile, free)| calibrate::ceiling(smile, free.as_ref().ok()?))
         .collect();
-    let mut later = &ceilings[..];
     let mut slices: Vec<Slice> = Vec::new();
-    for (smile, free) in smiles.into_iter().zip(free) {
+    for (i, (smile, free)) in smiles.into_iter().zip(free).enumerate() {
         refused.extend(smile.refused.iter().cloned());
         let floor = slices.last().map(|s| s.svi);
         let own = free.and_then(|svi| {
-            later = later.get(1..).unwrap_or_default();
-            calibrate::constrained_fit(&smile, &svi, (floor.as_ref(), later), params)
+            let later: Vec<Ceiling> = ceilings.iter().skip(i + 1).flatten().copied().collect();
+            calibrate::constrained_fit(&smile, &svi, (floor.as_ref(), &later), params)
         });
         let chosen = match outside.remove(&smile.expiry) {
             Some(supplied) => external::choose(&supplied, &smile, own, floor.as_ref(), refused),

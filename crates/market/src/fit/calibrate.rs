@@ -16,6 +16,10 @@ const STEPS: usize = 40;
 const LIFT_MAX: f64 = 0.02;
 /// A quote within this many vol points of the others is never an outlier.
 const OUTLIER_VOL_MIN: f64 = 0.02;
+/// A fit that misses by no more than this is not doubted.
+const MISFIT_FINE: f64 = 0.01;
+/// Other smiles are held under a fit that misses by no more than this.
+const MISFIT_TRUSTED: f64 = 0.03;
 /// Standard deviations per median absolute deviation of a normal sample.
 const MAD: f64 = 1.4826;
 
@@ -50,6 +54,12 @@ pub(super) fn free_fit(smile: &mut Smile, params: &FitParams) -> Result<Svi, Iss
         svi = propose(smile, &weights, &svi, (None, &[]), FIRMNESS[0]).unwrap_or(svi);
     }
     Ok(svi)
+}
+
+/// A free fit as something earlier smiles may lean on; `None` when it is too poor for that.
+pub(super) fn ceiling(smile: &Smile, free: &Svi) -> Option<Ceiling> {
+    let trusted = misfit(smile, free) <= MISFIT_TRUSTED;
+    trusted.then(|| Ceiling { svi: *free, quoted: smile.quoted() })
 }
 
 /// The slice to publish: near `free`, not below `floor`, free of butterfly arbitrage; `ceiling` is kept to where it can
@@ -121,7 +131,15 @@ fn task<'a>(
 }
 
 fn propose(smile: &Smile, weights: &[f64], start: &Svi, sides: Sides, firmness: (f64, f64)) -> Option<Svi> {
-    task(smile, weights, sides, firmness).solve(start, STEPS)
+    let task = task(smile, weights, sides, firmness);
+    let first = task.solve(start, STEPS);
+    // A poor fit may be the wrong valley: the usual smile is a second start, and the lower cost wins.
+    if first.is_some_and(|(svi, _)| misfit(smile, &svi) <= MISFIT_FINE) {
+        return first.map(|f| f.0);
+    }
+    let second = task.solve(&task.usual(), STEPS);
+    let better = first.into_iter().chain(second).min_by(|a, b| a.1.total_cmp(&b.1));
+    better.map(|b| b.0)
 }
 
 /// The quasi-explicit fit, in total variance with each weight carried over from volatility.

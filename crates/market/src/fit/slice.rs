@@ -13,6 +13,8 @@ use plimsoll_quant::svi::Svi;
 
 /// Steepest wing proposed, of total variance; Lee's bound is 2.
 const SLOPE_MAX: f64 = 1.98;
+/// Least slope of a wing, in deviations.
+const SLOPE_MIN: f64 = 0.01;
 /// Least width of the vertex, in deviations.
 const SIGMA_MIN: f64 = 0.02;
 /// Weight of a ceiling against that of the floor: where the later smile is quoted, and where it is a guess.
@@ -152,10 +154,10 @@ impl Task<'_> {
     fn bounds(&self) -> Bounds<5> {
         let s = self.s();
         let steepest = SLOPE_MAX / s;
-        let floor = |slope: f64| (slope / s).clamp(1e-4, steepest);
+        let floor = |slope: f64| (slope / s).clamp(SLOPE_MIN, steepest);
         let (left, right) = match self.floor {
             Some(near) => (floor(near.left_slope() * (1.0 + 1e-9)), floor(near.right_slope() * (1.0 + 1e-9))),
-            None => (1e-4, 1e-4),
+            None => (SLOPE_MIN, SLOPE_MIN),
         };
         let reach = self.points.iter().fold(1.0, |most: f64, p| most.max((p.k / s).abs()));
         Bounds {
@@ -192,8 +194,13 @@ impl Task<'_> {
         }
     }
 
-    /// The slice nearest to the points, from `start`; `None` when the optimiser cannot begin.
-    pub(super) fn solve(&self, start: &Svi, steps: usize) -> Option<Svi> {
+    /// A smile of usual shape at the level of the points.
+    pub(super) fn usual(&self) -> Svi {
+        self.svi(&[0.8, SLOPE_USUAL, SLOPE_USUAL, 0.0, 1.0])
+    }
+
+    /// The slice nearest to the points, from `start`, and its cost; `None` when the optimiser cannot begin.
+    pub(super) fn solve(&self, start: &Svi, steps: usize) -> Option<(Svi, f64)> {
         let walls = self.walls();
         let rows = self.points.len() + BUTTERFLY_ROWS + WALL_ROWS;
         let model = |p: &Coordinates, out: &mut [f64], jacobian: Option<&mut [[f64; 5]]>| {
@@ -201,7 +208,7 @@ impl Task<'_> {
         };
         let options = LsqOptions { max_iter: steps, ftol: 1e-7, xtol: 1e-8, gtol: 1e-9 };
         let found = fit_with_jacobian(self.coordinates(start), &self.bounds(), rows, model, &options).ok()?;
-        Some(self.svi(&found.x))
+        Some((self.svi(&found.x), found.cost))
     }
 
     /// As [`Task::solve`] among SSVI slices: level, tilt and curvature only.
