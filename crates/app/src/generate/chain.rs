@@ -90,13 +90,14 @@ fn chain(asset: &Asset, market: &UnderlyingMarket, as_of: Timestamp) -> Option<C
     let expiries: Vec<Expiry> =
         by_expiry.iter().filter_map(|(at, quotes)| expiry(*at, quotes, market, as_of)).collect();
     let inverse = market.options.first()?.instrument.settlement() == Settlement::Inverse;
+    let listed = delta_ones(market.futures.iter().map(|quote| (&quote.instrument, quote.mark)));
     let chain = Chain {
         asset: asset.clone(),
         index,
         inverse,
         expiries,
         perpetuals: delta_ones(market.perpetuals.iter().map(|quote| (&quote.instrument, quote.mark))),
-        futures: delta_ones(market.futures.iter().map(|quote| (&quote.instrument, quote.mark))),
+        futures: if listed.is_empty() { monthly(&by_expiry, market, as_of) } else { listed },
         step_milli: step_milli(index),
     };
     (!chain.expiries.is_empty()).then_some(chain)
@@ -108,6 +109,26 @@ fn delta_ones<'a>(quotes: impl Iterator<Item = (&'a Instrument, Option<f64>)>) -
         mark.map(|mark| DeltaOne { name, mark, in_quote })
     });
     with_mark.collect()
+}
+
+/// Futures of the last expiry of each month, where the snapshot has options only: venues list a future there, and its price
+/// is the forward its options are priced on.
+fn monthly(
+    by_expiry: &BTreeMap<Timestamp, Vec<&OptionQuote>>,
+    market: &UnderlyingMarket,
+    as_of: Timestamp,
+) -> Vec<DeltaOne> {
+    let mut last_of_month: BTreeMap<(i16, i8), DeltaOne> = BTreeMap::new();
+    for (at, quotes) in by_expiry {
+        let (year, month, day) = at.date();
+        let option = quotes.first().map(|quote| quote.instrument.to_string()).unwrap_or_default();
+        let name = option.splitn(3, '-').take(2).collect::<Vec<_>>().join("-");
+        let in_quote = name.parse().is_ok_and(|future: Instrument| future.sized_in_quote());
+        if let (Some(Expiry { forward, .. }), 24..) = (expiry(*at, quotes, market, as_of), day) {
+            last_of_month.insert((year, month), DeltaOne { name, mark: forward, in_quote });
+        }
+    }
+    last_of_month.into_values().collect()
 }
 
 /// A tenth of a coin over 10,000, one over 500, ten beneath.

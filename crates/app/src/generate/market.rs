@@ -87,7 +87,7 @@ fn bitcoin() -> UnderlyingSpec {
         gamma: 0.42,
         expiries: dates(&["16JAN26", "23JAN26", "30JAN26", "27FEB26", "27MAR26", "26JUN26", "25SEP26"]),
         futures: dates(&["30JAN26", "27FEB26", "27MAR26", "26JUN26", "25SEP26"]),
-        strike_steps: vec![500.0, 1000.0, 2000.0, 5000.0, 10_000.0],
+        strike_steps: vec![500.0, 1000.0, 2000.0, 5000.0, 10_000.0, 20_000.0],
         depth: 38.0e6,
     }
 }
@@ -231,12 +231,12 @@ impl Quoting<'_> {
         Forward { expiry: expiry.at, price: expiry.forward, source, time: self.as_of }
     }
 
-    /// Strikes within three standard deviations, at the finest step that needs at most 23 of them.
+    /// Strikes within three standard deviations, at the finest step that needs at most 30 of them.
     fn strikes(&self, expiry: &Expiry<'_>) -> Vec<f64> {
         let width = 3.0 * expiry.smile.theta.sqrt().max(0.035);
         let (low, high) = (expiry.forward * exp(-width), expiry.forward * exp(width));
         let steps = &self.spec.strike_steps;
-        let fits = |step: &&f64| (high - low) / **step <= 23.0;
+        let fits = |step: &&f64| (high - low) / **step <= 30.0;
         let step = steps.iter().find(fits).or(steps.last()).copied().unwrap_or(high - low);
         let mut strikes = Vec::new();
         let mut strike = (low / step).ceil() * step;

@@ -68,7 +68,7 @@ fn head(canvas: &mut Canvas, picture: &HeatPicture) {
 
 fn cells(canvas: &mut Canvas, picture: &HeatPicture, size: f64) {
     let (width, height) = cell(picture);
-    let font = (width / 4.1).min(height / 2.2).min(11.0);
+    let font = (width / 4.6).min(height / 2.2).min(11.0);
     for (vol, row) in picture.pnl.iter().enumerate() {
         for (spot, pnl) in row.iter().enumerate() {
             let frame = place(picture, vol, spot);

@@ -80,16 +80,24 @@ fn head(canvas: &mut Canvas, picture: &LiquidationPicture) {
     let text = match picture.nearest {
         Some(at) if at.spot == 0.0 && at.vol == 0.0 && at.days == 0.0 => "liquidatable now".to_owned(),
         Some(at) => format!(
-            "nearest point: spot {}, volatility {}, in {} days",
+            "nearest point: spot {}, volatility {}, {}",
             signed_percent(at.spot),
             signed_percent(at.vol),
-            trim(at.days)
+            when(at.days)
         ),
         None => {
             format!("no point within \u{b1}{} of spot", signed_percent(picture.spot_max).replace('+', ""))
         }
     };
     canvas.text((PLOT.x, 54.0), Style::new(13.0, GREY, Anchor::Start), &text);
+}
+
+fn when(days: f64) -> String {
+    match days {
+        d if d == 0.0 => "now".to_owned(),
+        d if d == 1.0 => "in 1 day".to_owned(),
+        d => format!("in {} days", trim(d)),
+    }
 }
 
 fn axes(canvas: &mut Canvas, x: &Scale, y: &Scale) {
@@ -159,12 +167,7 @@ fn legend(canvas: &mut Canvas, picture: &LiquidationPicture) {
     for (i, boundary) in picture.boundaries.iter().enumerate() {
         let y = PLOT.y + 32.0 + i as f64 * 21.0;
         canvas.line((left, y - 4.0), (left + 28.0, y - 4.0), &style(i));
-        let text = match boundary.days {
-            d if d == 0.0 => "now".to_owned(),
-            d if d == 1.0 => "in 1 day".to_owned(),
-            d => format!("in {} days", trim(d)),
-        };
-        canvas.text((left + 36.0, y), label, &text);
+        canvas.text((left + 36.0, y), label, &when(boundary.days));
     }
     let y = PLOT.y + 44.0 + picture.boundaries.len() as f64 * 21.0;
     present(canvas, (left + 14.0, y - 4.0));
@@ -215,7 +218,7 @@ mod tests {
     #[test]
     fn the_nearest_point_is_named() {
         let svg = liquidation(&picture(Some(MarkedPoint { spot: -0.2, vol: 0.0, days: 0.0 })));
-        assert!(svg.contains("nearest point: spot −20 %, volatility 0 %, in 0 days"));
+        assert!(svg.contains("nearest point: spot −20 %, volatility 0 %, now"));
         assert!(!svg.contains("NaN"));
     }
 

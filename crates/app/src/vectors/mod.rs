@@ -19,7 +19,6 @@ pub(crate) use ledger::{Check, Figure, Ledger, Tolerance};
 
 use serde::Serialize;
 use serde_json::Value;
-use std::fmt::Write as _;
 use std::path::Path;
 
 /// A kind of file: its name, how to recognise its content, how to check it.
@@ -188,38 +187,111 @@ pub(crate) fn rows(parity: &Parity) -> Vec<[String; 6]> {
     parity.checks.iter().map(row).collect()
 }
 
-/// All files as text: a table each, and a line that says how many cases passed.
-pub(crate) fn table(parities: &[Parity]) -> String {
-    let mut text = String::new();
-    for parity in parities {
-        let rows = rows(parity);
-        let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).fold(COLUMNS[i].len(), usize::max);
-        let widths = [0, 1, 2, 3, 4, 5].map(width);
-        let _ = writeln!(text, "{}", parity.file);
-        write_row(&mut text, &COLUMNS.map(str::to_owned), &widths);
-        for row in &rows {
-            write_row(&mut text, row, &widths);
-        }
-        let _ = writeln!(
-            text,
-            "{}: {} of {} cases passed, worst error {:.1e}\n",
-            parity.method,
-            parity.passed,
-            parity.cases,
-            parity.worst_error()
-        );
-    }
-    text
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn write_row(text: &mut String, row: &[String; 6], widths: &[usize; 6]) {
-    let mut line = String::new();
-    for (i, (cell, width)) in row.iter().zip(widths).enumerate() {
-        let _ = if i < 2 || i == 5 {
-            write!(line, "{cell:<width$}  ")
-        } else {
-            write!(line, "{cell:>width$}  ")
-        };
+    fn checked(text: &str) -> Parity {
+        check("a/dir/tradfi-some-cases.json", text.as_bytes()).unwrap()
     }
-    let _ = writeln!(text, "{}", line.trim_end());
+
+    #[test]
+    fn every_sample_of_the_supported_methods_passes() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors");
+        if !Path::new(folder).is_dir() {
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{folder} is absent");
+            println!("skipped: {folder} is absent");
+            return;
+        }
+        for method in METHODS {
+            let file = format!("{folder}/tradfi-{}.json", method.name);
+            let parity = check(&file, &std::fs::read(&file).unwrap()).unwrap();
+            let misses: Vec<&Check> = parity.misses().collect();
+            assert!(misses.is_empty(), "{file}: {misses:#?}");
+            assert!(parity.cases > 0 && parity.is_clean());
+        }
+    }
+
+    #[test]
+    fn a_malformed_case_is_a_miss_with_a_reason_and_the_others_are_still_checked() {
+        let parity = checked(
+            r#"{"peer_points": [
+                {"id": "no strike", "F": 100, "sigma": 0.2, "T": 0.5, "type": "call", "check": "5.6"},
+                {"id": "no number", "F": "NaN", "K": 100, "sigma": 0.2, "T": 0.5, "type": "call", "check": "5.6"},
+                {"id": "right", "F": 100, "K": 100, "sigma": 0.2, "T": 0.5, "type": "call",
+                 "check": "5.6371977797016623831"},
+                {"id": "off", "F": 100, "K": 100, "sigma": 0.2, "T": 0.5, "type": "put", "price": 5.6371977797026}
+            ]}"#,
+        );
+        assert_eq!((parity.cases, parity.passed), (4, 1));
+        let reasons: Vec<String> = parity.misses().map(|c| c.computed.to_string()).collect();
+        assert_eq!(reasons[0], "`K` is missing");
+        assert_eq!(reasons[1], r#"`F` is "NaN": expected a finite number or decimal text"#);
+        let off = parity.misses().last().unwrap();
+        assert!(off.error.is_some_and(|e| (1.6e-13..1.8e-13).contains(&e)), "{off:?}");
+        assert_eq!(parity.method, "tradfi-some-cases");
+    }
+
+    #[test]
+    fn the_json_form_has_the_documented_fields_in_order() {
+        let parity = checked(
+            r#"{"covariance": {"id": "c", "data": [[1, 2], [2, 4], [3, 7]], "expected_corr01": 0.5}}"#,
+        );
+        let text = json(&[parity]).unwrap();
+        let squeezed: String = text.split_whitespace().collect();
+        assert!(squeezed.starts_with(
+            r#"[{"file":"a/dir/tradfi-some-cases.json","method":"tradfi-some-cases","cases":1,"passed":0,"worst_error":0.4"#
+        ));
+        assert!(squeezed.contains(r#""misses":[{"id":"c","quantity":"correlation","expected":0.5,"computed":0.99"#));
+    }
+
+    #[test]
+    fn an_unknown_form_and_an_empty_one_are_refused_by_name() {
+        let unknown = check("x.json", b"{\"meta\": 1}").unwrap_err().to_string();
+        assert!(unknown.starts_with("x.json: no known form of cases; supported are bs-haug, black76-iv, svi"));
+        assert!(matches!(check("x.json", b"{\"higham\": []}"), Err(VectorsError::Empty { .. })));
+        assert!(matches!(check("x.json", b"{"), Err(VectorsError::Json { .. })));
+    }
+
+    #[test]
+    fn a_price_nothing_can_be_recovered_from_must_be_an_error() {
+        let row = |price: &str, attainable: bool| {
+            format!(
+                r#"{{"implied_vol_stress": {{"rows": [{{"F": 100, "K": 50, "T": 0.01, "type": "call", "sigma": "0.3",
+                    "price": "{price}", "f64_attainable": {attainable}, "tol_rel": 1e-12}}]}}}}"#
+            )
+        };
+        assert!(checked(&row("50", false)).is_clean());
+        assert!(!checked(&row("50", true)).is_clean());
+        assert!(!checked(&row("50.5", false)).is_clean());
+    }
+
+    #[test]
+    fn an_arbitrageable_slice_is_told_from_a_sound_one_and_labels_are_judged_by_what_they_say() {
+        // Gatheral's example of Axel Vogt: g is negative near k = 0.8.
+        let vogt = |free: bool| {
+            format!(
+                r#"{{"raw_cases": [{{"id": "vogt", "butterfly_free": {free},
+                "params": {{"a": -0.041, "b": 0.1331, "rho": 0.306, "m": 0.3586, "sigma": 0.4153, "t": 1.0}}}}]}}"#
+            )
+        };
+        assert!(checked(&vogt(false)).is_clean());
+        assert!(!checked(&vogt(true)).is_clean());
+        let surface = |label: &str, theta: f64, phi: f64| {
+            format!(
+                r#"{{"ssvi_cases": {{"rows": [{{"id": "s", "label": "{label}",
+                "slices": [{{"theta": 0.1, "rho": 0.0, "phi": {phi}}}, {{"theta": {theta}, "rho": 0.0, "phi": {phi}}}]}}]}}}}"#
+            )
+        };
+        assert!(checked(&surface("arb_free", 0.2, 1.0)).is_clean());
+        // First bound 4.8, second 3.84: seen only at |k| of about twelve.
+        assert!(checked(&surface("butterfly_violation", 6.0, 0.8)).is_clean());
+        assert!(!checked(&surface("arb_free", 6.0, 0.8)).is_clean());
+        assert!(checked(&surface("both_violation", 3.0, 1.5)).is_clean());
+        assert!(!checked(&surface("both_violation", 6.0, 0.8)).is_clean());
+        assert!(checked(&surface("calendar_violation", 0.05, 1.0)).is_clean());
+        assert!(checked(&surface("boundary", 4.0, 1.0)).is_clean());
+        assert!(!checked(&surface("boundary", 0.2, 1.0)).is_clean());
+        assert!(!checked(&surface("unheard_of", 0.2, 1.0)).is_clean());
+    }
 }

@@ -1,12 +1,236 @@
-//! SPAN: the scenario table, a futures array and its requirement.
+//! SPAN: the scenario table of the `span` preset, a futures array through the array builder, and requirements through
+//! the margin stage.
 
-use super::Ledger;
+use super::field::{self, Reason};
+use super::{Ledger, Tolerance};
+use plimsoll_engine::ParamSet;
+use plimsoll_market::{Surface, UnderlyingSurface};
+use plimsoll_risk::{Mode, PerUnderlying, Scenario, ScenarioSet, build, generate};
+use plimsoll_types::{
+    Asset, Decimal, ForwardSource, Instrument, InstrumentIx, LotSize, Lots, Portfolio, Position, RiskArrays,
+    Ticks, Timestamp, Units,
+};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
-/// A file with a SPAN `scenarios` table or the textbook arrays.
+const EXACT: Tolerance = Tolerance::Absolute(0.0);
+
+/// Multiples such as 1/3 are written with 16 digits.
+const WRITTEN: Tolerance = Tolerance::Absolute(1e-15);
+
+/// Published arrays are rounded to this many units of the currency.
+const ROUNDED_TO: i64 = 10;
+
+/// The textbook contract: an index future worth this many units per point, at this index.
+const POINT_VALUE: i64 = 500;
+const INDEX: f64 = 1000.0;
+const UNDERLYING: &str = "SPX";
+const FUTURE: &str = "SPX-20260320";
+
+/// A file with a SPAN `scenarios` table of `rows`, textbook arrays or delta weights.
 pub(super) fn recognise(file: &Value) -> bool {
-    ["mcmillan", "composite_delta_weights", "intercommodity_formula"].iter().any(|name| file.get(name).is_some())
+    let table = file.get("scenarios").is_some_and(|table| table.get("rows").is_some());
+    table || file.get("mcmillan").is_some() || file.get("composite_delta_weights").is_some()
 }
 
-/// Checks the table and the arrays.
-pub(super) fn check(_file: &Value, _ledger: &mut Ledger) {}
+/// Checks the table, the arrays and the weights that are there.
+pub(super) fn check(file: &Value, ledger: &mut Ledger) {
+    let sections: [(&str, fn(&Value, &mut Ledger) -> Result<(), Reason>); 3] =
+        [("scenarios", table), ("mcmillan", textbook), ("composite_delta_weights", delta_weights)];
+    for (name, compare) in sections {
+        if let Some(section) = file.get(name) {
+            ledger.case(field::id(section, name, 0).replace("[0]", ""), |ledger| compare(section, ledger));
+        }
+    }
+}
+
+fn preset() -> Result<ParamSet, Reason> {
+    ParamSet::preset("span").map_err(|e| e.to_string())
+}
+
+/// The scenarios of a parameter set for the textbook's underlying.
+fn scenarios(params: &ParamSet) -> Result<ScenarioSet, Reason> {
+    let underlying = Asset::new(UNDERLYING).map_err(|e| e.to_string())?;
+    generate(&params.scenarios, &[underlying], &BTreeMap::new()).map_err(|e| e.to_string())
+}
+
+fn all(set: &ScenarioSet) -> Vec<&Scenario> {
+    set.blocks.iter().flat_map(|block| &block.scenarios).collect()
+}
+
+/// Multiples, weights and pairs of the table against those of the preset.
+fn table(section: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
+    let rows = field::matrix(section, "rows")?;
+    let params = preset()?;
+    let set = scenarios(&params)?;
+    let ours = all(&set);
+    let underlying = Asset::new(UNDERLYING).map_err(|e| e.to_string())?;
+    let vol_scan = params.scenarios.vol_scan.get(&underlying).ok_or("the preset has no vol scan")?;
+    let price_scan = set.price_scan.first().ok_or("the preset has no price scan")?;
+    ledger.number("scenarios", rows.len() as f64, ours.len() as f64, EXACT);
+    for (j, (row, scenario)) in rows.iter().zip(&ours).enumerate() {
+        let [price, vol, weight] = row[..] else {
+            return Err(format!("row {} has {} columns, expected 3", j + 1, row.len()));
+        };
+        let step = scenario.moves.first().ok_or("a scenario moves nothing")?;
+        let scan = if step.vol < 0.0 { vol_scan.down } else { vol_scan.up };
+        let vol_multiple = if step.vol == 0.0 { 0.0 } else { step.vol / scan };
+        ledger.number(format!("price of {}", j + 1), price, step.spot / price_scan, WRITTEN);
+        ledger.number(format!("vol of {}", j + 1), vol, vol_multiple, WRITTEN);
+        ledger.number(format!("weight of {}", j + 1), weight, scenario.weight, WRITTEN);
+    }
+    pairs(section, &ours, ledger)
+}
+
+/// `paired` names each pair once, counting from 1.
+fn pairs(section: &Value, ours: &[&Scenario], ledger: &mut Ledger) -> Result<(), Reason> {
+    let Some(paired) = section.get("paired").and_then(Value::as_object) else {
+        return Ok(());
+    };
+    for (one, other) in paired {
+        let j: usize = one.parse().map_err(|_| format!("`{one}` is not a scenario number"))?;
+        let scenario = j.checked_sub(1).and_then(|at| ours.get(at));
+        let computed = scenario.map_or(f64::NAN, |scenario| scenario.pair as f64 + 1.0);
+        ledger.number(format!("pair of {j}"), field::as_number(other, "paired")?, computed, EXACT);
+    }
+    Ok(())
+}
+
+/// Weights of the composite delta as the preset states them.
+fn delta_weights(section: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
+    let expected = field::numbers(section.get("weights").ok_or("`weights` is missing")?, "weights")?;
+    let stated = preset()?.scenarios.composite_delta.ok_or("the preset states no weights")?;
+    ledger.number("weights", expected.len() as f64, stated.weight.len() as f64, EXACT);
+    for (at, (expected, computed)) in expected.iter().zip(&stated.weight).enumerate() {
+        ledger.number(format!("weight {}", at + 1), *expected, *computed, WRITTEN);
+    }
+    if let Some(sum) = field::number_if_any(section, "sum")? {
+        let computed = stated.weight.iter().sum();
+        ledger.number("sum of weights", sum, computed, Tolerance::Absolute(1e-12));
+    }
+    Ok(())
+}
+
+/// A file's arrays by name (`long_future`), and the contract that carries them.
+fn textbook(section: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
+    let fields = section.as_object().ok_or("the section is not an object")?;
+    let named = fields.iter().filter_map(|(name, value)| Some((name.strip_prefix("long_")?, value)));
+    let mut given: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for (name, value) in named {
+        given.insert(name.to_owned(), field::numbers(value, name)?);
+    }
+    let future = given.get("future").ok_or("there is no `long_future` array")?;
+    let outright = future.iter().copied().fold(0.0, f64::max);
+    let params = textbook_params(outright)?;
+    let built = futures_arrays(&params)?;
+    let computed = built.row(InstrumentIx(0));
+    ledger.number("scenarios of long_future", future.len() as f64, computed.len() as f64, EXACT);
+    for (j, (expected, entry)) in future.iter().zip(computed).enumerate() {
+        ledger.number(format!("long_future {}", j + 1), *expected, to_ten(*entry), EXACT);
+    }
+    let rows: Vec<&str> = given.keys().map(String::as_str).collect();
+    let arrays = with_rows(&built, &given)?;
+    for published in field::section(section, "published") {
+        let text = field::text(published, "position")?;
+        let requirement = requirement(text, &rows, &arrays, &params)?;
+        let expected = field::number(published, "requirement")?;
+        ledger.number(format!("requirement of {text}"), expected, requirement, EXACT);
+    }
+    Ok(())
+}
+
+/// To the nearest multiple of ten units of the currency, which is what a tick is here.
+fn to_ten(entry: i64) -> f64 {
+    let up = if entry < 0 { -ROUNDED_TO / 2 } else { ROUNDED_TO / 2 };
+    ((entry + up) / ROUNDED_TO * ROUNDED_TO) as f64
+}
+
+/// The preset with the textbook's price scan, contract size and tick of one unit of the currency.
+fn textbook_params(outright: f64) -> Result<ParamSet, Reason> {
+    let mut params = preset()?;
+    let scan = outright / (POINT_VALUE as f64 * INDEX);
+    params.scenarios.price_scan = PerUnderlying(BTreeMap::from([(UNDERLYING.to_owned(), scan)]));
+    let lot = LotSize { base: Decimal::from(POINT_VALUE), quote: Decimal::ONE };
+    params.units = Units { ticks_per_unit: 1, lot, lots: BTreeMap::new(), ..params.units };
+    Ok(params)
+}
+
+/// Risk arrays of the textbook future on a market made of it alone.
+fn futures_arrays(params: &ParamSet) -> Result<RiskArrays, Reason> {
+    let future: Instrument = FUTURE.parse().map_err(|e: plimsoll_types::InstrumentError| e.to_string())?;
+    let expiry = future.expiry().ok_or("the future has no expiry")?;
+    let as_of = Timestamp::from_seconds(expiry.seconds() - 90 * 86_400);
+    let market = UnderlyingSurface {
+        index: INDEX,
+        confidence: 0.0,
+        forwards: vec![(expiry, INDEX, ForwardSource::Future)],
+        perpetuals: BTreeMap::new(),
+        futures: BTreeMap::from([(future.clone(), INDEX)]),
+        slices: Vec::new(),
+        refused: Vec::new(),
+    };
+    let underlyings = BTreeMap::from([(future.underlying().clone(), market)]);
+    let surface = Surface { as_of, underlyings, assets: BTreeMap::new(), issues: Vec::new() };
+    let set = scenarios(params)?;
+    let built = build(&surface, &[future], &set, &params.units, Mode::FullReprice);
+    let built = built.map_err(|e| e.to_string())?;
+    match built.issues.first() {
+        None => Ok(built.arrays),
+        Some((instrument, issue)) => Err(format!("{instrument}: {issue:?}")),
+    }
+}
+
+/// The built arrays with one row per array of the file, in the order of their names: contracts whose terms the file
+/// does not give enter the margin stage by their published arrays.
+fn with_rows(built: &RiskArrays, given: &BTreeMap<String, Vec<f64>>) -> Result<RiskArrays, Reason> {
+    let mut arrays = built.clone();
+    let future = built.instruments.first().ok_or("the future was not valued")?;
+    arrays.instruments = vec![future.clone(); given.len()];
+    arrays.pnl = Vec::new();
+    for (name, entries) in given {
+        if entries.len() != built.scenarios.len() {
+            return Err(format!("`{name}` has {} entries", entries.len()));
+        }
+        for entry in entries {
+            arrays.pnl.push(plimsoll_types::quantise(*entry, plimsoll_types::Rounding::Nearest).map_err(|e| e.to_string())?);
+        }
+    }
+    Ok(arrays)
+}
+
+/// Maintenance margin of a position in words: `long 1 future`, `short 2 call, long 1 future`.
+fn requirement(text: &str, rows: &[&str], arrays: &RiskArrays, params: &ParamSet) -> Result<f64, Reason> {
+    let mut lots: BTreeMap<u32, i64> = BTreeMap::new();
+    for leg in text.split([',', '+', '/']).flat_map(|part| part.split(" and ")) {
+        let (row, quantity) = leg_of(leg.trim(), rows)?;
+        *lots.entry(row).or_default() += quantity;
+    }
+    let position = |(row, quantity): (&u32, &i64)| Position {
+        instrument: InstrumentIx(*row),
+        lots: Lots(*quantity),
+        unrealised: Ticks(0),
+    };
+    let portfolio = Portfolio {
+        account: plimsoll_types::AccountId::new("textbook").map_err(|e| e.to_string())?,
+        positions: lots.iter().map(position).collect(),
+        collateral: Vec::new(),
+        orders: Vec::new(),
+    };
+    let report = plimsoll_margin::evaluate(&portfolio, arrays, &params.margin).map_err(|e| e.to_string())?;
+    params.units.amount(report.mm).to_string().parse().map_err(|e: std::num::ParseFloatError| e.to_string())
+}
+
+fn leg_of(leg: &str, rows: &[&str]) -> Result<(u32, i64), Reason> {
+    let bad = || format!("`{leg}` is not a position such as `long 1 future`");
+    let mut words = leg.split_whitespace();
+    let sign = match words.next() {
+        Some("long") => 1,
+        Some("short") => -1,
+        _ => return Err(bad()),
+    };
+    let size: i64 = words.next().and_then(|n| n.parse().ok()).ok_or_else(bad)?;
+    let name = words.collect::<Vec<_>>().join("_");
+    let singular = name.strip_suffix('s').unwrap_or(&name);
+    let row = rows.iter().position(|row| *row == name || *row == singular).ok_or_else(bad)?;
+    Ok((u32::try_from(row).map_err(|_| bad())?, sign * size))
+}
