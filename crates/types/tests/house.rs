@@ -13,7 +13,7 @@ const EDGES: [(&str, &[&str]); 7] = [
     ("plimsoll-margin", &["plimsoll-types"]),
     ("plimsoll-engine", &["plimsoll-types", "plimsoll-quant", "plimsoll-market", "plimsoll-risk", "plimsoll-margin"]),
     (
-        "plimsoll",
+        "plimsoll-app",
         &[
             "plimsoll-types",
             "plimsoll-quant",
