@@ -68,7 +68,8 @@ fn rolled(old: &Surface, new: &Surface) -> Surface {
 /// The rolled market at the new prices, with the old smiles.
 fn priced(rolled: &Surface, new: &Surface) -> Surface {
     let with_old_smiles = |(asset, market): (&plimsoll_types::Asset, &UnderlyingSurface)| {
-        let slices = rolled.underlyings.get(asset).map_or_else(|| market.slices.clone(), |old| old.slices.clone());
+        let slices =
+            rolled.underlyings.get(asset).map_or_else(|| market.slices.clone(), |old| old.slices.clone());
         (asset.clone(), UnderlyingSurface { slices, ..market.clone() })
     };
     let underlyings: BTreeMap<_, _> = new.underlyings.iter().map(with_old_smiles).collect();
@@ -77,7 +78,12 @@ fn priced(rolled: &Surface, new: &Surface) -> Surface {
 
 impl Desk {
     /// The margin of one of this desk's accounts under another market and other parameters.
-    pub(crate) fn report_under(&self, account: &AccountId, surface: &Surface, params: &ParamSet) -> Result<MarginReport, EngineError> {
+    pub(crate) fn report_under(
+        &self,
+        account: &AccountId,
+        surface: &Surface,
+        params: &ParamSet,
+    ) -> Result<MarginReport, EngineError> {
         let scenarios = self.scenarios_of(params, surface)?;
         let (number, names) = self.names_of(account)?;
         let built = plimsoll_risk::build(surface, &names, &scenarios, &params.units, self.mode)?;

@@ -2,7 +2,9 @@
 //!
 //! Rows stream in; memory grows with the distinct (account, instrument) pairs and not with the rows.
 
-use plimsoll_types::{AccountId, Asset, Decimal, DecimalError, Instrument, LotSize, NANO, Units, parse_scaled};
+use plimsoll_types::{
+    AccountId, Asset, Decimal, DecimalError, Instrument, LotSize, NANO, Units, parse_scaled,
+};
 use std::collections::BTreeMap;
 
 /// How many duplicated pairs are named; all are counted.
@@ -57,7 +59,8 @@ pub struct TradeRow {
 /// # Ok::<(), plimsoll_engine::RowError>(())
 /// ```
 pub fn parse_trade(text: &str) -> Result<TradeRow, RowError> {
-    let form = || RowError::new("trade", text, "is not a trade: expected a form such as '+10 BTC-27MAR26-100000-C'");
+    let form =
+        || RowError::new("trade", text, "is not a trade: expected a form such as '+10 BTC-27MAR26-100000-C'");
     let mut words = text.split_whitespace();
     let (Some(quantity), Some(name), None) = (words.next(), words.next(), words.next()) else {
         return Err(form());
@@ -69,7 +72,8 @@ pub fn parse_trade(text: &str) -> Result<TradeRow, RowError> {
 }
 
 fn instrument(name: &str) -> Result<Instrument, RowError> {
-    name.parse().map_err(|e: plimsoll_types::InstrumentError| RowError::new("instrument", name, e.to_string()))
+    name.parse()
+        .map_err(|e: plimsoll_types::InstrumentError| RowError::new("instrument", name, e.to_string()))
 }
 
 /// Size of one lot in the instrument's own quantity unit.
@@ -81,9 +85,15 @@ pub(crate) fn lot_of(instrument: &Instrument, units: &Units) -> Decimal {
 /// A quantity as whole lots.
 pub(crate) fn lots(field: &'static str, text: &str, lot: Decimal) -> Result<i64, RowError> {
     let count = parse_scaled(text.strip_prefix('+').unwrap_or(text), lot).map_err(|e| match e {
-        DecimalError::TooFine { unit, .. } => RowError::new(field, text, format!("is finer than a lot: expected a multiple of {unit}")),
-        DecimalError::TooLarge { .. } => RowError::new(field, text, "is too large: expected at most 2^53 lots"),
-        DecimalError::Unreadable { .. } => RowError::new(field, text, "is not a finite decimal number such as -1.5"),
+        DecimalError::TooFine { unit, .. } => {
+            RowError::new(field, text, format!("is finer than a lot: expected a multiple of {unit}"))
+        }
+        DecimalError::TooLarge { .. } => {
+            RowError::new(field, text, "is too large: expected at most 2^53 lots")
+        }
+        DecimalError::Unreadable { .. } => {
+            RowError::new(field, text, "is not a finite decimal number such as -1.5")
+        }
     })?;
     match i64::try_from(count) {
         Ok(count) if count.unsigned_abs() <= 1 << 53 => Ok(count),
@@ -189,7 +199,8 @@ impl BookBuilder {
         if self.only.as_ref().is_some_and(|only| *only != account) {
             return Ok(None);
         }
-        let next = u32::try_from(self.accounts.len()).map_err(|_| RowError::new("account", text, "is one account too many"))?;
+        let next = u32::try_from(self.accounts.len())
+            .map_err(|_| RowError::new("account", text, "is one account too many"))?;
         Ok(Some(*self.accounts.entry(account).or_insert(next)))
     }
 
@@ -198,7 +209,8 @@ impl BookBuilder {
             return Ok(*terms);
         }
         let parsed = instrument(text).map_err(|e| RowError { field, ..e })?;
-        let next = u32::try_from(self.instruments.len()).map_err(|_| RowError::new(field, text, "is one instrument too many"))?;
+        let next = u32::try_from(self.instruments.len())
+            .map_err(|_| RowError::new(field, text, "is one instrument too many"))?;
         let (lot, sized_in_quote) = (lot_of(&parsed, &self.units), parsed.sized_in_quote());
         let terms = Terms { number: *self.instruments.entry(parsed).or_insert(next), lot, sized_in_quote };
         self.spellings.insert(text.into(), terms);
@@ -208,28 +220,55 @@ impl BookBuilder {
     /// Adds a row of positions. `quantity` is in the instrument's own unit (base units; quote units for inverse
     /// futures and perpetuals), long > 0. `entry_price` matters to futures and perpetuals: their profit since entry
     /// counts as equity; without one they are taken as marked to market.
-    pub fn position(&mut self, account: &str, instrument: &str, quantity: &str, entry_price: Option<&str>) -> Result<(), RowError> {
+    pub fn position(
+        &mut self,
+        account: &str,
+        instrument: &str,
+        quantity: &str,
+        entry_price: Option<&str>,
+    ) -> Result<(), RowError> {
         let owner = self.account_number(account)?;
         let terms = self.terms("instrument", instrument)?;
         let count = lots("quantity", quantity, terms.lot)?;
         let entry = entry_price.map(|text| price("entry_price", text)).transpose()?;
         let Some(owner) = owner else { return Ok(()) };
-        let entry_sum = entry.map_or(0.0, |p| if terms.sized_in_quote { count as f64 / p } else { count as f64 * p });
+        let entry_sum =
+            entry.map_or(0.0, |p| if terms.sized_in_quote { count as f64 / p } else { count as f64 * p });
         let entered = if entry.is_some() { count } else { 0 };
-        self.rows.push(RawPosition { account: owner, instrument: terms.number, rows: 1, lots: count, entered, entry_sum });
+        self.rows.push(RawPosition {
+            account: owner,
+            instrument: terms.number,
+            rows: 1,
+            lots: count,
+            entered,
+            entry_sum,
+        });
         if self.rows.len() >= ROWS_BEFORE_MERGE.max(2 * self.merged) {
-            self.merge().map_err(|()| RowError::new("quantity", quantity, "makes a position too large: expected at most 2^53 lots"))?;
+            self.merge().map_err(|()| {
+                RowError::new("quantity", quantity, "makes a position too large: expected at most 2^53 lots")
+            })?;
         }
         Ok(())
     }
 
     /// Adds a row of collateral; a negative amount is borrowed. `earmark` names the position it is set aside for.
-    pub fn collateral(&mut self, account: &str, asset: &str, amount: &str, earmark: Option<&str>) -> Result<(), RowError> {
+    pub fn collateral(
+        &mut self,
+        account: &str,
+        asset: &str,
+        amount: &str,
+        earmark: Option<&str>,
+    ) -> Result<(), RowError> {
         let owner = self.account_number(account)?;
         let name = Asset::new(asset).map_err(|e| RowError::new("asset", asset, e.to_string()))?;
-        let amount_nano = parse_scaled(amount.strip_prefix('+').unwrap_or(amount), Decimal::new(1, 9)).map_err(|e| {
-            RowError::new("amount", amount, format!("{e}: expected a decimal number no finer than 0.000000001"))
-        })?;
+        let amount_nano = parse_scaled(amount.strip_prefix('+').unwrap_or(amount), Decimal::new(1, 9))
+            .map_err(|e| {
+                RowError::new(
+                    "amount",
+                    amount,
+                    format!("{e}: expected a decimal number no finer than 0.000000001"),
+                )
+            })?;
         if amount_nano.unsigned_abs() > (1_u128 << 53) * NANO.unsigned_abs() as u128 {
             return Err(RowError::new("amount", amount, "is too large: expected at most 2^53 units"));
         }
@@ -244,7 +283,13 @@ impl BookBuilder {
     }
 
     /// Adds an open order; a bid is > 0. Without a price it is taken to fill at the mark.
-    pub fn order(&mut self, account: &str, instrument: &str, quantity: &str, limit: Option<&str>) -> Result<(), RowError> {
+    pub fn order(
+        &mut self,
+        account: &str,
+        instrument: &str,
+        quantity: &str,
+        limit: Option<&str>,
+    ) -> Result<(), RowError> {
         let owner = self.account_number(account)?;
         let terms = self.terms("instrument", instrument)?;
         let count = lots("quantity", quantity, terms.lot)?;
@@ -280,7 +325,9 @@ impl BookBuilder {
 
     /// Sums what is left to sum and hands out the pieces, positions ordered by account number.
     pub(crate) fn finish(mut self) -> Result<Finished, RowError> {
-        self.merge().map_err(|()| RowError::new("quantity", "the sum of rows", "is too large: expected at most 2^53 lots"))?;
+        self.merge().map_err(|()| {
+            RowError::new("quantity", "the sum of rows", "is too large: expected at most 2^53 lots")
+        })?;
         let mut instruments: Vec<(Instrument, u32)> = self.instruments.into_iter().collect();
         instruments.sort_by_key(|(_, number)| *number);
         Ok(Finished {
@@ -304,9 +351,13 @@ impl BookBuilder {
 
     /// The pairs that had more than one row, at most a hundred of them, and how many there are in all.
     pub fn duplicates(&mut self) -> Result<(Vec<Duplicate>, usize), RowError> {
-        self.merge().map_err(|()| RowError::new("quantity", "the sum of rows", "is too large: expected at most 2^53 lots"))?;
-        let accounts: BTreeMap<u32, &AccountId> = self.accounts.iter().map(|(name, number)| (*number, name)).collect();
-        let instruments: BTreeMap<u32, &Instrument> = self.instruments.iter().map(|(name, number)| (*number, name)).collect();
+        self.merge().map_err(|()| {
+            RowError::new("quantity", "the sum of rows", "is too large: expected at most 2^53 lots")
+        })?;
+        let accounts: BTreeMap<u32, &AccountId> =
+            self.accounts.iter().map(|(name, number)| (*number, name)).collect();
+        let instruments: BTreeMap<u32, &Instrument> =
+            self.instruments.iter().map(|(name, number)| (*number, name)).collect();
         let repeated = self.rows.iter().filter(|row| row.rows > 1);
         let count = repeated.clone().count();
         let named = repeated.take(DUPLICATES_NAMED).filter_map(|row| {
@@ -383,7 +434,10 @@ mod tests {
         }
         book.position("a", "BTC-PERPETUAL", "100", None).unwrap();
         let (named, count) = book.duplicates().unwrap();
-        assert_eq!((count, named[0].rows, named[0].instrument.to_string().as_str()), (1, 3, "BTC-27MAR26-100000-C"));
+        assert_eq!(
+            (count, named[0].rows, named[0].instrument.to_string().as_str()),
+            (1, 3, "BTC-27MAR26-100000-C")
+        );
         assert_eq!(book.finish().unwrap().positions.iter().map(|p| p.lots).collect::<Vec<_>>(), [3499, 100]);
     }
 
@@ -394,7 +448,10 @@ mod tests {
             book.position(if i % 2 == 0 { "a" } else { "b" }, "BTC-PERPETUAL", "1", None).unwrap();
         }
         assert!(book.rows.len() < 2 * ROWS_BEFORE_MERGE, "{}", book.rows.len());
-        assert_eq!(book.finish().unwrap().positions.iter().map(|p| p.lots).collect::<Vec<_>>(), [150_000, 150_000]);
+        assert_eq!(
+            book.finish().unwrap().positions.iter().map(|p| p.lots).collect::<Vec<_>>(),
+            [150_000, 150_000]
+        );
     }
 
     #[test]

@@ -150,7 +150,11 @@ impl Desk {
     /// # Errors
     /// When no answer is possible for any account; see [`EngineError`].
     pub fn assemble(
-        params: ParamSet, market: Market, book: BookBuilder, extra: &[Instrument], options: &BuildOptions,
+        params: ParamSet,
+        market: Market,
+        book: BookBuilder,
+        extra: &[Instrument],
+        options: &BuildOptions,
     ) -> Result<Self, EngineError> {
         let finished = book.finish()?;
         let wanted: BTreeSet<Instrument> = finished.instruments.iter().chain(extra).cloned().collect();
@@ -186,7 +190,8 @@ impl Desk {
 
     /// Turns raw rows into portfolios of array indices; accounts with an instrument that has no row become failures.
     fn pack(&mut self) -> Result<(), EngineError> {
-        let pricing = Pricing::new(&self.raw.instruments, &self.arrays, &self.market.surface, &self.params.units);
+        let pricing =
+            Pricing::new(&self.raw.instruments, &self.arrays, &self.market.surface, &self.params.units);
         let (mut portfolios, mut failures) = (Vec::with_capacity(self.raw.accounts.len()), Vec::new());
         for (account, number) in &self.raw.accounts {
             match pricing.portfolio(account, &self.raw.account(*number), &self.unvalued) {
@@ -300,7 +305,11 @@ impl Desk {
     }
 
     /// The scenarios that other parameters would make for another market.
-    pub(crate) fn scenarios_of(&self, params: &ParamSet, surface: &Surface) -> Result<ScenarioSet, EngineError> {
+    pub(crate) fn scenarios_of(
+        &self,
+        params: &ParamSet,
+        surface: &Surface,
+    ) -> Result<ScenarioSet, EngineError> {
         let underlyings: Vec<Asset> = surface.underlyings.keys().cloned().collect();
         Ok(plimsoll_risk::generate(&params.scenarios, &underlyings, &self.series)?)
     }
@@ -315,7 +324,8 @@ impl Desk {
 /// What stands against valuing an instrument, before any attempt.
 fn refusal(instrument: &Instrument, market: &Market, options: &BuildOptions) -> Option<Issue> {
     let as_of = market.surface.as_of;
-    let issue = |reason| Issue::new(reason, instrument.to_string()).at(instrument.underlying(), instrument.expiry());
+    let issue =
+        |reason| Issue::new(reason, instrument.to_string()).at(instrument.underlying(), instrument.expiry());
     if instrument.expiry().is_some_and(|expiry| expiry <= as_of) {
         return Some(issue(Reason::Expired));
     }

@@ -18,9 +18,17 @@ pub(crate) struct Scale {
 
 /// Gain of buying `lots` (selling, when negative) at `price` instead of at the mark, in ticks, rounded down.
 /// `price` is as the venue quotes it: coin for inverse options, quote units otherwise.
-pub(crate) fn edge(instrument: &Instrument, value: &Valuation, lots: i64, price: f64, scale: Scale) -> Result<Ticks, QuantiseError> {
+pub(crate) fn edge(
+    instrument: &Instrument,
+    value: &Valuation,
+    lots: i64,
+    price: f64,
+    scale: Scale,
+) -> Result<Ticks, QuantiseError> {
     let per_unit = match (instrument.contract(), instrument.settlement()) {
-        (Contract::Perpetual | Contract::Future { .. }, Settlement::Inverse) => (1.0 / price - 1.0 / value.price) * value.index,
+        (Contract::Perpetual | Contract::Future { .. }, Settlement::Inverse) => {
+            (1.0 / price - 1.0 / value.price) * value.index
+        }
         (Contract::Option { .. }, Settlement::Inverse) => (value.price - price) * value.index,
         _ => value.price - price,
     };
@@ -34,7 +42,12 @@ pub(crate) fn counts_in_full(instrument: &Instrument) -> bool {
 
 /// Profit since entry of the lots that came with an entry price, in ticks, rounded down. Zero for options and spot,
 /// whose mark counts in full.
-pub(crate) fn unrealised(instrument: &Instrument, value: &Valuation, raw: &RawPosition, scale: Scale) -> Result<Ticks, QuantiseError> {
+pub(crate) fn unrealised(
+    instrument: &Instrument,
+    value: &Valuation,
+    raw: &RawPosition,
+    scale: Scale,
+) -> Result<Ticks, QuantiseError> {
     if counts_in_full(instrument) {
         return Ok(Ticks(0));
     }

@@ -88,7 +88,13 @@ impl Desk {
         Ok(rungs.into_iter().filter_map(row).collect())
     }
 
-    fn rung(&self, account: Option<&AccountId>, underlying: usize, expiry: Option<Timestamp>, sums: &Sums) -> Option<GreeksRow> {
+    fn rung(
+        &self,
+        account: Option<&AccountId>,
+        underlying: usize,
+        expiry: Option<Timestamp>,
+        sums: &Sums,
+    ) -> Option<GreeksRow> {
         let under = self.arrays.underlyings.get(underlying)?;
         let tick = self.arrays.ticks_per_unit as f64;
         let cash = |ticks: i128| Ticks(ticks).0 as f64 / tick;

@@ -38,17 +38,26 @@ pub struct HeatMap {
 
 impl HeatMapSpec {
     fn check(&self) -> Result<(), EngineError> {
-        let argument = |what, value: String| Err(EngineError::Argument { what, value, expected: "finite and above -1" });
+        let argument =
+            |what, value: String| Err(EngineError::Argument { what, value, expected: "finite and above -1" });
         for (what, moves) in [("spot", &self.spot), ("vol", &self.vol)] {
             if moves.is_empty() || moves.len() > 501 {
-                return Err(EngineError::Argument { what, value: format!("{} moves", moves.len()), expected: "1 to 501 moves" });
+                return Err(EngineError::Argument {
+                    what,
+                    value: format!("{} moves", moves.len()),
+                    expected: "1 to 501 moves",
+                });
             }
             if let Some(bad) = moves.iter().find(|m| !(m.is_finite() && **m > -1.0)) {
                 return argument(what, bad.to_string());
             }
         }
         if !(self.days.is_finite() && self.days >= 0.0) {
-            return Err(EngineError::Argument { what: "days", value: self.days.to_string(), expected: "at least 0" });
+            return Err(EngineError::Argument {
+                what: "days",
+                value: self.days.to_string(),
+                expected: "at least 0",
+            });
         }
         Ok(())
     }
@@ -57,7 +66,12 @@ impl HeatMapSpec {
     fn scenarios(&self, like: &ScenarioSet, underlyings: Vec<Asset>) -> ScenarioSet {
         let cell = |(at, (vol, spot)): (usize, (f64, f64))| {
             let each = Move { spot, vol, elapsed_days: self.days, ..Move::default() };
-            Scenario { label: format!("{spot:+} {vol:+}"), weight: 1.0, moves: vec![each; underlyings.len()], pair: at }
+            Scenario {
+                label: format!("{spot:+} {vol:+}"),
+                weight: 1.0,
+                moves: vec![each; underlyings.len()],
+                pair: at,
+            }
         };
         let cells = self.vol.iter().flat_map(|vol| self.spot.iter().map(move |spot| (*vol, *spot)));
         let scenarios = cells.enumerate().map(cell).collect();
@@ -92,7 +106,8 @@ impl Desk {
         let built = plimsoll_risk::build(&self.market.surface, &names, &set, &self.params.units, self.mode)?;
         let mut cells = vec![0_i128; spec.spot.len() * spec.vol.len()];
         for position in &portfolio.positions {
-            let row = self.arrays.instrument(position.instrument).and_then(|r| built.arrays.find(&r.instrument));
+            let row =
+                self.arrays.instrument(position.instrument).and_then(|r| built.arrays.find(&r.instrument));
             let Some(ix) = row else { continue };
             for (cell, entry) in cells.iter_mut().zip(built.arrays.row(ix)) {
                 *cell += i128::from(position.lots.0) * i128::from(*entry);

@@ -15,7 +15,11 @@ pub(crate) fn lint(set: &ParamSet) -> Vec<LintFinding> {
     match plimsoll_risk::generate(&without_series(&set.scenarios), &underlyings, &BTreeMap::new()) {
         Ok(scenarios) => plimsoll_margin::lint(&set.margin, &input(&scenarios)),
         Err(error) => {
-            let finding = LintFinding { code: LintCode::Missing, subject: "scenarios".to_owned(), message: error.to_string() };
+            let finding = LintFinding {
+                code: LintCode::Missing,
+                subject: "scenarios".to_owned(),
+                message: error.to_string(),
+            };
             vec![finding]
         }
     }
@@ -31,7 +35,8 @@ fn named(spec: &ScenarioSpec) -> Vec<Asset> {
 
 /// The specification without the entries that need a past: they have no fixed columns to look at.
 fn without_series(spec: &ScenarioSpec) -> ScenarioSpec {
-    let fixed = |entry: &&EntrySpec| !matches!(entry, EntrySpec::Historical(_) | EntrySpec::FilteredHistorical(_));
+    let fixed =
+        |entry: &&EntrySpec| !matches!(entry, EntrySpec::Historical(_) | EntrySpec::FilteredHistorical(_));
     ScenarioSpec { scenarios: spec.scenarios.iter().filter(fixed).cloned().collect(), ..spec.clone() }
 }
 
@@ -43,7 +48,12 @@ fn input(set: &ScenarioSet) -> LintInput {
         let start = columns.len();
         columns.extend(block.scenarios.iter().map(column));
         let step = (block.kind == BlockKind::Grid).then(|| ratio(step(&block.scenarios, &set.price_scan)));
-        blocks.push(LintBlock { kind: block.kind, purpose: block.purpose, columns: start..columns.len(), step });
+        blocks.push(LintBlock {
+            kind: block.kind,
+            purpose: block.purpose,
+            columns: start..columns.len(),
+            step,
+        });
     }
     LintInput {
         underlyings: set.underlyings.clone(),
@@ -56,7 +66,13 @@ fn input(set: &ScenarioSet) -> LintInput {
 
 fn column(scenario: &Scenario) -> LintColumn {
     let vol = scenario.moves.first().map_or(0.0, |m| m.vol);
-    let direction = if vol > 0.0 { VolMove::Up } else if vol < 0.0 { VolMove::Down } else { VolMove::None };
+    let direction = if vol > 0.0 {
+        VolMove::Up
+    } else if vol < 0.0 {
+        VolMove::Down
+    } else {
+        VolMove::None
+    };
     LintColumn {
         label: scenario.label.clone(),
         weight: Ppb::from_f64(scenario.weight).unwrap_or_default(),
@@ -70,7 +86,8 @@ fn column(scenario: &Scenario) -> LintColumn {
 /// is added for the rounding of thirds.
 fn step(scenarios: &[Scenario], scans: &[f64]) -> f64 {
     let scan = scans.first().copied().unwrap_or(1.0);
-    let mut spots: Vec<f64> = scenarios.iter().filter_map(|s| s.moves.first()).map(|m| m.spot / scan).collect();
+    let mut spots: Vec<f64> =
+        scenarios.iter().filter_map(|s| s.moves.first()).map(|m| m.spot / scan).collect();
     spots.retain(|spot| spot.abs() <= 1.0 + 1e-9);
     spots.sort_by(f64::total_cmp);
     let gaps = spots.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 1e-6);

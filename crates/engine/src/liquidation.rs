@@ -30,7 +30,12 @@ pub struct LiquidationSpec {
 
 impl Default for LiquidationSpec {
     fn default() -> Self {
-        Self { spot_max: 0.6, steps: 24, vols: vec![-0.5, -0.25, 0.0, 0.25, 0.5, 1.0], days: vec![0.0, 1.0, 7.0, 30.0] }
+        Self {
+            spot_max: 0.6,
+            steps: 24,
+            vols: vec![-0.5, -0.25, 0.0, 0.25, 0.5, 1.0],
+            days: vec![0.0, 1.0, 7.0, 30.0],
+        }
     }
 }
 
@@ -107,8 +112,10 @@ impl Probe<'_> {
     fn report(&self, shift: &Shift) -> Result<MarginReport, EngineError> {
         let desk = self.desk;
         let surface = plimsoll_risk::shifted(&desk.market.surface, shift);
-        let built = plimsoll_risk::build(&surface, &self.names, &desk.scenarios, &desk.params.units, desk.mode)?;
-        let pricing = Pricing::new(&desk.raw.instruments, &built.arrays, &surface, &desk.params.units).moved_from(&self.today);
+        let built =
+            plimsoll_risk::build(&surface, &self.names, &desk.scenarios, &desk.params.units, desk.mode)?;
+        let pricing = Pricing::new(&desk.raw.instruments, &built.arrays, &surface, &desk.params.units)
+            .moved_from(&self.today);
         let unvalued = built.issues.into_iter().collect();
         let raw = desk.raw.account(self.number);
         let portfolio = pricing.portfolio(self.account, &raw, &unvalued)?;
@@ -158,10 +165,15 @@ impl Desk {
     ///
     /// # Errors
     /// When the account cannot be valued, now or after a move, or the specification is out of range.
-    pub fn liquidation(&self, account: &AccountId, spec: &LiquidationSpec) -> Result<LiquidationSurface, EngineError> {
+    pub fn liquidation(
+        &self,
+        account: &AccountId,
+        spec: &LiquidationSpec,
+    ) -> Result<LiquidationSurface, EngineError> {
         spec.check()?;
         let (number, names) = self.names_of(account)?;
-        let today = Pricing::new(&self.raw.instruments, &self.arrays, &self.market.surface, &self.params.units);
+        let today =
+            Pricing::new(&self.raw.instruments, &self.arrays, &self.market.surface, &self.params.units);
         let probe = Probe { desk: self, account, number, names, today };
         let mut points = Vec::with_capacity(spec.vols.len() * spec.days.len());
         let as_of = self.market.surface.as_of;
@@ -176,12 +188,20 @@ impl Desk {
         Ok(LiquidationSurface { points, nearest, first_expiry_days })
     }
 
-    fn nearest(&self, account: &AccountId, points: &[LiquidationPoint]) -> Result<Option<NearestPoint>, EngineError> {
+    fn nearest(
+        &self,
+        account: &AccountId,
+        points: &[LiquidationPoint],
+    ) -> Result<Option<NearestPoint>, EngineError> {
         let portfolio = self.portfolio(account)?;
         let held = portfolio.positions.iter().filter_map(|p| self.arrays.instrument(p.instrument));
-        let scans = held.filter_map(|row| self.arrays.underlyings.get(row.underlying.index())).map(|u| u.price_scan.to_f64());
+        let scans = held
+            .filter_map(|row| self.arrays.underlyings.get(row.underlying.index()))
+            .map(|u| u.price_scan.to_f64());
         let scan = scans.fold(f64::INFINITY, f64::min);
-        let boundary = points.iter().flat_map(|p| [p.spot_down, p.spot_up].into_iter().flatten().map(move |spot| (p, spot)));
+        let boundary = points
+            .iter()
+            .flat_map(|p| [p.spot_down, p.spot_up].into_iter().flatten().map(move |spot| (p, spot)));
         let candidates = boundary.map(|(point, spot)| {
             let (in_scans, in_halves) = (spot / scan, point.vol / 0.5);
             let distance = (in_scans * in_scans + in_halves * in_halves).sqrt();

@@ -82,9 +82,12 @@ impl ParamSet {
     /// Reads and validates a set; `origin` names it in errors.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self, ParamError> {
         let read: Result<Self, _> = toml::from_str(text);
-        let set = read.map_err(|e| ParamError::Unreadable { origin: origin.to_owned(), source: Box::new(e) })?;
+        let set =
+            read.map_err(|e| ParamError::Unreadable { origin: origin.to_owned(), source: Box::new(e) })?;
         set.check_units(origin)?;
-        set.scenarios.validate().map_err(|source| ParamError::Scenarios { origin: origin.to_owned(), source })?;
+        set.scenarios
+            .validate()
+            .map_err(|source| ParamError::Scenarios { origin: origin.to_owned(), source })?;
         Ok(set)
     }
 
@@ -95,7 +98,11 @@ impl ParamSet {
         }
         let lots = self.units.lots.values().chain([&self.units.lot]);
         for lot in lots {
-            if lot.base.is_sign_negative() || lot.base.is_zero() || lot.quote.is_sign_negative() || lot.quote.is_zero() {
+            if lot.base.is_sign_negative()
+                || lot.base.is_zero()
+                || lot.quote.is_sign_negative()
+                || lot.quote.is_zero()
+            {
                 return bad("lot");
             }
         }

@@ -6,8 +6,8 @@ use crate::fill::{self, Scale};
 use plimsoll_market::Surface;
 use plimsoll_risk::Valuation;
 use plimsoll_types::{
-    AccountId, Decimal, Holding, Instrument, InstrumentIx, Issue, Lots, Order, Portfolio, Position, QuantiseError,
-    RiskArrays, Ticks, Units,
+    AccountId, Decimal, Holding, Instrument, InstrumentIx, Issue, Lots, Order, Portfolio, Position,
+    QuantiseError, RiskArrays, Ticks, Units,
 };
 use std::collections::BTreeMap;
 
@@ -33,8 +33,14 @@ type Obstacle = (Option<Instrument>, String);
 
 impl<'a> Pricing<'a> {
     /// Looks up every instrument that has a row in `arrays`.
-    pub(crate) fn new(instruments: &'a [Instrument], arrays: &RiskArrays, surface: &Surface, units: &Units) -> Self {
-        let rows: BTreeMap<&Instrument, u32> = arrays.instruments.iter().zip(0..).map(|(row, i)| (&row.instrument, i)).collect();
+    pub(crate) fn new(
+        instruments: &'a [Instrument],
+        arrays: &RiskArrays,
+        surface: &Surface,
+        units: &Units,
+    ) -> Self {
+        let rows: BTreeMap<&Instrument, u32> =
+            arrays.instruments.iter().zip(0..).map(|(row, i)| (&row.instrument, i)).collect();
         let price = |instrument: &Instrument| {
             let ix = InstrumentIx(*rows.get(instrument)?);
             let value = plimsoll_risk::value(surface, instrument, units).ok()?;
@@ -52,7 +58,10 @@ impl<'a> Pricing<'a> {
 
     /// The portfolio of an account; a failure when an instrument has no row. `unvalued` says why not.
     pub(crate) fn portfolio(
-        &self, account: &AccountId, raw: &RawAccount<'_>, unvalued: &BTreeMap<Instrument, Issue>,
+        &self,
+        account: &AccountId,
+        raw: &RawAccount<'_>,
+        unvalued: &BTreeMap<Instrument, Issue>,
     ) -> Result<Portfolio, Failure> {
         let fail = |(instrument, reason): Obstacle| {
             let issue = instrument.as_ref().and_then(|name| unvalued.get(name)).map(ToString::to_string);
@@ -63,7 +72,8 @@ impl<'a> Pricing<'a> {
         let mut positions = positions.map_err(fail)?;
         positions.sort_by_key(|position| position.instrument);
         let orders: Result<Vec<Order>, Obstacle> = raw.orders.iter().map(|order| self.order(order)).collect();
-        let collateral: Result<Vec<Holding>, Obstacle> = raw.collateral.iter().map(|held| self.holding(held)).collect();
+        let collateral: Result<Vec<Holding>, Obstacle> =
+            raw.collateral.iter().map(|held| self.holding(held)).collect();
         let (orders, collateral) = (orders.map_err(fail)?, collateral.map_err(fail)?);
         Ok(Portfolio { account: account.clone(), positions, collateral, orders })
     }
@@ -71,7 +81,9 @@ impl<'a> Pricing<'a> {
     fn found(&self, number: u32) -> Result<(&Instrument, &Priced), Obstacle> {
         let instrument = self.instruments.get(number as usize);
         let priced = self.priced.get(number as usize).and_then(Option::as_ref);
-        instrument.zip(priced).ok_or_else(|| (instrument.cloned(), "an instrument cannot be valued".to_owned()))
+        instrument
+            .zip(priced)
+            .ok_or_else(|| (instrument.cloned(), "an instrument cannot be valued".to_owned()))
     }
 
     fn position(&self, raw: &RawPosition) -> Result<Position, Obstacle> {
@@ -97,13 +109,15 @@ impl<'a> Pricing<'a> {
 
     fn order(&self, raw: &RawOrder) -> Result<Order, Obstacle> {
         let (instrument, priced) = self.found(raw.instrument)?;
-        let edge = raw.price.map(|price| fill::edge(instrument, &priced.value, raw.lots, price, priced.scale));
+        let edge =
+            raw.price.map(|price| fill::edge(instrument, &priced.value, raw.lots, price, priced.scale));
         let edge = edge.transpose().map_err(|e| (Some(instrument.clone()), e.to_string()))?;
         Ok(Order { instrument: priced.ix, lots: Lots(raw.lots), edge: edge.unwrap_or(Ticks(0)) })
     }
 
     fn holding(&self, raw: &RawHolding) -> Result<Holding, Obstacle> {
-        let earmark = raw.earmark.map(|number| self.found(number).map(|(_, priced)| priced.ix)).transpose()?;
+        let earmark =
+            raw.earmark.map(|number| self.found(number).map(|(_, priced)| priced.ix)).transpose()?;
         Ok(Holding { asset: raw.asset.clone(), amount_nano: raw.amount_nano, earmark })
     }
 }

@@ -25,7 +25,12 @@ fn every_account_is_answered_under_every_preset() {
         let desk = desk_on(name, PLAIN, &BOOK);
         for (account, report) in desk.margin() {
             let report = report.unwrap();
-            assert!(report.im.0 > 0 && report.mm.0 > 0 && report.im >= report.mm, "{name} {account}: {} {}", report.im.0, report.mm.0);
+            assert!(
+                report.im.0 > 0 && report.mm.0 > 0 && report.im >= report.mm,
+                "{name} {account}: {} {}",
+                report.im.0,
+                report.mm.0
+            );
         }
         assert!(desk.failures.is_empty());
     }
@@ -45,7 +50,11 @@ fn a_book_of_one_underlying_is_charged_exactly_its_scan_loss() {
 fn a_hedge_across_coins_saves_something_but_not_all() {
     let report = desk().account(&account("pair")).unwrap();
     let sum = report.im_detail.sum.0;
-    assert!(report.aggregate.im.0 < sum && report.aggregate.im.0 * 100 >= sum * 35, "{} of {sum}", report.aggregate.im.0);
+    assert!(
+        report.aggregate.im.0 < sum && report.aggregate.im.0 * 100 >= sum * 35,
+        "{} of {sum}",
+        report.aggregate.im.0
+    );
 }
 
 #[test]
@@ -53,7 +62,12 @@ fn a_book_of_long_options_is_never_charged_more_than_its_premium() {
     for preset in ["plimsoll", "span"] {
         let desk = desk_on(preset, PLAIN, &BOOK);
         let report = desk.account(&account("longs")).unwrap();
-        assert!(report.marks.0 > 0 && report.im <= report.marks, "{preset}: {} above {}", report.im.0, report.marks.0);
+        assert!(
+            report.marks.0 > 0 && report.im <= report.marks,
+            "{preset}: {} above {}",
+            report.im.0,
+            report.marks.0
+        );
     }
 }
 
@@ -81,7 +95,10 @@ fn a_change_is_attributed_without_residual() {
             assert_eq!(split.sum(), split.total, "{name}");
             assert_eq!(split.parameter, Ticks(0), "{name}");
         }
-        assert_eq!(report.im.total.0, after.account(&account(name)).unwrap().im.0 - before.account(&account(name)).unwrap().im.0);
+        assert_eq!(
+            report.im.total.0,
+            after.account(&account(name)).unwrap().im.0 - before.account(&account(name)).unwrap().im.0
+        );
         // Inverse perpetuals are sized in dollars: their requirement does not depend on the price.
         assert_eq!(report.im.price.0 == 0, name == "pair", "{name}");
     }
@@ -120,7 +137,12 @@ fn crossing_the_liquidation_boundary_makes_the_account_liquidatable() {
         let report = desk.account(&account("longperp")).unwrap();
         report.mm_excess.0 as f64 / 1e6 + 400_000.0 * (1.0 - 1.0 / (1.0 + spot)) * (1.0 + spot)
     };
-    assert!(at(down - 0.0005) < 0.0 && at(down + 0.0005) > 0.0, "{down}: {} {}", at(down - 0.0005), at(down + 0.0005));
+    assert!(
+        at(down - 0.0005) < 0.0 && at(down + 0.0005) > 0.0,
+        "{down}: {} {}",
+        at(down - 0.0005),
+        at(down + 0.0005)
+    );
     let nearest = surface.nearest.unwrap();
     assert_eq!(nearest.spot, down);
     assert!((nearest.distance - down.abs() / 0.15).abs() < 1e-9);
@@ -135,12 +157,16 @@ fn an_account_that_cannot_be_valued_fails_alone() {
         ("foreign", "DOGE-PERPETUAL", "100"),
     ];
     let desk = desk_on("plimsoll", PLAIN, &rows);
-    let failed: Vec<(String, String)> = desk.failures.iter().map(|f| (f.account.to_string(), f.reason.clone())).collect();
+    let failed: Vec<(String, String)> =
+        desk.failures.iter().map(|f| (f.account.to_string(), f.reason.clone())).collect();
     assert_eq!(failed.len(), 3);
-    for (name, code) in [("expired", "expired"), ("foreign", "unknown_underlying"), ("unlisted", "unknown_instrument")] {
+    for (name, code) in
+        [("expired", "expired"), ("foreign", "unknown_underlying"), ("unlisted", "unknown_instrument")]
+    {
         assert!(failed.iter().any(|(a, reason)| a == name && reason.contains(code)), "{failed:?}");
     }
-    let answered: Vec<_> = desk.margin().map(|(account, report)| (account.to_string(), report.is_ok())).collect();
+    let answered: Vec<_> =
+        desk.margin().map(|(account, report)| (account.to_string(), report.is_ok())).collect();
     assert_eq!(answered.len(), 4);
     assert_eq!(answered.iter().filter(|(_, ok)| *ok).count(), 1);
 }
@@ -164,7 +190,9 @@ fn entry_prices_become_unrealised_profit() {
     let mut book = plimsoll_engine::BookBuilder::new(&params.units);
     book.position("a", "BTC-PERPETUAL", "65013", Some("60000")).unwrap();
     book.position("b", "BTC-27MAR26", "-65000", None).unwrap();
-    let desk = plimsoll_engine::Desk::assemble(params, market, book, &[], &plimsoll_engine::BuildOptions::default()).unwrap();
+    let desk =
+        plimsoll_engine::Desk::assemble(params, market, book, &[], &plimsoll_engine::BuildOptions::default())
+            .unwrap();
     // 65,013 USD bought at 60,000, now at 65,013: (1/60000 - 1/65013) coins per dollar, at an index of 65,000.
     let expected = 65_013.0 * (1.0 / 60_000.0 - 1.0 / 65_013.0) * 65_000.0;
     let got = desk.account(&account("a")).unwrap().unrealised.0 as f64 / 1e6;

@@ -1,5 +1,7 @@
 //! The rules of the house, as tests: which crate may know which, and what no crate below the binary may touch.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +13,10 @@ const EDGES: [(&str, &[&str]); 7] = [
     ("plimsoll-market", &["plimsoll-types", "plimsoll-quant"]),
     ("plimsoll-risk", &["plimsoll-types", "plimsoll-quant", "plimsoll-market"]),
     ("plimsoll-margin", &["plimsoll-types"]),
-    ("plimsoll-engine", &["plimsoll-types", "plimsoll-quant", "plimsoll-market", "plimsoll-risk", "plimsoll-margin"]),
+    (
+        "plimsoll-engine",
+        &["plimsoll-types", "plimsoll-quant", "plimsoll-market", "plimsoll-risk", "plimsoll-margin"],
+    ),
     (
         "plimsoll-app",
         &[
@@ -80,7 +85,8 @@ fn members() -> BTreeMap<String, BTreeSet<String>> {
     let mut all = BTreeMap::new();
     for package in metadata["packages"].as_array().unwrap() {
         let dependencies = package["dependencies"].as_array().unwrap().iter();
-        let ours = dependencies.filter(|d| d["kind"].is_null()).map(|d| d["name"].as_str().unwrap().to_owned());
+        let ours =
+            dependencies.filter(|d| d["kind"].is_null()).map(|d| d["name"].as_str().unwrap().to_owned());
         let ours = ours.filter(|name| name.starts_with("plimsoll")).collect();
         all.insert(package["name"].as_str().unwrap().to_owned(), ours);
     }
@@ -91,7 +97,8 @@ fn members() -> BTreeMap<String, BTreeSet<String>> {
 fn no_crate_depends_on_one_it_must_not_know() {
     let members = members();
     for (name, dependencies) in &members {
-        let (_, allowed) = EDGES.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("{name} has no rule"));
+        let (_, allowed) =
+            EDGES.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("{name} has no rule"));
         for dependency in dependencies {
             assert!(allowed.contains(&dependency.as_str()), "{name} must not know {dependency}");
         }
@@ -131,14 +138,21 @@ fn every_source_file_is_part_of_its_crate() {
         }
         let (module, parents) = if name == "mod" {
             let above = folder.parent().unwrap();
-            (folder.file_name().unwrap().to_str().unwrap(), ["mod.rs", "lib.rs", "main.rs"].map(|f| above.join(f)).to_vec())
+            (
+                folder.file_name().unwrap().to_str().unwrap(),
+                ["mod.rs", "lib.rs", "main.rs"].map(|f| above.join(f)).to_vec(),
+            )
         } else {
             let sibling = folder.with_extension("rs");
             (name, [folder.join("mod.rs"), folder.join("lib.rs"), folder.join("main.rs"), sibling].to_vec())
         };
         let declared = parents.iter().filter_map(|p| std::fs::read_to_string(p).ok());
         let declaration = format!("mod {module};");
-        assert!(declared.into_iter().any(|text| text.contains(&declaration)), "{} is in no module", path.display());
+        assert!(
+            declared.into_iter().any(|text| text.contains(&declaration)),
+            "{} is in no module",
+            path.display()
+        );
     }
 }
 

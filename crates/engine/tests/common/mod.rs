@@ -1,25 +1,29 @@
 //! A small market of our own making, and desks on it.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use plimsoll_engine::{BookBuilder, BuildOptions, Desk, Market, ParamSet};
 use plimsoll_quant::black::{self, OptionKind};
 use plimsoll_quant::special::{exp, ln};
 use plimsoll_quant::svi::Svi;
-use plimsoll_types::{Forward, ForwardSource, IndexPrice, Instrument, OptionQuote, PerpQuote, Snapshot, Timestamp, UnderlyingMarket};
+use plimsoll_types::{
+    Forward, ForwardSource, IndexPrice, Instrument, OptionQuote, PerpQuote, Snapshot, Timestamp,
+    UnderlyingMarket,
+};
 use std::collections::BTreeMap;
 
-pub const AS_OF: &str = "2026-02-05T21:30:00Z";
+pub(crate) const AS_OF: &str = "2026-02-05T21:30:00Z";
 const EXPIRIES: [&str; 4] = ["6FEB26", "13FEB26", "27MAR26", "26JUN26"];
 
 /// How far a market is from the plain one.
 #[derive(Clone, Copy)]
-pub struct Tweak {
-    pub spot: f64,
-    pub vol: f64,
-    pub hours: i64,
+pub(crate) struct Tweak {
+    pub(crate) spot: f64,
+    pub(crate) vol: f64,
+    pub(crate) hours: i64,
 }
 
-pub const PLAIN: Tweak = Tweak { spot: 1.0, vol: 1.0, hours: 0 };
+pub(crate) const PLAIN: Tweak = Tweak { spot: 1.0, vol: 1.0, hours: 0 };
 
 fn chain(base: &str, index: f64, level: f64, step: f64, as_of: Timestamp) -> UnderlyingMarket {
     let source = "made".to_owned();
@@ -30,7 +34,13 @@ fn chain(base: &str, index: f64, level: f64, step: f64, as_of: Timestamp) -> Und
     let perp: Instrument = format!("{base}-PERPETUAL").parse().unwrap();
     let mark = Some(index * 1.0002);
     market.perpetuals.push(PerpQuote {
-        instrument: perp, mark, bid: None, ask: None, funding_8h: Some(0.0001), open_interest: None, time: as_of,
+        instrument: perp,
+        mark,
+        bid: None,
+        ask: None,
+        funding_8h: Some(0.0001),
+        open_interest: None,
+        time: as_of,
     });
     for day in EXPIRIES {
         let expiry = format!("{base}-{day}").parse::<Instrument>().unwrap().expiry().unwrap();
@@ -41,7 +51,13 @@ fn chain(base: &str, index: f64, level: f64, step: f64, as_of: Timestamp) -> Und
         let forward = index * exp(0.05 * tau);
         market.forwards.push(Forward { expiry, price: forward, source: ForwardSource::Venue, time: as_of });
         let wing = 0.35 * level * tau.sqrt();
-        let smile = Svi { a: level * level * tau * 0.8, b: wing * 0.3, rho: -0.3, m: 0.0, sigma: 0.6 * tau.sqrt().max(0.1) };
+        let smile = Svi {
+            a: level * level * tau * 0.8,
+            b: wing * 0.3,
+            rho: -0.3,
+            m: 0.0,
+            sigma: 0.6 * tau.sqrt().max(0.1),
+        };
         for i in -8..=8 {
             let strike = ((index + f64::from(i) * step) / step).round() * step;
             let k = ln(strike / forward);
@@ -65,9 +81,10 @@ fn chain(base: &str, index: f64, level: f64, step: f64, as_of: Timestamp) -> Und
     market
 }
 
-pub fn snapshot(tweak: Tweak) -> Snapshot {
+pub(crate) fn snapshot(tweak: Tweak) -> Snapshot {
     let as_of = AS_OF.parse::<Timestamp>().unwrap().plus_seconds(3600 * tweak.hours);
-    let stable = IndexPrice { price: 0.9998, confidence: Some(0.0005), source: "made".to_owned(), time: as_of };
+    let stable =
+        IndexPrice { price: 0.9998, confidence: Some(0.0005), source: "made".to_owned(), time: as_of };
     Snapshot {
         as_of,
         underlyings: BTreeMap::from([
@@ -79,9 +96,9 @@ pub fn snapshot(tweak: Tweak) -> Snapshot {
 }
 
 /// (account, instrument, quantity)
-pub type Row = (&'static str, &'static str, &'static str);
+pub(crate) type Row = (&'static str, &'static str, &'static str);
 
-pub const BOOK: [Row; 14] = [
+pub(crate) const BOOK: [Row; 14] = [
     ("condor", "BTC-27MAR26-55000-P", "5"),
     ("condor", "BTC-27MAR26-60000-P", "-5"),
     ("condor", "BTC-27MAR26-75000-C", "-5"),
@@ -98,7 +115,7 @@ pub const BOOK: [Row; 14] = [
     ("seller", "BTC-6FEB26-67500-C", "-2"),
 ];
 
-pub fn builder(params: &ParamSet, rows: &[Row]) -> BookBuilder {
+pub(crate) fn builder(params: &ParamSet, rows: &[Row]) -> BookBuilder {
     let mut book = BookBuilder::new(&params.units);
     for (account, instrument, quantity) in rows {
         book.position(account, instrument, quantity, None).unwrap();
@@ -107,13 +124,13 @@ pub fn builder(params: &ParamSet, rows: &[Row]) -> BookBuilder {
     book
 }
 
-pub fn desk_on(preset: &str, tweak: Tweak, rows: &[Row]) -> Desk {
+pub(crate) fn desk_on(preset: &str, tweak: Tweak, rows: &[Row]) -> Desk {
     let params = ParamSet::preset(preset).unwrap();
     let market = Market::new(snapshot(tweak), &params);
     let book = builder(&params, rows);
     Desk::assemble(params, market, book, &[], &BuildOptions::default()).unwrap()
 }
 
-pub fn desk() -> Desk {
+pub(crate) fn desk() -> Desk {
     desk_on("plimsoll", PLAIN, &BOOK)
 }
