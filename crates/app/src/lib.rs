@@ -1,1 +1,15 @@
-//! plimsoll-app
+//! The `plimsoll` command: files and streams in, answers out.
+//!
+//! **The one idea:** every command reads all of its inputs, asks the engine, and only then writes; an input that is
+//! refused leaves the standard output stream empty. Exit status: 0 ok, 1 a check failed or an account could not be
+//! valued, 2 usage or bad input.
+//!
+//! **Must never know:** a formula. Weights, margins, volatilities and prices come from the crates below; what is
+//! added up here are integers that are already there.
+
+pub mod cli;
+pub mod generate;
+pub mod io;
+pub mod output;
+mod svg;
+mod vectors;

@@ -1,0 +1,132 @@
+//! Market, book and parameters, read and put together.
+
+use super::args::{BookArgs, MarketArgs, ParamArgs, one_stdin};
+use super::say;
+use crate::io::book::{self, Places};
+use crate::io::market;
+use crate::io::progress::Progress;
+use crate::output::Cell;
+use clap::Args;
+use plimsoll_engine::{Desk, Failure, Market};
+use plimsoll_types::{AccountId, Decimal, Instrument, Ticks};
+use serde::Serialize;
+use std::io::Write;
+
+/// What every question about accounts needs.
+#[derive(Args, Debug, Clone)]
+pub(super) struct DeskArgs {
+    #[command(flatten)]
+    pub market: MarketArgs,
+    #[command(flatten)]
+    pub book: BookArgs,
+    #[command(flatten)]
+    pub params: ParamArgs,
+}
+
+/// A desk, and where its instruments were named.
+pub(super) struct Loaded {
+    pub desk: Desk,
+    pub places: Places,
+}
+
+/// What an answer rests on.
+#[derive(Serialize, Debug)]
+pub(super) struct Basis {
+    pub as_of: String,
+    pub market: String,
+    pub params: ParamsId,
+    pub code: String,
+    pub currency: String,
+    pub ticks_per_unit: i64,
+}
+
+/// The name of a parameter set and its digest.
+#[derive(Serialize, Debug)]
+pub(super) struct ParamsId {
+    pub name: String,
+    pub id: String,
+}
+
+/// An account that could not be valued, as programs read it.
+#[derive(Serialize, Debug, Clone)]
+pub(super) struct FailureRow {
+    pub account: String,
+    pub instrument: Option<String>,
+    pub reason: String,
+}
+
+impl DeskArgs {
+    /// Reads everything and assembles a desk for one account or for all, able to value `extra` besides the book.
+    pub(super) fn load(&self, only: Option<&AccountId>, extra: &[Instrument]) -> anyhow::Result<Loaded> {
+        one_stdin(self.book.paths().chain([self.market.market.as_path()]).chain(self.params.params.as_deref()))?;
+        let params = self.params.set()?;
+        let options = self.params.options(&params)?;
+        let (snapshot, issues) = market::snapshot(&self.market.market, self.market.at)?;
+        if !issues.is_empty() {
+            say!("market: {} items were left out, such as {}", issues.len(), issues[0]);
+        }
+        let read = book::read(&self.book.files(), &params.units, only)?;
+        for note in &read.notes {
+            say!("{note}");
+        }
+        let progress = Progress::spinner("pricing scenarios");
+        let market = Market::new(snapshot, &params);
+        let desk = Desk::assemble(params, market, read.builder, extra, &options)?;
+        drop(progress);
+        if let Some(error) = &desk.approximation {
+            say!(
+                "approximate revaluation: largest error {} per unit, root mean square {} over {} cells",
+                error.max_abs, error.rms, error.cells
+            );
+        }
+        Ok(Loaded { desk, places: read.places })
+    }
+}
+
+impl Loaded {
+    /// An exact decimal.
+    pub(super) fn amount(&self, ticks: Ticks) -> Decimal {
+        self.desk.params.units.amount(ticks)
+    }
+
+    /// An exact decimal in a table.
+    pub(super) fn cell(&self, ticks: Ticks) -> Cell {
+        Cell::Amount(self.amount(ticks))
+    }
+
+    /// The label of a scenario column.
+    pub(super) fn scenario(&self, column: Option<usize>) -> String {
+        let found = column.and_then(|at| self.desk.arrays.scenarios.get(at));
+        found.map_or_else(|| "-".to_owned(), |scenario| scenario.label.clone())
+    }
+
+    /// What the answer rests on.
+    pub(super) fn basis(&self) -> Basis {
+        let Desk { params, market, arrays, .. } = &self.desk;
+        Basis {
+            as_of: arrays.as_of.to_string(),
+            market: market.id.clone(),
+            params: ParamsId { name: params.name.clone(), id: params.id() },
+            code: env!("CARGO_PKG_VERSION").to_owned(),
+            currency: arrays.currency.to_string(),
+            ticks_per_unit: arrays.ticks_per_unit,
+        }
+    }
+
+    /// Says which accounts could not be valued, and why.
+    pub(super) fn say_failures<'a>(&self, failures: impl IntoIterator<Item = &'a Failure>) {
+        for failure in failures {
+            say!("error: {}", self.places.locate(failure));
+        }
+    }
+}
+
+impl From<&Failure> for FailureRow {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            account: failure.account.to_string(),
+            instrument: failure.instrument.as_ref().map(ToString::to_string),
+            reason: failure.reason.clone(),
+        }
+    }
+}

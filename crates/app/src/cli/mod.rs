@@ -1,0 +1,165 @@
+//! The command line.
+//!
+//! The one idea: a command is a function from its arguments to an [`Answer`]; this module parses, dispatches, writes
+//! and turns the outcome into an exit status.
+
+mod account;
+mod args;
+mod attribute;
+mod detail;
+mod generate;
+mod greeks;
+mod heatmap;
+mod lint;
+mod liquidation;
+mod loaded;
+mod margin;
+mod params;
+mod pictures;
+mod surface;
+mod surface_scan;
+mod vectors;
+mod what_if;
+
+use crate::output::answer::Output;
+use crate::output::{Answer, Format, Verdict};
+use clap::{CommandFactory, Parser, Subcommand};
+use plimsoll_engine::EngineError;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Says something to the person at the terminal, on the standard error stream.
+macro_rules! say {
+    ($($arg:tt)*) => {{
+        // A closed standard error stream is no reason to fail.
+        let _ = writeln!(std::io::stderr(), $($arg)*);
+    }};
+}
+
+/// Margin of options, futures and perpetuals, recomputed to the last digit.
+#[derive(Parser, Debug)]
+#[command(name = "plimsoll", version, about, max_term_width = 110)]
+#[command(after_help = "Exit status: 0 ok, 1 a check failed or an account could not be valued, 2 usage or bad input.
+Inputs may be plain, gzip or zstd; `-` is the standard input stream. NO_COLOR is honoured.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Form of the answer
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    format: Format,
+    /// Write the answer to a file instead of the standard output stream
+    #[arg(long, global = true, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Show at most this many rows per table (tables only)
+    #[arg(long, global = true, value_name = "N")]
+    top: Option<usize>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Initial and maintenance margin of every account
+    Margin(margin::MarginArgs),
+    /// Margin of an account before and after trades
+    #[command(name = "what-if")]
+    WhatIf(what_if::WhatIfArgs),
+    /// Why the margin of an account changed between two markets, books or parameter sets
+    Attribute(attribute::AttributeArgs),
+    /// Smiles, their quality and the arbitrage report of a market
+    Surface(surface::SurfaceArgs),
+    /// Greeks by underlying and expiry
+    Greeks(greeks::GreeksArgs),
+    /// Profit and loss of an account over spot and volatility
+    Heatmap(heatmap::HeatmapArgs),
+    /// Where in spot, volatility and time an account becomes liquidatable
+    Liquidation(liquidation::LiquidationArgs),
+    /// What is wrong with a parameter set
+    Lint(lint::LintArgs),
+    /// Check published cases and print the parity table
+    Vectors(vectors::VectorsArgs),
+    /// Make a market or a book for examples and tests
+    Generate(generate::GenerateArgs),
+    /// List the presets, or print one
+    Params(params::ParamsArgs),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Parses the process's arguments, runs the command and gives the exit status.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output { format: cli.format, file: cli.out, top: cli.top };
+    match execute(&cli.command, &output) {
+        Ok(Verdict::Passed) => ExitCode::SUCCESS,
+        Ok(Verdict::Failed) => ExitCode::from(1),
+        Err(error) => {
+            if closed_pipe(&error) {
+                return ExitCode::SUCCESS;
+            }
+            say!("error: {error:#}");
+            ExitCode::from(if concerns_one_account(&error) { 1 } else { 2 })
+        }
+    }
+}
+
+fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
+    match command {
+        Command::Margin(args) => margin::run(args, output),
+        Command::WhatIf(args) => output.write(what_if::run(args)?),
+        Command::Attribute(args) => output.write(attribute::run(args)?),
+        Command::Surface(args) => output.write(surface::run(args)?),
+        Command::Greeks(args) => output.write(greeks::run(args)?),
+        Command::Heatmap(args) => output.write(heatmap::run(args)?),
+        Command::Liquidation(args) => output.write(liquidation::run(args)?),
+        Command::Lint(args) => output.write(lint::run(args)?),
+        Command::Vectors(args) => output.write(vectors::run(args)?),
+        Command::Generate(args) => generate::run(args),
+        Command::Params(args) => output.write(params::run(args)?),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "plimsoll", &mut text);
+            std::io::stdout().write_all(&text)?;
+            Ok(Verdict::Passed)
+        }
+    }
+}
+
+/// Whether the reader of the standard output stream went away, as `head` does.
+fn closed_pipe(error: &anyhow::Error) -> bool {
+    let broken = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(broken)
+            || cause.downcast_ref::<serde_json::Error>().is_some_and(|e| {
+                e.io_error_kind() == Some(std::io::ErrorKind::BrokenPipe)
+            })
+    })
+}
+
+/// Whether the input is sound and only the account asked for cannot be valued.
+fn concerns_one_account(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<EngineError>();
+    matches!(cause, Some(EngineError::Failed(_) | EngineError::Margin { .. } | EngineError::Trade { .. }))
+}
+
+/// An answer without tables: text for people, JSON for programs.
+fn spoken(text: String, json: serde_json::Value) -> Answer<'static> {
+    let mut answer = Answer::table(crate::output::Table::default());
+    (answer.tables, answer.notes) = (Vec::new(), vec![text]);
+    answer.json = crate::output::JsonBody::Value(json);
+    answer
+}
+
+use say;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,84 @@
+//! From the engine's answers to pictures.
+
+use crate::svg::{
+    Boundary, BoundaryPoint, HeatPicture, LiquidationPicture, MarkedPoint, SmilePanel, SmilePicture,
+    SmilePoint, heat_map, liquidation, smiles,
+};
+use plimsoll_engine::{HeatMap, LiquidationSpec, LiquidationSurface, NearestPoint};
+use plimsoll_market::{FitPoint, Slice, Surface, UnderlyingSurface};
+use plimsoll_types::{AccountId, Asset, Instrument, Timestamp, Units};
+
+/// Steps of a drawn smile.
+const CURVE_STEPS: u32 = 120;
+
+/// Days in a year of `tau`.
+const YEAR_DAYS: f64 = 365.0;
+
+/// Smiles of every underlying of a surface, with its quotes.
+pub(super) fn surface_svg(surface: &Surface) -> String {
+    let picture = |(asset, under): (&Asset, &UnderlyingSurface)| SmilePicture {
+        title: format!("{asset}, {}", Timestamp::from_seconds(surface.as_of.seconds())),
+        notes: refused(under),
+        panels: under.slices.iter().map(panel).collect(),
+    };
+    smiles(&surface.underlyings.iter().map(picture).collect::<Vec<_>>())
+}
+
+/// Expiries without a smile; refused quotes are too many to name.
+fn refused(under: &UnderlyingSurface) -> Vec<String> {
+    let whole = |subject: &str| subject.parse::<Instrument>().map_or(true, |i| i.option().is_none());
+    let issues = under.refused.iter().filter(|issue| whole(&issue.subject));
+    issues.take(12).map(|issue| format!("refused: {issue}")).collect()
+}
+
+fn panel(slice: &Slice) -> SmilePanel {
+    let points = &slice.quality.points;
+    let (low, high) = points.iter().fold((-0.1_f64, 0.1_f64), |(low, high), p| (low.min(p.k), high.max(p.k)));
+    let at = |i: u32| low + (high - low) * f64::from(i) / f64::from(CURVE_STEPS);
+    let curve = (0..=CURVE_STEPS).map(at).map(|k| (k, slice.svi.vol(k, slice.tau)));
+    let point = |p: &FitPoint| SmilePoint { k: p.k, bid_vol: p.bid_vol, ask_vol: p.ask_vol, mark_vol: p.mark_vol };
+    let (year, month, day) = slice.expiry.date();
+    SmilePanel {
+        title: format!("{year}-{month:02}-{day:02}, {:.1} d", slice.tau * YEAR_DAYS),
+        note: format!("RMSE {:.2} vol points", slice.quality.rmse_vol_points),
+        points: points.iter().map(point).collect(),
+        curve: curve.filter(|(_, vol)| vol.is_finite()).collect(),
+    }
+}
+
+/// Profit and loss of an account over spot and volatility.
+pub(super) fn heat_map_svg(account: &AccountId, map: &HeatMap, units: &Units) -> String {
+    // Near enough to be drawn; the tables hold the exact amounts.
+    let drawn = |ticks: &plimsoll_types::Ticks| ticks.0 as f64 / units.ticks_per_unit as f64;
+    heat_map(&HeatPicture {
+        title: account.to_string(),
+        currency: units.currency.to_string(),
+        spot: map.spot.clone(),
+        vol: map.vol.clone(),
+        pnl: map.pnl.iter().map(|row| row.iter().map(drawn).collect()).collect(),
+        worst: map.worst,
+    })
+}
+
+/// The liquidation surface of an account, over the range that was searched.
+pub(super) fn liquidation_svg(
+    account: &AccountId,
+    spec: &LiquidationSpec,
+    surface: &LiquidationSurface,
+) -> String {
+    let mut boundaries: Vec<Boundary> = Vec::new();
+    for point in &surface.points {
+        let at = BoundaryPoint { vol: point.vol, down: point.spot_down, up: point.spot_up };
+        match boundaries.last_mut().filter(|b| b.days.to_bits() == point.days.to_bits()) {
+            Some(boundary) => boundary.points.push(at),
+            None => boundaries.push(Boundary { days: point.days, points: vec![at] }),
+        }
+    }
+    let marked = |p: &NearestPoint| MarkedPoint { spot: p.spot, vol: p.vol, days: p.days };
+    liquidation(&LiquidationPicture {
+        title: account.to_string(),
+        spot_max: spec.spot_max,
+        boundaries,
+        nearest: surface.nearest.as_ref().map(marked),
+    })
+}

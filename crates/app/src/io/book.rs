@@ -1,0 +1,138 @@
+//! Positions, collateral and orders, streamed into the engine's book.
+
+use super::error::Refusal;
+use super::rows::{Columns, Fields, each_row};
+use super::source::display_name;
+use plimsoll_engine::{BookBuilder, Failure, RowError};
+use plimsoll_types::{AccountId, Units};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const POSITIONS: Columns =
+    Columns { required: &["account", "instrument", "quantity"], optional: &["entry_price"] };
+const COLLATERAL: Columns = Columns { required: &["account", "asset", "amount"], optional: &["position"] };
+const ORDERS: Columns = Columns { required: &["account", "instrument", "quantity"], optional: &["price"] };
+
+/// The files a book is made of.
+#[derive(Clone, Debug)]
+pub struct BookFiles {
+    /// `account,instrument,quantity[,entry_price]`.
+    pub positions: PathBuf,
+    /// `account,asset,amount[,position]`.
+    pub collateral: Option<PathBuf>,
+    /// `account,instrument,quantity[,price]`.
+    pub orders: Option<PathBuf>,
+}
+
+/// Where each instrument was named first: file and line.
+#[derive(Clone, Debug, Default)]
+pub struct Places(BTreeMap<Box<str>, (usize, u64)>, Vec<String>);
+
+/// A book as read.
+#[derive(Debug)]
+pub struct ReadBook {
+    /// The rows, summed.
+    pub builder: BookBuilder,
+    /// Where instruments were named first.
+    pub places: Places,
+    /// What the reader of the answer should be told.
+    pub notes: Vec<String>,
+}
+
+impl From<RowError> for Refusal {
+    fn from(error: RowError) -> Self {
+        Self::new(error.field, &error.value, error.expected)
+    }
+}
+
+impl Places {
+    fn open(&mut self, path: &Path) -> usize {
+        self.1.push(display_name(path));
+        self.1.len() - 1
+    }
+
+    fn note(&mut self, file: usize, line: u64, instrument: &str) {
+        if !self.0.contains_key(instrument) {
+            self.0.insert(instrument.into(), (file, line));
+        }
+    }
+
+    /// A failure as a sentence that begins with file, line, field and value where an instrument is to blame.
+    pub fn locate(&self, failure: &Failure) -> String {
+        let Some(instrument) = &failure.instrument else { return failure.to_string() };
+        let name = instrument.to_string();
+        let Some((file, line)) = self.0.get(name.as_str()) else { return failure.to_string() };
+        let file = self.1.get(*file).map_or("", String::as_str);
+        format!("{file}: line {line}: field `instrument`: value `{name}`: {failure}")
+    }
+}
+
+/// Reads a book, of one account or of all. Memory grows with the distinct pairs of account and instrument, not with
+/// the files.
+pub fn read(files: &BookFiles, units: &Units, only: Option<&AccountId>) -> anyhow::Result<ReadBook> {
+    let mut builder = BookBuilder::new(units);
+    if let Some(account) = only {
+        builder = builder.only(account.clone());
+    }
+    let mut places = Places::default();
+    read_positions(&files.positions, &mut builder, &mut places)?;
+    if let Some(path) = &files.collateral {
+        read_collateral(path, &mut builder)?;
+    }
+    if let Some(path) = &files.orders {
+        read_orders(path, &mut builder, &mut places)?;
+    }
+    let notes = duplicates(&mut builder, &files.positions)?;
+    Ok(ReadBook { builder, places, notes })
+}
+
+/// The text of a field, empty when it is not there; the engine refuses it then.
+fn field<'a>(fields: &Fields<'a>, at: usize) -> &'a str {
+    fields.get(at).copied().flatten().unwrap_or_default()
+}
+
+fn optional<'a>(fields: &Fields<'a>, at: usize) -> Option<&'a str> {
+    fields.get(at).copied().flatten()
+}
+
+fn read_positions(path: &Path, builder: &mut BookBuilder, places: &mut Places) -> anyhow::Result<()> {
+    let file = places.open(path);
+    let rows = each_row(path, POSITIONS, &mut |line, row| {
+        places.note(file, line, field(row, 1));
+        Ok(builder.position(field(row, 0), field(row, 1), field(row, 2), optional(row, 3))?)
+    })?;
+    if rows == 0 {
+        let expected = format!("rows of {}", POSITIONS.shown());
+        anyhow::bail!(super::error::InputError::Empty { file: display_name(path), expected });
+    }
+    Ok(())
+}
+
+fn read_collateral(path: &Path, builder: &mut BookBuilder) -> anyhow::Result<()> {
+    each_row(path, COLLATERAL, &mut |_, row| {
+        Ok(builder.collateral(field(row, 0), field(row, 1), field(row, 2), optional(row, 3))?)
+    })?;
+    Ok(())
+}
+
+fn read_orders(path: &Path, builder: &mut BookBuilder, places: &mut Places) -> anyhow::Result<()> {
+    let file = places.open(path);
+    each_row(path, ORDERS, &mut |line, row| {
+        places.note(file, line, field(row, 1));
+        Ok(builder.order(field(row, 0), field(row, 1), field(row, 2), optional(row, 3))?)
+    })?;
+    Ok(())
+}
+
+fn duplicates(builder: &mut BookBuilder, path: &Path) -> anyhow::Result<Vec<String>> {
+    let (named, count) = builder.duplicates()?;
+    let file = display_name(path);
+    let mut notes: Vec<String> = named
+        .iter()
+        .map(|d| format!("{file}: {} rows of account {} and {} were summed", d.rows, d.account, d.instrument))
+        .collect();
+    if count > named.len() {
+        notes.push(format!("{file}: rows of {} more pairs were summed", count - named.len()));
+    }
+    Ok(notes)
+}

@@ -1,0 +1,13 @@
+//! Files in: opening, decompressing, and turning rows into what the engine takes.
+//!
+//! The one idea: whatever the container (plain, gzip, zstd, Parquet, a pipe), a reader sees a stream of bytes or a
+//! stream of rows of text, and every refusal names file, line, field, value and what was expected.
+
+pub mod book;
+pub mod error;
+pub mod market;
+pub mod params;
+pub mod progress;
+pub mod rows;
+pub mod series;
+pub mod source;
