@@ -1,4 +1,5 @@
 //! Risk arrays of 4,000 options (100 strikes, 20 expiries, calls and puts) under 64 scenarios.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to say")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use plimsoll_market::{Slice, SliceQuality, Surface, UnderlyingSurface};

@@ -1,7 +1,7 @@
 //! Scenario set x surface -> integer risk arrays.
 
 use crate::approx::{ApproximationError, ErrorTally, Expansion};
-use crate::set::{Move, ScenarioSet, VolShock};
+use crate::set::{Move, ScenarioSet};
 use crate::shock::Shocked;
 use crate::value::{Resolved, Terms, Valuation, about, composite_delta, float, valuation};
 use plimsoll_market::{Surface, SurfaceError};
@@ -197,8 +197,13 @@ fn check_set(set: &ScenarioSet) -> Result<(), BuildError> {
         return shape("price_scan", "set", set.price_scan.len(), n);
     }
     let points = &set.composite_delta;
-    if points.points.len() != points.weights.len() || !(points.weights.iter().sum::<f64>() > 0.0) {
+    if points.points.len() != points.weights.len() {
         return shape("composite_delta.weights", "set", points.weights.len(), points.points.len());
+    }
+    let sum: f64 = points.weights.iter().sum();
+    if sum <= 0.0 || !sum.is_finite() {
+        let (what, label, expected) = ("sum of composite_delta.weights", "set".to_owned(), "above 0");
+        return Err(BuildError::Domain { what, label, value: sum, expected });
     }
     for block in &set.blocks {
         for scenario in &block.scenarios {
@@ -504,12 +509,4 @@ fn misfit(error: &QuantiseError, instrument: &Instrument) -> Issue {
 
 fn bits(m: &Move) -> [u64; 8] {
     [m.spot, m.vol, m.skew, m.wing, m.term, m.basis, m.rate, m.elapsed_days].map(f64::to_bits)
-}
-
-/// The vol shock of a set, for callers that revalue by hand.
-impl ScenarioSet {
-    /// How vol moves act.
-    pub fn shock(&self) -> &VolShock {
-        &self.vol_shock
-    }
 }

@@ -33,7 +33,7 @@ pub fn shifted(surface: &Surface, shift: &Shift) -> Surface {
     let Shift { spot, vol, days } = *shift;
     assert!(spot > -1.0 && spot.is_finite(), "relative spot move {spot} must be above -1");
     assert!(vol > -1.0 && vol.is_finite(), "relative vol move {vol} must be above -1");
-    assert!(days >= 0.0 && days < 36_500.0, "days {days} must be from 0 to a century");
+    assert!((0.0..36_500.0).contains(&days), "days {days} must be from 0 to a century");
     let seconds = (days * (YEAR_SECONDS / 365) as f64).round() as i64;
     let mut moved = surface.clone();
     moved.as_of = surface.as_of.plus_seconds(seconds);

@@ -1,4 +1,10 @@
 //! Each array equals a direct reprice written apart from the library, and keeps the promises every preset needs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it skips"
+)]
 
 mod common;
 

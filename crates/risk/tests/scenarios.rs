@@ -1,4 +1,10 @@
 //! Scenario sets: what each kind spells out, what is refused, and what the random and the past ones look like.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it skips"
+)]
 
 mod common;
 
