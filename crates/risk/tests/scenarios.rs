@@ -24,7 +24,8 @@ fn named(series: ReturnSeries) -> BTreeMap<String, ReturnSeries> {
 }
 
 fn hourly(underlyings: &[&str], spot: Vec<Vec<f64>>, vol: Option<Vec<Vec<f64>>>) -> ReturnSeries {
-    let times = (0..spot.len() as i64).map(|t| Timestamp::from_seconds(1_600_000_000 + 3600 * t)).collect();
+    let first = Timestamp::from_seconds(1_600_000_000);
+    let times = (0_i64..).map(|t| first.plus_seconds(3600 * t)).take(spot.len()).collect();
     ReturnSeries { underlyings: underlyings.iter().map(|u| asset(u)).collect(), times, spot, vol }
 }
 

@@ -159,7 +159,7 @@ pub(crate) fn book() -> Vec<Instrument> {
     for (u, strikes) in
         [("BTC", [40_000, 80_000, 90_000, 105_000, 200_000]), ("ETH", [1_200, 2_700, 3_000, 3_600, 7_000])]
     {
-        names.extend([format!("{u}"), format!("{u}-PERPETUAL"), format!("{u}_USDC-PERPETUAL")]);
+        names.extend([u.to_owned(), format!("{u}-PERPETUAL"), format!("{u}_USDC-PERPETUAL")]);
         for expiry in ["2JAN26", "30JAN26", "27MAR26", "26JUN26"] {
             names.extend([format!("{u}-{expiry}"), format!("{u}_USDC-{expiry}")]);
             for strike in strikes {
