@@ -65,6 +65,13 @@ impl Cell {
         }
     }
 
+    /// As people read it, an amount padded with zeros to `scale` decimals.
+    fn aligned(&self, scale: u32) -> String {
+        let Self::Amount(mut amount) = *self else { return self.shown() };
+        amount.rescale(scale.max(amount.scale()));
+        amount.to_string()
+    }
+
     /// As programs read it: floats in their shortest exact form.
     fn exact(&self) -> String {
         match self {
@@ -120,8 +127,9 @@ impl Table {
         let mut table = comfy_table::Table::new();
         table.load_preset(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(self.columns.iter().map(|(name, _)| name));
+        let scales = self.scales();
         for row in self.rows.iter().take(shown).chain(&self.footer) {
-            table.add_row(row.iter().map(Cell::shown));
+            table.add_row(row.iter().zip(&scales).map(|(cell, scale)| cell.aligned(*scale)));
         }
         for ((_, kind), column) in self.columns.iter().zip(table.column_iter_mut()) {
             if *kind != Kind::Text {
@@ -133,6 +141,15 @@ impl Table {
             writeln!(out, "({} more rows)", self.rows.len() - shown)?;
         }
         writeln!(out)
+    }
+
+    /// Per column, the most decimals an amount in it has: all amounts of a column are shown with as many.
+    fn scales(&self) -> Vec<u32> {
+        let scale = |at: usize| {
+            let cells = self.rows.iter().chain(&self.footer).filter_map(|row| row.get(at));
+            cells.map(|cell| if let Cell::Amount(amount) = cell { amount.scale() } else { 0 }).max()
+        };
+        (0..self.columns.len()).map(|at| scale(at).unwrap_or(0)).collect()
     }
 
     /// As CSV with a header.
