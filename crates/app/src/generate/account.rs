@@ -13,9 +13,17 @@ const VOL_FACTORS: [f64; 3] = [0.75, 1.0, 1.35];
 /// What the repricing needs to know of a leg.
 #[derive(Clone, Copy)]
 enum Payoff {
-    Option { kind: OptionKind, forward: f64, strike: f64, vol: f64, tau: f64 },
+    Option {
+        kind: OptionKind,
+        forward: f64,
+        strike: f64,
+        vol: f64,
+        tau: f64,
+    },
     /// A future, a perpetual or the coin itself, in base units.
-    Linear { price: f64 },
+    Linear {
+        price: f64,
+    },
 }
 
 impl Payoff {
@@ -49,14 +57,14 @@ pub(super) struct Account<'a> {
     chain: &'a Chain,
     /// Thousandths of the instrument's quantity unit.
     pub(super) positions: BTreeMap<String, i64>,
-    /// Mark of each futures or perpetual position, for its entry price.
-    pub(super) marks: BTreeMap<String, f64>,
+    /// Mark and net base units of each futures or perpetual position.
+    pub(super) delta_ones: BTreeMap<String, (f64, f64)>,
     legs: Vec<Leg>,
 }
 
 impl<'a> Account<'a> {
     pub(super) fn new(chain: &'a Chain) -> Self {
-        Self { chain, positions: BTreeMap::new(), marks: BTreeMap::new(), legs: Vec::new() }
+        Self { chain, positions: BTreeMap::new(), delta_ones: BTreeMap::new(), legs: Vec::new() }
     }
 
     fn add(&mut self, name: &str, milli: i64, base: f64, payoff: Payoff) {
@@ -89,7 +97,7 @@ impl<'a> Account<'a> {
         };
         let base = if contract.in_quote { thousandths(milli) / contract.mark } else { thousandths(milli) };
         self.add(&contract.name, milli, base, Payoff::Linear { price: contract.mark });
-        self.marks.insert(contract.name.clone(), contract.mark);
+        self.delta_ones.entry(contract.name.clone()).or_insert((contract.mark, 0.0)).1 += base;
     }
 
     /// Adds the coin itself.

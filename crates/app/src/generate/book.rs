@@ -73,13 +73,7 @@ fn kinds(accounts: usize) -> Vec<&'static Archetype> {
     kinds
 }
 
-fn one_account(
-    account: &str,
-    archetype: &Archetype,
-    chains: &[Chain],
-    draw: &mut Draw,
-    rows: &mut Rows,
-) {
+fn one_account(account: &str, archetype: &Archetype, chains: &[Chain], draw: &mut Draw, rows: &mut Rows) {
     let first = draw.below(chains.len());
     let second = (chains.len() > 1 && draw.chance(0.2)).then(|| (first + 1) % chains.len());
     let cover = cover(draw);
@@ -90,8 +84,9 @@ fn one_account(
         let mut trader = Trader { chain, draw: &mut *draw, account: Account::new(chain), size };
         (archetype.trade)(&mut trader);
         let held = trader.account;
-        rows.positions(account, &held, draw);
-        rows.collateral(account, chain, &held, cover, draw);
+        let unrealised = rows.positions(account, &held, draw);
+        let needed = cover * LOSS_COVER * held.stress_loss() - held.net_value() - unrealised;
+        rows.collateral(account, chain, needed.max(least(&held, draw)), draw);
         if draw.chance(0.15) {
             rows.orders(account, chain, size, draw);
         }
@@ -119,6 +114,12 @@ fn cover(draw: &mut Draw) -> f64 {
     }
 }
 
+/// The least anybody keeps, USD: a small sum and a share of futures and perpetuals, whose hedges are not perfect.
+fn least(held: &Account<'_>, draw: &mut Draw) -> f64 {
+    let gross: f64 = held.delta_ones.values().map(|(mark, base)| (mark * base).abs()).sum();
+    250.0 * draw.between(0.4, 4.0) + gross * draw.between(0.01, 0.05)
+}
+
 /// The files while they are written.
 struct Rows {
     prices: bool,
@@ -139,31 +140,28 @@ impl Rows {
         Self { prices, stable, files, held: BTreeMap::new() }
     }
 
-    fn positions(&mut self, account: &str, held: &Account<'_>, draw: &mut Draw) {
+    /// Writes the positions; profit since their entry, USD.
+    fn positions(&mut self, account: &str, held: &Account<'_>, draw: &mut Draw) -> f64 {
+        let mut unrealised = 0.0;
         for (name, milli) in held.positions.iter().filter(|(_, milli)| **milli != 0) {
             let quantity = decimal(*milli, 3);
             let _ = write!(self.files.positions, "{account},{name},{quantity}");
             if self.prices {
-                let entry = held.marks.get(name).map(|mark| mark * draw.between(0.985, 1.015));
-                let text = entry.map_or_else(String::new, |price| decimal(round(price * 100.0), 2));
+                let entry = held
+                    .delta_ones
+                    .get(name)
+                    .map(|(mark, base)| (mark * draw.between(0.985, 1.015), mark, base));
+                unrealised += entry.map_or(0.0, |(entry, mark, base)| base * (mark - entry));
+                let text = entry.map_or_else(String::new, |(price, ..)| decimal(round(price * 100.0), 2));
                 let _ = write!(self.files.positions, ",{text}");
             }
             self.files.positions.push('\n');
         }
+        unrealised
     }
 
-    /// Collateral so that equity is `cover` times what the account needs by the rough repricing.
-    fn collateral(
-        &mut self,
-        account: &str,
-        chain: &Chain,
-        held: &Account<'_>,
-        cover: f64,
-        draw: &mut Draw,
-    ) {
-        let wanted = cover * LOSS_COVER * held.stress_loss() - held.net_value();
-        let least = 250.0 * draw.between(0.4, 4.0);
-        let amount = wanted.max(least);
+    /// Collateral worth `amount` USD, in the coin, in the stable coin, or in both.
+    fn collateral(&mut self, account: &str, chain: &Chain, amount: f64, draw: &mut Draw) {
         let in_coin = chain.inverse && draw.chance(0.45);
         let share = if !in_coin {
             0.0
@@ -203,13 +201,8 @@ impl Rows {
             let _ = write!(self.files.orders, "{account},{},{}", strike.name(kind), decimal(milli, 3));
             if self.prices {
                 let unit = if chain.inverse { expiry.forward } else { 1.0 };
-                let value = plimsoll_quant::black::price(
-                    kind,
-                    expiry.forward,
-                    strike.strike,
-                    strike.vol,
-                    expiry.tau,
-                );
+                let value =
+                    plimsoll_quant::black::price(kind, expiry.forward, strike.strike, strike.vol, expiry.tau);
                 let price = value / unit * if milli > 0 { 0.97 } else { 1.03 };
                 let _ = write!(self.files.orders, ",{}", decimal(round(price * 1e4).max(1), 4));
             }
@@ -269,7 +262,9 @@ mod tests {
     #[test]
     fn without_prices_no_row_holds_one() {
         let files = bundled(100, 3, false);
-        assert!(files.positions.lines().chain(files.orders.lines()).all(|line| line.matches(',').count() == 2));
+        assert!(
+            files.positions.lines().chain(files.orders.lines()).all(|line| line.matches(',').count() == 2)
+        );
     }
 
     #[test]

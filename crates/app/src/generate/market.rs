@@ -215,8 +215,7 @@ impl Quoting<'_> {
 
     fn expiry<'b>(&self, date: &'b str) -> Result<Expiry<'b>, GenerateError> {
         let dated: Instrument = format!("{}-{date}", self.spec.pair).parse()?;
-        let expired =
-            || GenerateError::Expired { name: dated.to_string(), as_of: self.as_of.to_string() };
+        let expired = || GenerateError::Expired { name: dated.to_string(), as_of: self.as_of.to_string() };
         let at = dated.expiry().filter(|at| *at > self.as_of).ok_or_else(expired)?;
         let tau = self.as_of.years_until(at);
         let spec = self.spec;

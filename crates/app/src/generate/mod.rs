@@ -36,7 +36,9 @@ pub enum GenerateError {
         as_of: String,
     },
     /// The snapshot has no expiry with enough options to trade.
-    #[error("the snapshot has no expiry with at least {needed} options that have a mark volatility and a forward")]
+    #[error(
+        "the snapshot has no expiry with at least {needed} options that have a mark volatility and a forward"
+    )]
     NoOptions {
         /// How many are needed.
         needed: usize,
@@ -70,5 +72,58 @@ impl Draw {
     /// One of the items.
     fn one_of<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         items.get(self.below(items.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plimsoll_market::read::{At, Format, snapshots, write_json};
+    use std::path::Path;
+
+    const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+    const CHAIN: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/data/options_deribit_btc_eth_4x_daily/single_snapshot_20260205T212937Z.csv.gz"
+    );
+
+    fn assert_same_bytes(made: &str, file: &str) {
+        let stored = std::fs::read_to_string(format!("{EXAMPLES}/{file}")).unwrap();
+        let differs = made.lines().zip(stored.lines()).position(|(one, other)| one != other);
+        assert_eq!(differs, None, "{file}: first different line, counted from 0");
+        assert_eq!(made.len(), stored.len(), "{file}");
+    }
+
+    fn assert_same_book(made: &BookCsv, folder: &str) {
+        assert_same_bytes(&made.positions, &format!("{folder}/positions.csv"));
+        assert_same_bytes(&made.collateral, &format!("{folder}/collateral.csv"));
+        assert_same_bytes(&made.orders, &format!("{folder}/orders.csv"));
+    }
+
+    #[test]
+    fn the_bundled_market_and_its_book_are_made_again_byte_for_byte() {
+        let snapshot = market(&MarketSpec::bundled()).unwrap();
+        let text = write_json(&snapshot);
+        assert_same_bytes(&text, "bundled/market.json");
+        assert!(text.len() < 600_000, "{} bytes", text.len());
+        // The book is made from the file: what is written must read back to the same market.
+        let read = snapshots(Format::SnapshotJson, text.as_bytes(), "market.json", &At::Only).unwrap();
+        assert_eq!(read.snapshot, snapshot);
+        let spec = BookSpec { accounts: 40, seed: 18, prices: true };
+        assert_same_book(&book(&read.snapshot, &spec).unwrap(), "bundled");
+    }
+
+    #[test]
+    fn the_book_over_the_real_chain_is_made_again_byte_for_byte() {
+        if !Path::new(CHAIN).exists() {
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{CHAIN} is absent");
+            println!("skipped: {CHAIN} is absent");
+            return;
+        }
+        let file = std::io::BufReader::new(std::fs::File::open(CHAIN).unwrap());
+        let text = std::io::BufReader::new(flate2::read::MultiGzDecoder::new(file));
+        let read = snapshots(Format::DeribitChainCsv, text, "chain", &At::Only).unwrap();
+        let spec = BookSpec { accounts: 2000, seed: 7, prices: false };
+        assert_same_book(&book(&read.snapshot, &spec).unwrap(), "book-2026-02-05");
     }
 }

@@ -53,7 +53,8 @@ fn head(canvas: &mut Canvas, picture: &HeatPicture) {
     let title = format!("Profit and loss of {}", picture.title);
     canvas.text((PLOT.x, 32.0), Style::new(18.0, INK, Anchor::Start).bold(), &title);
     let (vol, spot) = picture.worst;
-    let at = (picture.pnl.get(vol).and_then(|row| row.get(spot)), picture.spot.get(spot), picture.vol.get(vol));
+    let at =
+        (picture.pnl.get(vol).and_then(|row| row.get(spot)), picture.spot.get(spot), picture.vol.get(vol));
     if let (Some(pnl), Some(spot), Some(vol)) = at {
         let text = format!(
             "worst: {} {} at spot {}, volatility {}",

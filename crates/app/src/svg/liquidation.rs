@@ -138,7 +138,9 @@ fn shade(canvas: &mut Canvas, now: &Boundary, x: &Scale, y: &Scale) {
 fn style(index: usize) -> String {
     let at = index % ORDERED.len();
     let (colour, dash) = (ORDERED[at], DASHES[at]);
-    format!(r#"fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}" stroke-linejoin="round""#)
+    format!(
+        r#"fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}" stroke-linejoin="round""#
+    )
 }
 
 /// Both sides of one boundary, broken where it leaves the range, with a dot at each point that was computed.
@@ -206,7 +208,8 @@ mod tests {
 
     fn picture(nearest: Option<MarkedPoint>) -> LiquidationPicture {
         let point = |vol, down, up| BoundaryPoint { vol, down, up };
-        let points = vec![point(-0.5, Some(-0.3), None), point(0.0, Some(-0.2), Some(0.4)), point(1.0, None, None)];
+        let points =
+            vec![point(-0.5, Some(-0.3), None), point(0.0, Some(-0.2), Some(0.4)), point(1.0, None, None)];
         LiquidationPicture {
             title: "x".to_owned(),
             spot_max: 0.6,

@@ -220,10 +220,8 @@ mod tests {
 
     #[test]
     fn a_panel_without_anything_in_it_is_still_drawn() {
-        let empty =
-            SmilePanel { title: String::new(), note: String::new(), points: vec![], curve: vec![] };
-        let svg =
-            smiles(&[SmilePicture { title: String::new(), notes: vec![], panels: vec![empty] }]);
+        let empty = SmilePanel { title: String::new(), note: String::new(), points: vec![], curve: vec![] };
+        let svg = smiles(&[SmilePicture { title: String::new(), notes: vec![], panels: vec![empty] }]);
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
     }
 }

@@ -108,8 +108,9 @@ fn sample(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
 fn named_pair(case: &Value) -> Result<(String, usize, usize), Reason> {
     let fields = case.as_object().ok_or("the case is not an object")?;
     for name in fields.keys() {
-        let digits: Option<Vec<u32>> =
-            name.strip_prefix("expected_corr").map(|rest| rest.chars().filter_map(|c| c.to_digit(10)).collect());
+        let digits: Option<Vec<u32>> = name
+            .strip_prefix("expected_corr")
+            .map(|rest| rest.chars().filter_map(|c| c.to_digit(10)).collect());
         if let Some([i, j]) = digits.as_deref() {
             return Ok((name.clone(), *i as usize, *j as usize));
         }

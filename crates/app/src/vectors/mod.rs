@@ -242,13 +242,18 @@ mod tests {
         assert!(squeezed.starts_with(
             r#"[{"file":"a/dir/tradfi-some-cases.json","method":"tradfi-some-cases","cases":1,"passed":0,"worst_error":0.4"#
         ));
-        assert!(squeezed.contains(r#""misses":[{"id":"c","quantity":"correlation","expected":0.5,"computed":0.99"#));
+        assert!(
+            squeezed
+                .contains(r#""misses":[{"id":"c","quantity":"correlation","expected":0.5,"computed":0.99"#)
+        );
     }
 
     #[test]
     fn an_unknown_form_and_an_empty_one_are_refused_by_name() {
         let unknown = check("x.json", b"{\"meta\": 1}").unwrap_err().to_string();
-        assert!(unknown.starts_with("x.json: no known form of cases; supported are bs-haug, black76-iv, svi"));
+        assert!(
+            unknown.starts_with("x.json: no known form of cases; supported are bs-haug, black76-iv, svi")
+        );
         assert!(matches!(check("x.json", b"{\"higham\": []}"), Err(VectorsError::Empty { .. })));
         assert!(matches!(check("x.json", b"{"), Err(VectorsError::Json { .. })));
     }

@@ -7,8 +7,8 @@ use plimsoll_engine::ParamSet;
 use plimsoll_market::{Surface, UnderlyingSurface};
 use plimsoll_risk::{Mode, PerUnderlying, Scenario, ScenarioSet, build, generate};
 use plimsoll_types::{
-    Asset, Decimal, ForwardSource, Instrument, InstrumentIx, LotSize, Lots, Portfolio, Position, RiskArrays,
-    Ticks, Timestamp, Units,
+    AccountId, Asset, Decimal, ForwardSource, Instrument, InstrumentIx, LotSize, Lots, Portfolio, Position,
+    RiskArrays, Rounding, Ticks, Timestamp, Units, quantise,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -180,8 +180,8 @@ fn futures_arrays(params: &ParamSet) -> Result<RiskArrays, Reason> {
     }
 }
 
-/// The built arrays with one row per array of the file, in the order of their names: contracts whose terms the file
-/// does not give enter the margin stage by their published arrays.
+/// The built arrays with one row per array of the file, in the order of their names: the future as built; contracts whose
+/// terms the file does not give enter the margin stage by their published arrays.
 fn with_rows(built: &RiskArrays, given: &BTreeMap<String, Vec<f64>>) -> Result<RiskArrays, Reason> {
     let mut arrays = built.clone();
     let future = built.instruments.first().ok_or("the future was not valued")?;
@@ -191,8 +191,12 @@ fn with_rows(built: &RiskArrays, given: &BTreeMap<String, Vec<f64>>) -> Result<R
         if entries.len() != built.scenarios.len() {
             return Err(format!("`{name}` has {} entries", entries.len()));
         }
+        if name == "future" {
+            arrays.pnl.extend_from_slice(built.row(InstrumentIx(0)));
+            continue;
+        }
         for entry in entries {
-            arrays.pnl.push(plimsoll_types::quantise(*entry, plimsoll_types::Rounding::Nearest).map_err(|e| e.to_string())?);
+            arrays.pnl.push(quantise(*entry, Rounding::Nearest).map_err(|e| e.to_string())?);
         }
     }
     Ok(arrays)
@@ -211,7 +215,7 @@ fn requirement(text: &str, rows: &[&str], arrays: &RiskArrays, params: &ParamSet
         unrealised: Ticks(0),
     };
     let portfolio = Portfolio {
-        account: plimsoll_types::AccountId::new("textbook").map_err(|e| e.to_string())?,
+        account: AccountId::new("textbook").map_err(|e| e.to_string())?,
         positions: lots.iter().map(position).collect(),
         collateral: Vec::new(),
         orders: Vec::new(),
