@@ -211,10 +211,12 @@ fn joint_loss(scene: Scene, live: &[&Slot], detail: &mut AggregateDetail) -> Res
     Ok(blended)
 }
 
-/// The loss of one vector on its own: the larger of its scan loss over grid columns and the statistic over joint ones.
+/// The loss of one vector on its own: the larger of its scan loss over grid columns and the statistic over joint ones
+/// (SPAN reads grid columns only).
 pub(crate) fn standalone(scene: Scene, slot: &Slot) -> Result<i128, MarginError> {
     let (grid, _) = scan(&slot.pnl, scene.columns(BlockKind::Grid));
-    if !scene.has(BlockKind::Joint) {
+    let span = matches!(scene.params.aggregation, Aggregation::Span(_));
+    if span || !scene.has(BlockKind::Joint) {
         return Ok(grid);
     }
     let joint = joint_loss(scene, &[slot], &mut AggregateDetail::default())?;
