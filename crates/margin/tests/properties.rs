@@ -77,8 +77,7 @@ mod naive {
     }
 
     pub(super) fn joint(a: &RiskArrays, lots: &[i64]) -> i128 {
-        let (m, s) =
-            (shortfall(a, lots, BlockKind::Joint), shortfall(a, lots, BlockKind::StressedJoint));
+        let (m, s) = (shortfall(a, lots, BlockKind::Joint), shortfall(a, lots, BlockKind::StressedJoint));
         (3 * m + s + 3) / 4
     }
 }

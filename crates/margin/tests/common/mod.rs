@@ -96,7 +96,11 @@ pub(crate) fn arrays_of(underlyings: usize, grid: usize, joint: usize, entries: 
     }
 }
 
-pub(crate) fn portfolio_of(lots: &[i64], collateral: &[(&str, i128)], orders: &[(u32, i64, i64)]) -> Portfolio {
+pub(crate) fn portfolio_of(
+    lots: &[i64],
+    collateral: &[(&str, i128)],
+    orders: &[(u32, i64, i64)],
+) -> Portfolio {
     let position = |(i, lots): (usize, &i64)| Position {
         instrument: InstrumentIx(u32::try_from(i).unwrap()),
         lots: Lots(*lots),
