@@ -38,7 +38,7 @@ pub struct FitParams {
     pub mark_error: f64,
     /// Error of any price, as a share of the forward; over vega it is added in squares to the error in volatility.
     pub price_error: f64,
-    /// A mark whose error in volatility is above this says nothing and is not used.
+    /// A quote or mark whose error in volatility, price rounding included, is above this says nothing and is not used.
     pub mark_error_max: f64,
     /// A quote further from the smile of the others than this many of their median deviations is an outlier, if it is
     /// also further than its own spread and two vol points.

@@ -212,7 +212,11 @@ impl<'a> Reading<'a> {
                 let limit = params.spread_vol_max.max(params.spread_share_max * middle);
                 if spread <= limit {
                     let own = (0.25 * spread * spread + params.mid_error * params.mid_error).sqrt();
-                    return Ok(point(middle, error_of(middle, own), true));
+                    let error = error_of(middle, own);
+                    if error <= limit.max(params.mark_error_max) {
+                        return Ok(point(middle, error, true));
+                    }
+                    return Err((Reason::MissingQuote, Some((error, Some(params.mark_error_max)))));
                 }
                 trouble = (Reason::Outlier, Some((spread, Some(limit))));
             }

@@ -24,6 +24,8 @@ pub(super) struct Located<R> {
     line: u64,
     levels: Vec<Level>,
     token: Vec<u8>,
+    /// The last value that was complete; the parser may read a little past it before it reports.
+    value: Vec<u8>,
     in_string: bool,
     escaped: bool,
     token_done: bool,
@@ -38,6 +40,7 @@ impl<R: BufRead> Located<R> {
             line: 1,
             levels: Vec::new(),
             token: Vec::new(),
+            value: Vec::new(),
             in_string: false,
             escaped: false,
             token_done: false,
@@ -88,6 +91,10 @@ impl<R: BufRead> Located<R> {
         if self.in_string {
             return self.follow_string(byte);
         }
+        let ends_value = byte.is_ascii_whitespace() || [b',', b'}', b']'].contains(&byte);
+        if ends_value && !self.token.is_empty() && !self.token_done {
+            self.value.clone_from(&self.token);
+        }
         match byte {
             b'"' => {
                 self.token.clear();
@@ -131,6 +138,8 @@ impl<R: BufRead> Located<R> {
             if let Some(Level::Object { key, key_next: key_next @ true }) = self.levels.last_mut() {
                 *key = String::from_utf8_lossy(&self.token).into_owned();
                 *key_next = false;
+            } else {
+                self.value.clone_from(&self.token);
             }
             return;
         }
@@ -181,9 +190,16 @@ impl<R: BufRead> Located<R> {
         if error.is_eof() {
             return ReadError::Truncated { name, line, field: self.path() };
         }
-        self.finish_token();
-        let token: String = String::from_utf8_lossy(&self.token).chars().take(TOKEN_SHOWN).collect();
-        ReadError::Field { name, line, field: self.path(), value: token, expected: meaning(&error) }
+        let out_of_range = error.to_string().starts_with("number out of range");
+        let shown = if error.is_data() || out_of_range {
+            // A number ends only where the next byte says so, and that may not have been followed yet.
+            if self.token.is_empty() || self.token_done { &self.value } else { &self.token }
+        } else {
+            self.finish_token();
+            &self.token
+        };
+        let value = String::from_utf8_lossy(shown).chars().take(TOKEN_SHOWN).collect();
+        ReadError::Field { name, line, field: self.path(), value, expected: meaning(&error) }
     }
 }
 
