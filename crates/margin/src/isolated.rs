@@ -9,6 +9,7 @@ use crate::collateral_charges::of_collateral;
 use crate::equity::collateral;
 use crate::evaluate::report_as;
 use crate::money::Exact;
+use crate::requirement::{View, limited_value};
 use crate::{
     Addon, CollateralReport, IsolatedPosition, MarginError, MarginReport, Mode, Params, Requirement,
 };
@@ -40,9 +41,27 @@ pub(crate) fn report_isolated(
     let pool = collateral(free.into_iter(), state.arrays, params, exact)?;
     let columns: Vec<usize> =
         alone.iter().flat_map(|(_, r)| r.underlyings.iter().filter_map(|u| u.worst)).collect();
-    let charges = of_collateral(&pool, &columns, state.arrays, params, exact)?;
+    let mut charges = of_collateral(&pool, &columns, state.arrays, params, exact)?;
+    if limited_value(whole(state, params, &pool))?.is_some() && pool.iter().all(|held| held.counted.0 >= 0) {
+        // Nothing is owed that the collateral could be needed for.
+        charges.clear();
+    }
     let positions = share(&alone, &pool, &charges, all, exact)?;
     merge(first, alone, (pool, charges), positions, exact).map(Some)
+}
+
+/// The whole account as one view.
+fn whole<'a>(state: &'a AccountState, params: &'a Params, pool: &'a [CollateralReport]) -> View<'a> {
+    View {
+        arrays: state.arrays,
+        params,
+        mode: Mode::Isolated,
+        exact: Exact { account: &state.portfolio.account },
+        positions: &state.portfolio.positions,
+        slots: &state.slots,
+        pessimistic: &[],
+        collateral: pool,
+    }
 }
 
 /// The part of a portfolio that is about one instrument.

@@ -76,7 +76,8 @@ pub struct MarginReport {
     pub guard: Requirement,
     /// Charges beside the scenario losses, in a fixed order, zero charges left out.
     pub addons: Vec<Addon>,
-    /// What is forgiven because a book of long options and spot cannot lose more than its value; >= 0.
+    /// What is forgiven because a book of long options and spot cannot lose more than its value; >= 0. Charges on
+    /// collateral are forgiven too, unless the account has debt that the collateral secures.
     pub premium_relief: Requirement,
     /// What open orders added, and under which fills.
     pub orders: OrdersReport,
@@ -270,7 +271,7 @@ pub struct Addon {
     pub asset: Asset,
     /// In initial margin; >= 0.
     pub im: Ticks,
-    /// In maintenance margin; >= 0, at most `im`.
+    /// In maintenance margin; >= 0. At most `im`, but for a minimum of style `floor`, whose scan loss differs too.
     pub mm: Ticks,
     /// What it was computed from, by name.
     pub inputs: Vec<(String, Input)>,

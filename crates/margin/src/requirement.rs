@@ -115,7 +115,15 @@ fn conclude(view: View, parts: &mut Parts) -> Result<(), MarginError> {
     let im = add(parts.base.im.0, parts.guard.im.0, |a| a.im.0)?;
     let mm = add(parts.base.mm.0, parts.guard.mm.0, |a| a.mm.0)?;
     if let Some(value) = limited_value(view)? {
-        parts.relief = Requirement { im: Ticks((im - value).max(0)), mm: Ticks((mm - value).max(0)) };
+        // Where there is debt, collateral secures it, and the charges on collateral stand.
+        let secures = view.collateral.iter().any(|held| held.counted.0 < 0);
+        let kept = |read: fn(&Addon) -> i128| {
+            let on_collateral = |a: &&Addon| matches!(a.kind, AddonKind::WrongWay | AddonKind::Depeg);
+            let charges = parts.addons.iter().filter(on_collateral).filter(|_| secures).map(read);
+            view.exact.sum(charges.chain([value]), "the value of the book")
+        };
+        let (im_most, mm_most) = (kept(|a| a.im.0)?, kept(|a| a.mm.0)?);
+        parts.relief = Requirement { im: Ticks((im - im_most).max(0)), mm: Ticks((mm - mm_most).max(0)) };
     }
     let (im, mm) = (im - parts.relief.im.0, mm - parts.relief.mm.0);
     parts.total = Requirement { im: Ticks(im), mm: Ticks(mm) };
@@ -123,7 +131,7 @@ fn conclude(view: View, parts: &mut Parts) -> Result<(), MarginError> {
 }
 
 /// The marks of a book of long options and long spot only, which is all it can lose; `None` for any other book.
-fn limited_value(view: View) -> Result<Option<i128>, MarginError> {
+pub(crate) fn limited_value(view: View) -> Result<Option<i128>, MarginError> {
     let held = view.positions.iter().map(|p| (p.instrument, p.lots));
     let ordered = view.pessimistic.iter().map(|o| (o.instrument, o.lots));
     let mut value = 0;

@@ -176,7 +176,10 @@ fn collateral_is_cut_by_marginal_haircuts_and_debt_counts_in_full() {
     assert_eq!(owed.equity, Ticks(-100_000_001));
     assert_eq!(owed.state, State::Liquidatable);
     // USDC at 0.97 against 0.99: 4 x 2 % of value, half in maintenance margin.
-    let peg = evaluate(&portfolio_of(&[], &[("USDC", 1_000_000_000_000)], &[]), &arrays, &params).unwrap();
+    let coins = ("USDC", 1_000_000_000_000);
+    let free = evaluate(&portfolio_of(&[], &[coins], &[]), &arrays, &params).unwrap();
+    assert_eq!((free.im, free.premium_relief.im), (Ticks(0), Ticks(77_600_000)));
+    let peg = evaluate(&portfolio_of(&[], &[coins, ("USD", -1_000_000)], &[]), &arrays, &params).unwrap();
     assert_eq!((peg.im, peg.mm), (Ticks(77_600_000), Ticks(38_800_000)));
 }
 
