@@ -143,12 +143,10 @@ fn refuse_shared_stdin(before: &DeskArgs, after: &DeskArgs) -> anyhow::Result<()
 }
 
 fn table(loaded: &Loaded, report: &AttributionReport) -> Table {
-    let mut table = Table::new(format!("change of account {}", report.account), &[
-        ("cause", Kind::Text),
-        ("im", Kind::Amount),
-        ("mm", Kind::Amount),
-        ("equity", Kind::Amount),
-    ]);
+    let mut table = Table::new(
+        format!("change of account {}", report.account),
+        &[("cause", Kind::Text), ("im", Kind::Amount), ("mm", Kind::Amount), ("equity", Kind::Amount)],
+    );
     let change = &report.attribution;
     for (name, read) in PARTS {
         table.push(vec![

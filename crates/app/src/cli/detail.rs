@@ -18,16 +18,19 @@ pub(super) fn tables(loaded: &Loaded, report: &MarginReport) -> Vec<Table> {
 }
 
 fn underlyings(loaded: &Loaded, report: &MarginReport) -> Table {
-    let mut table = Table::new("underlyings", &[
-        ("underlying", Kind::Text),
-        ("scan_loss", Kind::Amount),
-        ("worst scenario", Kind::Text),
-        ("mm_scan_loss", Kind::Amount),
-        ("delta_cash", Kind::Amount),
-        ("gamma_cash", Kind::Amount),
-        ("vega", Kind::Amount),
-        ("theta", Kind::Amount),
-    ]);
+    let mut table = Table::new(
+        "underlyings",
+        &[
+            ("underlying", Kind::Text),
+            ("scan_loss", Kind::Amount),
+            ("worst scenario", Kind::Text),
+            ("mm_scan_loss", Kind::Amount),
+            ("delta_cash", Kind::Amount),
+            ("gamma_cash", Kind::Amount),
+            ("vega", Kind::Amount),
+            ("theta", Kind::Amount),
+        ],
+    );
     for under in &report.underlyings {
         table.push(vec![
             Cell::text(&under.asset),
@@ -44,11 +47,10 @@ fn underlyings(loaded: &Loaded, report: &MarginReport) -> Table {
 }
 
 fn contributions(loaded: &Loaded, report: &MarginReport) -> Table {
-    let mut table = Table::new("positions in the worst scenario of their underlying", &[
-        ("instrument", Kind::Text),
-        ("quantity", Kind::Amount),
-        ("pnl", Kind::Amount),
-    ]);
+    let mut table = Table::new(
+        "positions in the worst scenario of their underlying",
+        &[("instrument", Kind::Text), ("quantity", Kind::Amount), ("pnl", Kind::Amount)],
+    );
     for part in report.underlyings.iter().flat_map(|under| &under.contributions) {
         let Some(row) = loaded.desk.arrays.instrument(part.instrument) else { continue };
         let quantity = Decimal::from(part.lots.0).checked_mul(row.lot).map(|q| q.normalize());
@@ -62,12 +64,12 @@ fn contributions(loaded: &Loaded, report: &MarginReport) -> Table {
 }
 
 fn aggregate(loaded: &Loaded, report: &MarginReport) -> Table {
-    let mut table = Table::new("from scan losses to the requirement", &[
-        ("part", Kind::Text),
-        ("im", Kind::Amount),
-        ("mm", Kind::Amount),
-    ]);
-    let charges = |of: fn(&plimsoll_margin::Addon) -> Ticks| Ticks(report.addons.iter().map(|a| of(a).0).sum());
+    let mut table = Table::new(
+        "from scan losses to the requirement",
+        &[("part", Kind::Text), ("im", Kind::Amount), ("mm", Kind::Amount)],
+    );
+    let charges =
+        |of: fn(&plimsoll_margin::Addon) -> Ticks| Ticks(report.addons.iter().map(|a| of(a).0).sum());
     let relief = |ticks: Ticks| Ticks(-ticks.0);
     let parts = [
         ("sum of scan losses", report.im_detail.sum, report.mm_detail.sum),
@@ -86,13 +88,16 @@ fn aggregate(loaded: &Loaded, report: &MarginReport) -> Table {
 }
 
 fn addons(loaded: &Loaded, report: &MarginReport) -> Table {
-    let mut table = Table::new("add-ons", &[
-        ("add-on", Kind::Text),
-        ("asset", Kind::Text),
-        ("im", Kind::Amount),
-        ("mm", Kind::Amount),
-        ("inputs", Kind::Text),
-    ]);
+    let mut table = Table::new(
+        "add-ons",
+        &[
+            ("add-on", Kind::Text),
+            ("asset", Kind::Text),
+            ("im", Kind::Amount),
+            ("mm", Kind::Amount),
+            ("inputs", Kind::Text),
+        ],
+    );
     for addon in &report.addons {
         let inputs = addon.inputs.iter().map(|(name, input)| format!("{name} {}", shown(loaded, input)));
         table.push(vec![
@@ -116,14 +121,17 @@ fn shown(loaded: &Loaded, input: &Input) -> String {
 }
 
 fn collateral(loaded: &Loaded, report: &MarginReport) -> Table {
-    let mut table = Table::new("collateral", &[
-        ("asset", Kind::Text),
-        ("amount", Kind::Amount),
-        ("price", Kind::Amount),
-        ("value", Kind::Amount),
-        ("haircut", Kind::Amount),
-        ("counted", Kind::Amount),
-    ]);
+    let mut table = Table::new(
+        "collateral",
+        &[
+            ("asset", Kind::Text),
+            ("amount", Kind::Amount),
+            ("price", Kind::Amount),
+            ("value", Kind::Amount),
+            ("haircut", Kind::Amount),
+            ("counted", Kind::Amount),
+        ],
+    );
     for held in &report.collateral {
         let amount = Decimal::try_from_i128_with_scale(held.amount_nano, 9).map(|a| a.normalize());
         table.push(vec![

@@ -1,8 +1,8 @@
 //! `plimsoll heatmap`: an account over spot and volatility.
 
 use super::loaded::{DeskArgs, Loaded};
-use crate::output::{Answer, Cell, JsonBody, Kind, Table, Verdict};
 use super::pictures;
+use crate::output::{Answer, Cell, JsonBody, Kind, Table, Verdict};
 use anyhow::Context;
 use clap::Args;
 use plimsoll_engine::{HeatMap, HeatMapSpec};
@@ -92,8 +92,7 @@ fn answer(loaded: &Loaded, args: &HeatmapArgs, map: &HeatMap) -> Answer<'static>
 }
 
 fn flat(loaded: &Loaded, map: &HeatMap) -> Table {
-    let mut table =
-        Table::new("", &[("vol", Kind::Number), ("spot", Kind::Number), ("pnl", Kind::Amount)]);
+    let mut table = Table::new("", &[("vol", Kind::Number), ("spot", Kind::Number), ("pnl", Kind::Amount)]);
     for (vol, row) in map.vol.iter().zip(&map.pnl) {
         for (spot, pnl) in map.spot.iter().zip(row) {
             table.push(vec![Cell::Number(*vol, 4), Cell::Number(*spot, 4), loaded.cell(*pnl)]);

@@ -2,9 +2,9 @@
 
 use super::heatmap::write_svg;
 use super::loaded::{DeskArgs, Loaded};
+use super::pictures;
 use crate::io::progress::Progress;
 use crate::output::{Answer, Cell, JsonBody, Kind, Table, Verdict};
-use super::pictures;
 use clap::Args;
 use plimsoll_engine::{LiquidationSpec, LiquidationSurface};
 use plimsoll_types::AccountId;
@@ -81,13 +81,16 @@ fn answer(loaded: &Loaded, args: &LiquidationArgs, surface: &LiquidationSurface)
 
 fn table(loaded: &Loaded, args: &LiquidationArgs, surface: &LiquidationSurface) -> Table {
     let title = format!("where account {} becomes liquidatable: relative moves of spot", args.account);
-    let mut table = Table::new(title, &[
-        ("days", Kind::Number),
-        ("vol", Kind::Number),
-        ("spot_down", Kind::Number),
-        ("spot_up", Kind::Number),
-        ("mm_excess", Kind::Amount),
-    ]);
+    let mut table = Table::new(
+        title,
+        &[
+            ("days", Kind::Number),
+            ("vol", Kind::Number),
+            ("spot_down", Kind::Number),
+            ("spot_up", Kind::Number),
+            ("mm_excess", Kind::Amount),
+        ],
+    );
     for point in &surface.points {
         table.push(vec![
             Cell::Number(point.days, 1),

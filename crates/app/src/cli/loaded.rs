@@ -8,7 +8,7 @@ use crate::io::progress::Progress;
 use crate::output::Cell;
 use clap::Args;
 use plimsoll_engine::{Desk, Failure, Market};
-use plimsoll_types::{AccountId, Decimal, Instrument, Ticks};
+use plimsoll_types::{AccountId, Asset, Decimal, Instrument, Reason, Ticks};
 use serde::Serialize;
 use std::io::Write;
 
@@ -58,7 +58,9 @@ pub(super) struct FailureRow {
 impl DeskArgs {
     /// Reads everything and assembles a desk for one account or for all, able to value `extra` besides the book.
     pub(super) fn load(&self, only: Option<&AccountId>, extra: &[Instrument]) -> anyhow::Result<Loaded> {
-        one_stdin(self.book.paths().chain([self.market.market.as_path()]).chain(self.params.params.as_deref()))?;
+        one_stdin(
+            self.book.paths().chain([self.market.market.as_path()]).chain(self.params.params.as_deref()),
+        )?;
         let params = self.params.set()?;
         let options = self.params.options(&params)?;
         let (snapshot, issues) = market::snapshot(&self.market.market, self.market.at)?;
@@ -76,7 +78,9 @@ impl DeskArgs {
         if let Some(error) = &desk.approximation {
             say!(
                 "approximate revaluation: largest error {} per unit, root mean square {} over {} cells",
-                error.max_abs, error.rms, error.cells
+                error.max_abs,
+                error.rms,
+                error.cells
             );
         }
         Ok(Loaded { desk, places: read.places })
@@ -116,8 +120,26 @@ impl Loaded {
     /// Says which accounts could not be valued, and why.
     pub(super) fn say_failures<'a>(&self, failures: impl IntoIterator<Item = &'a Failure>) {
         for failure in failures {
-            say!("error: {}", self.places.locate(failure));
+            let expected = failure.instrument.as_ref().and_then(|i| self.expected(i)).unwrap_or_default();
+            say!("error: {}{expected}", self.places.locate(failure));
         }
+    }
+
+    /// What an instrument that cannot be valued should have been.
+    fn expected(&self, instrument: &Instrument) -> Option<String> {
+        let Desk { market, unvalued, .. } = &self.desk;
+        Some(match unvalued.get(instrument)?.reason {
+            Reason::Expired => format!("; expected an expiry after {}", market.surface.as_of),
+            Reason::UnknownUnderlying => {
+                let known: Vec<&str> = market.surface.underlyings.keys().map(Asset::as_str).collect();
+                format!("; expected an underlying of the market: {}", known.join(", "))
+            }
+            Reason::UnknownInstrument => {
+                "; expected an option that the snapshot lists (--unlisted values others from the surface)"
+                    .to_owned()
+            }
+            _ => return None,
+        })
     }
 }
 

@@ -61,7 +61,13 @@ pub(super) fn run(args: &MarginArgs, output: &Output) -> anyhow::Result<Verdict>
     if !explain {
         notes.push(loaded.desk.provenance());
     }
-    output.write(Answer { tables, notes, main: outcome.table, json: JsonBody::Stream(Box::new(json)), verdict })
+    output.write(Answer {
+        tables,
+        notes,
+        main: outcome.table,
+        json: JsonBody::Stream(Box::new(json)),
+        verdict,
+    })
 }
 
 /// Refuses an account that is not in the files.
@@ -140,16 +146,8 @@ struct Totals {
 
 impl Totals {
     fn add(&mut self, r: &MarginReport) {
-        let amounts = [
-            r.equity,
-            r.im,
-            r.mm,
-            r.im_excess,
-            r.mm_excess,
-            r.im_detail.sum,
-            addons(r),
-            r.netting_benefit,
-        ];
+        let amounts =
+            [r.equity, r.im, r.mm, r.im_excess, r.mm_excess, r.im_detail.sum, addons(r), r.netting_benefit];
         for (sum, amount) in self.amounts.iter_mut().zip(amounts) {
             *sum += amount.0;
         }

@@ -40,8 +40,10 @@ macro_rules! say {
 /// Margin of options, futures and perpetuals, recomputed to the last digit.
 #[derive(Parser, Debug)]
 #[command(name = "plimsoll", version, about, max_term_width = 110)]
-#[command(after_help = "Exit status: 0 ok, 1 a check failed or an account could not be valued, 2 usage or bad input.
-Inputs may be plain, gzip or zstd; `-` is the standard input stream. NO_COLOR is honoured.")]
+#[command(
+    after_help = "Exit status: 0 ok, 1 a check failed or an account could not be valued, 2 usage or bad input.
+Inputs may be plain, gzip or zstd; `-` is the standard input stream. NO_COLOR is honoured."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -99,7 +101,7 @@ pub fn run() -> ExitCode {
             if closed_pipe(&error) {
                 return ExitCode::SUCCESS;
             }
-            say!("error: {error:#}");
+            say!("error: {}", in_words(&error));
             ExitCode::from(if concerns_one_account(&error) { 1 } else { 2 })
         }
     }
@@ -127,14 +129,26 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
     }
 }
 
+/// An error and its causes as one line, each said once, with nothing that moves a terminal's cursor.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            let joint = if text.is_empty() { "" } else { ": " };
+            text = format!("{text}{joint}{cause}");
+        }
+    }
+    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+}
+
 /// Whether the reader of the standard output stream went away, as `head` does.
 fn closed_pipe(error: &anyhow::Error) -> bool {
     let broken = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| {
         cause.downcast_ref::<std::io::Error>().is_some_and(broken)
-            || cause.downcast_ref::<serde_json::Error>().is_some_and(|e| {
-                e.io_error_kind() == Some(std::io::ErrorKind::BrokenPipe)
-            })
+            || cause
+                .downcast_ref::<serde_json::Error>()
+                .is_some_and(|e| e.io_error_kind() == Some(std::io::ErrorKind::BrokenPipe))
     })
 }
 
@@ -157,6 +171,13 @@ use say;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_that_is_already_told_is_not_told_again() {
+        let error = anyhow::anyhow!("no such file").context("a.csv: no such file").context("before");
+        assert_eq!(in_words(&error), "before: a.csv: no such file");
+        assert_eq!(in_words(&anyhow::anyhow!("\u{1b}[2J")), "?[2J");
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -36,7 +36,8 @@ fn panel(slice: &Slice) -> SmilePanel {
     let (low, high) = points.iter().fold((-0.1_f64, 0.1_f64), |(low, high), p| (low.min(p.k), high.max(p.k)));
     let at = |i: u32| low + (high - low) * f64::from(i) / f64::from(CURVE_STEPS);
     let curve = (0..=CURVE_STEPS).map(at).map(|k| (k, slice.svi.vol(k, slice.tau)));
-    let point = |p: &FitPoint| SmilePoint { k: p.k, bid_vol: p.bid_vol, ask_vol: p.ask_vol, mark_vol: p.mark_vol };
+    let point =
+        |p: &FitPoint| SmilePoint { k: p.k, bid_vol: p.bid_vol, ask_vol: p.ask_vol, mark_vol: p.mark_vol };
     let (year, month, day) = slice.expiry.date();
     SmilePanel {
         title: format!("{year}-{month:02}-{day:02}, {:.1} d", slice.tau * YEAR_DAYS),

@@ -2,12 +2,12 @@
 
 use super::args::MarketArgs;
 use super::heatmap::write_svg;
+use super::pictures;
 use super::surface_scan;
 use crate::io::market::snapshot;
 use crate::io::params;
 use crate::io::progress::Progress;
 use crate::output::{Answer, Cell, JsonBody, Kind, Table, Verdict};
-use super::pictures;
 use anyhow::bail;
 use clap::Args;
 use plimsoll_engine::{Market, ParamSet};
@@ -87,7 +87,8 @@ fn answer(market: &Market, set: &ParamSet, left_out: &[Issue]) -> Answer<'static
     for (asset, under) in &surface.underlyings {
         let broken: BTreeMap<Timestamp, String> = violations(under).into_iter().collect();
         failed |= !broken.is_empty();
-        let mut table = Table::new(format!("{asset}: index {}, as of {}", under.index, surface.as_of), &COLUMNS);
+        let mut table =
+            Table::new(format!("{asset}: index {}, as of {}", under.index, surface.as_of), &COLUMNS);
         for (expiry, forward, source) in &under.forwards {
             let slice = under.slices.iter().find(|slice| slice.expiry == *expiry);
             let mut row = head(asset, surface.as_of, *expiry, (*forward, *source));
@@ -181,7 +182,9 @@ fn fitted(slice: Option<&Slice>, broken: Option<&String>, why: Option<&Issue>) -
 
 /// The refusal of a whole expiry, if it was refused.
 fn why_refused(under: &UnderlyingSurface, expiry: Timestamp) -> Option<&Issue> {
-    let named = |issue: &&Issue| issue.expiry == Some(expiry) && issue.subject.parse::<plimsoll_types::Instrument>().is_err();
+    let named = |issue: &&Issue| {
+        issue.expiry == Some(expiry) && issue.subject.parse::<plimsoll_types::Instrument>().is_err()
+    };
     under.refused.iter().find(named).or_else(|| under.refused.iter().find(|i| i.expiry == Some(expiry)))
 }
 
@@ -204,15 +207,18 @@ fn refusals(counts: &BTreeMap<&'static str, usize>) -> Table {
 }
 
 fn signals_table(market: &Market) -> Table {
-    let mut table = Table::new(SIGNALS, &[
-        ("underlying", Kind::Text),
-        ("days", Kind::Number),
-        ("atm_vol", Kind::Number),
-        ("rr_25d", Kind::Number),
-        ("bf_25d", Kind::Number),
-        ("term_slope", Kind::Number),
-        ("note", Kind::Text),
-    ]);
+    let mut table = Table::new(
+        SIGNALS,
+        &[
+            ("underlying", Kind::Text),
+            ("days", Kind::Number),
+            ("atm_vol", Kind::Number),
+            ("rr_25d", Kind::Number),
+            ("bf_25d", Kind::Number),
+            ("term_slope", Kind::Number),
+            ("note", Kind::Text),
+        ],
+    );
     for (asset, under) in &market.surface.underlyings {
         match signals(under, market.surface.as_of, &TENORS) {
             Err(error) => {

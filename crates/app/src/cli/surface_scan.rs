@@ -112,13 +112,16 @@ pub(super) fn mark_errors(market: &Market, units: &Units) -> MarkErrors {
 
 /// Median and 99th percentile of the repricing errors.
 pub(super) fn quantiles_table(marks: &MarkErrors) -> Table {
-    let mut table = Table::new("repricing the venue's marks from the fitted surface: absolute error", &[
-        ("underlying", Kind::Text),
-        ("unit", Kind::Text),
-        ("options", Kind::Integer),
-        ("median", Kind::Number),
-        ("p99", Kind::Number),
-    ]);
+    let mut table = Table::new(
+        "repricing the venue's marks from the fitted surface: absolute error",
+        &[
+            ("underlying", Kind::Text),
+            ("unit", Kind::Text),
+            ("options", Kind::Integer),
+            ("median", Kind::Number),
+            ("p99", Kind::Number),
+        ],
+    );
     for ((asset, unit), errors) in marks {
         table.push(vec![
             Cell::text(asset),
@@ -136,14 +139,17 @@ fn at(sample: &[f64], p: f64, decimals: usize) -> Cell {
 }
 
 fn quality(scan: &Scan) -> Table {
-    let mut table = Table::new("quality of the fit by tenor: RMSE in vol points", &[
-        ("tenor", Kind::Text),
-        ("expiries", Kind::Integer),
-        ("fitted", Kind::Integer),
-        ("median", Kind::Number),
-        ("p90", Kind::Number),
-        ("worst", Kind::Number),
-    ]);
+    let mut table = Table::new(
+        "quality of the fit by tenor: RMSE in vol points",
+        &[
+            ("tenor", Kind::Text),
+            ("expiries", Kind::Integer),
+            ("fitted", Kind::Integer),
+            ("median", Kind::Number),
+            ("p90", Kind::Number),
+            ("worst", Kind::Number),
+        ],
+    );
     let row = |name: &str, expiries: usize, sample: &[f64]| {
         vec![
             Cell::text(name),

@@ -71,12 +71,15 @@ pub(super) fn run(args: &WhatIfArgs) -> anyhow::Result<Answer<'static>> {
 }
 
 fn table(loaded: &Loaded, what_if: &WhatIf) -> Table {
-    let mut table = Table::new("", &[
-        ("quantity", Kind::Text),
-        ("before", Kind::Amount),
-        ("after", Kind::Amount),
-        ("change", Kind::Amount),
-    ]);
+    let mut table = Table::new(
+        "",
+        &[
+            ("quantity", Kind::Text),
+            ("before", Kind::Amount),
+            ("after", Kind::Amount),
+            ("change", Kind::Amount),
+        ],
+    );
     for (name, read) in QUANTITIES {
         let (before, after) = (read(&what_if.before), read(&what_if.after));
         let change = Ticks(after.0 - before.0);

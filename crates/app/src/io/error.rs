@@ -115,10 +115,7 @@ mod tests {
     #[test]
     fn a_refusal_names_file_line_field_value_and_what_was_expected() {
         let error = Refusal::new("quantity", "1e400", "a finite decimal").at("book.csv", "line", 7);
-        assert_eq!(
-            error.to_string(),
-            "book.csv: line 7: field `quantity`: value `1e400`: a finite decimal"
-        );
+        assert_eq!(error.to_string(), "book.csv: line 7: field `quantity`: value `1e400`: a finite decimal");
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub fn snapshot(path: &Path, at: Option<Timestamp>) -> anyhow::Result<(Snapshot,
 
 /// Hands every snapshot of a file or a directory to `each`, file by file in order of name, until it breaks.
 pub fn each_snapshot(path: &Path, each: &mut EachSnapshot<'_>) -> anyhow::Result<usize> {
-    let files = if path.as_os_str() != STDIN && path.is_dir() { market_files(path)? } else { vec![path.into()] };
+    let files =
+        if path.as_os_str() != STDIN && path.is_dir() { market_files(path)? } else { vec![path.into()] };
     let mut stopped = false;
     let mut visited = 0;
     for file in files {
@@ -51,7 +52,8 @@ struct Opened {
 
 fn open(path: &Path) -> anyhow::Result<Opened> {
     let (name, mut reader) = Source::open(path)?.text()?;
-    let broken = |e: std::io::Error| InputError::Broken { file: name.clone(), line: 0, reason: e.to_string() };
+    let broken =
+        |e: std::io::Error| InputError::Broken { file: name.clone(), line: 0, reason: e.to_string() };
     let mut head = Vec::new();
     Read::by_ref(&mut reader).take(HEAD).read_to_end(&mut head).map_err(broken)?;
     let format = read::detect(&head).map_err(|e| match e {
@@ -130,11 +132,10 @@ fn from_directory(directory: &Path, at: Option<Timestamp>) -> anyhow::Result<(Sn
     }
     let none = || {
         let name = display_name(directory);
-        first.map_or_else(|| ReadError::Empty { name: name.clone() }, |first| ReadError::NoneAt {
-            name: name.clone(),
-            wanted: at,
-            first,
-        })
+        first.map_or_else(
+            || ReadError::Empty { name: name.clone() },
+            |first| ReadError::NoneAt { name: name.clone(), wanted: at, first },
+        )
     };
     best.ok_or_else(|| none().into())
 }

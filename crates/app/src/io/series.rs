@@ -39,7 +39,10 @@ pub fn series(path: &Path) -> anyhow::Result<ReturnSeries> {
     let header = csv.headers().with_context(|| name.clone())?.clone();
     let mut columns = header.iter();
     if columns.next() != Some("time") || header.len() < 2 {
-        bail!("{name}: line 1: columns `{}`; expected time,BTC,ETH,...", header.iter().collect::<Vec<_>>().join(","));
+        bail!(
+            "{name}: line 1: columns `{}`; expected time,BTC,ETH,...",
+            header.iter().collect::<Vec<_>>().join(",")
+        );
     }
     let underlyings: Vec<Asset> =
         columns.map(str::parse).collect::<Result<_, _>>().with_context(|| format!("{name}: line 1"))?;
@@ -66,9 +69,9 @@ pub fn series(path: &Path) -> anyhow::Result<ReturnSeries> {
 
 fn prices(record: &csv::StringRecord, header: &csv::StringRecord) -> Result<(Timestamp, Vec<f64>), Refusal> {
     let text = record.get(0).unwrap_or_default();
-    let time: Timestamp = text.parse().map_err(|_| {
-        Refusal::new("time", text, "expected RFC 3339 such as 2026-03-27T08:00:00Z")
-    })?;
+    let time: Timestamp = text
+        .parse()
+        .map_err(|_| Refusal::new("time", text, "expected RFC 3339 such as 2026-03-27T08:00:00Z"))?;
     let price = |(name, text): (&str, &str)| match text.parse::<f64>() {
         Ok(price) if price.is_finite() && price > 0.0 => Ok(price),
         _ => Err(Refusal::new(name, text, "expected a positive finite price")),

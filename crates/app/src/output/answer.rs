@@ -60,13 +60,7 @@ impl Answer<'_> {
     /// An answer that is one table in every form.
     pub fn table(table: Table) -> Self {
         let json = JsonBody::Value(table.json());
-        Self {
-            tables: vec![table.clone()],
-            notes: Vec::new(),
-            main: table,
-            json,
-            verdict: Verdict::Passed,
-        }
+        Self { tables: vec![table.clone()], notes: Vec::new(), main: table, json, verdict: Verdict::Passed }
     }
 }
 
@@ -102,7 +96,8 @@ impl Output {
 
     fn open(&self) -> anyhow::Result<Box<dyn Write + Send>> {
         if let Some(path) = self.target() {
-            let file = File::create(path).with_context(|| format!("{}: cannot be written", path.display()))?;
+            let file =
+                File::create(path).with_context(|| format!("{}: cannot be written", path.display()))?;
             return Ok(Box::new(BufWriter::new(file)));
         }
         let out = io::stdout();

@@ -17,13 +17,16 @@ const DIGITS: u8 = 38;
 pub fn write_parquet(table: &Table, out: impl Write + Send) -> anyhow::Result<()> {
     let columns = table.columns.iter().enumerate().map(|(i, (name, kind))| {
         let cells = table.rows.iter().filter_map(move |row| row.get(i));
-        array(cells, *kind).map(|array| (name.as_str(), array, true)).with_context(|| format!("column {name}"))
+        array(cells, *kind)
+            .map(|array| (name.as_str(), array, true))
+            .with_context(|| format!("column {name}"))
     });
     let columns = columns.collect::<anyhow::Result<Vec<_>>>()?;
     let batch = RecordBatch::try_from_iter_with_nullable(columns).context("writing Parquet")?;
     let level = ZstdLevel::try_new(3).context("writing Parquet")?;
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
-    let mut writer = ArrowWriter::try_new(out, batch.schema(), Some(properties)).context("writing Parquet")?;
+    let mut writer =
+        ArrowWriter::try_new(out, batch.schema(), Some(properties)).context("writing Parquet")?;
     writer.write(&batch).context("writing Parquet")?;
     writer.close().context("writing Parquet")?;
     Ok(())
@@ -86,7 +89,8 @@ mod tests {
 
     #[test]
     fn amounts_of_different_scales_come_back_to_the_last_digit() {
-        let mut table = Table::new("", &[("account", Kind::Text), ("im", Kind::Amount), ("n", Kind::Integer)]);
+        let mut table =
+            Table::new("", &[("account", Kind::Text), ("im", Kind::Amount), ("n", Kind::Integer)]);
         for (account, amount) in [("a", Decimal::new(1, 6)), ("b", Decimal::new(-99_999_999_999, 2))] {
             table.push(vec![Cell::text(account), Cell::Amount(amount), Cell::count(1)]);
         }

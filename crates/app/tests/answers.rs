@@ -1,0 +1,278 @@
+//! What the commands answer, in every form.
+
+mod common;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Decimal128Type;
+use arrow_array::{ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use common::{BOOK, COLLATERAL, file, market, on_book, run, shared};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use std::sync::Arc;
+
+fn csv_rows(text: &str) -> Vec<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+    reader.records().map(|r| r.unwrap().iter().map(str::to_owned).collect()).collect()
+}
+
+fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut out = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut out, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    out
+}
+
+#[test]
+fn csv_json_and_parquet_hold_the_same_numbers_to_the_last_digit() {
+    let csv = csv_rows(&on_book("margin", &["--format", "csv"]).ok().text());
+    let json = on_book("margin", &["--format", "json"]).ok().json();
+    let bytes = on_book("margin", &["--format", "parquet"]).ok().out;
+    let batch =
+        ParquetRecordBatchReader::try_new(bytes::Bytes::from(bytes), 100).unwrap().next().unwrap().unwrap();
+    assert_eq!(csv.len(), 4);
+    for (i, row) in csv.iter().skip(1).enumerate() {
+        let account = &json["accounts"][i];
+        assert_eq!(account["account"], row[0].as_str());
+        for (column, name) in csv[0].iter().enumerate() {
+            if account[name].is_string() {
+                assert_eq!(account[name], row[column].as_str(), "{name}");
+            }
+        }
+        let im = batch.column_by_name("im").unwrap().as_primitive::<Decimal128Type>();
+        let padded: f64 = im.value_as_string(i).parse().unwrap();
+        assert_eq!(padded, row[2].parse::<f64>().unwrap());
+    }
+}
+
+#[test]
+fn json_holds_every_number_and_where_it_came_from() {
+    let json = on_book("margin", &["--format", "json"]).ok().json();
+    assert_eq!(json["as_of"], "2026-01-15T10:00:00Z");
+    assert_eq!(json["params"]["name"], "plimsoll");
+    assert_eq!(json["params"]["id"].as_str().unwrap().len(), 16);
+    assert_eq!(json["market"].as_str().unwrap().len(), 16);
+    assert_eq!(json["code"], env!("CARGO_PKG_VERSION"));
+    let report = &json["accounts"][0]["report"];
+    let columns = json["scenarios"].as_array().unwrap().len();
+    assert_eq!(report["underlyings"][0]["pnl"].as_array().unwrap().len(), columns);
+    // Amounts are exact: ticks over ticks per unit is the decimal.
+    let ticks = report["im"].as_i64().unwrap();
+    let shown: f64 = json["accounts"][0]["im"].as_str().unwrap().parse().unwrap();
+    assert_eq!(ticks as f64 / json["ticks_per_unit"].as_i64().unwrap() as f64, shown);
+}
+
+#[test]
+fn positions_in_parquet_answer_as_in_csv_whatever_the_type_of_quantity() {
+    let rows = csv_rows(BOOK);
+    let column = |at: usize| -> Vec<String> { rows.iter().skip(1).map(|r| r[at].clone()).collect() };
+    let (accounts, instruments, quantities) = (column(0), column(1), column(2));
+    let scaled: Vec<i128> = quantities.iter().map(|q| (q.parse::<f64>().unwrap() * 1000.0) as i128).collect();
+    let floats: Vec<f64> = quantities.iter().map(|q| q.parse().unwrap()).collect();
+    let decimals = Decimal128Array::from(scaled).with_precision_and_scale(20, 3).unwrap();
+    let forms: [ArrayRef; 3] =
+        [Arc::new(StringArray::from(quantities)), Arc::new(decimals), Arc::new(Float64Array::from(floats))];
+    let collateral = file("collateral.csv", COLLATERAL);
+    let expected = on_book("margin", &["--format", "csv"]).ok().text();
+    for quantity in forms {
+        let content = parquet(vec![
+            ("account", Arc::new(StringArray::from(accounts.clone())) as ArrayRef),
+            ("instrument", Arc::new(StringArray::from(instruments.clone()))),
+            ("quantity", quantity),
+        ]);
+        let path = file("positions.parquet", content);
+        let args = ["margin", "--market", market(), "--positions", &path, "--collateral", &collateral];
+        let found = run(&[&args[..], &["--format", "csv"]].concat()).ok();
+        assert_eq!(found.text(), expected);
+    }
+}
+
+#[test]
+fn bad_values_in_parquet_are_named_by_row() {
+    let content = parquet(vec![
+        ("account", Arc::new(StringArray::from(vec!["a", "a"])) as ArrayRef),
+        ("instrument", Arc::new(StringArray::from(vec!["BTC", "ETH"]))),
+        ("quantity", Arc::new(Float64Array::from(vec![1.0, f64::NAN]))),
+    ]);
+    let path = file("positions.parquet", content);
+    run(&["margin", "--market", market(), "--positions", &path]).refused(&[
+        "positions.parquet",
+        "row 2",
+        "field `quantity`",
+        "`NaN`",
+    ]);
+    let content = parquet(vec![("account", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]);
+    let path = file("positions.parquet", content);
+    run(&["margin", "--market", market(), "--positions", &path]).refused(&["columns `account`"]);
+    let path = file("positions.parquet", "PAR1 and no more");
+    run(&["margin", "--market", market(), "--positions", &path]).refused(&["not readable Parquet"]);
+}
+
+#[test]
+fn what_if_equals_margin_with_the_trade_in_the_book() {
+    let trades = ["--trade", "+1.5 BTC-27MAR26-100000-C", "--trade", "-0.25 BTC-27FEB26-90000-P"];
+    let what_if = on_book("what-if", &[&["--account", "alice", "--format", "json"][..], &trades].concat());
+    let after = what_if.ok().json()["after"].clone();
+    let book = format!("{BOOK}alice,BTC-27MAR26-100000-C,1.5\nalice,BTC-27FEB26-90000-P,-0.25\n");
+    let positions = file("positions.csv", book);
+    let collateral = file("collateral.csv", COLLATERAL);
+    let args = ["margin", "--market", market(), "--positions", &positions, "--collateral", &collateral];
+    let margin = run(&[&args[..], &["--account", "alice", "--format", "json"]].concat()).ok().json();
+    for requirement in ["im", "mm", "scan_loss", "addons", "netting_benefit"] {
+        assert_eq!(after[requirement], margin["accounts"][0][requirement], "{requirement}");
+    }
+}
+
+#[test]
+fn a_trade_at_the_mark_leaves_equity_where_it_was() {
+    let found =
+        on_book("what-if", &["--account", "alice", "--trade", "+1 ETH-PERPETUAL", "--format", "json"]);
+    assert_eq!(found.ok().json()["change"]["equity"], "0");
+}
+
+#[test]
+fn explain_ends_with_the_requirement_it_explains_and_its_basis() {
+    let text = on_book("margin", &["--account", "alice", "--explain"]).ok().text();
+    let json = on_book("margin", &["--account", "alice", "--format", "json"]).ok().json();
+    let im = json["accounts"][0]["im"].as_str().unwrap();
+    assert!(text.contains(im), "{im} is not in {text}");
+    assert!(text.contains(json["market"].as_str().unwrap()), "{text}");
+}
+
+#[test]
+fn the_total_row_adds_up() {
+    let rows = csv_rows(&on_book("margin", &["--format", "csv"]).ok().text());
+    let sum: f64 = rows.iter().skip(1).map(|row| (row[2].parse::<f64>().unwrap() * 1e6).round()).sum();
+    let text = on_book("margin", &[]).ok().text();
+    let total = text.lines().find(|line| line.contains("total of 3")).unwrap();
+    let im = total.split('|').nth(3).unwrap().trim();
+    assert_eq!((im.parse::<f64>().unwrap() * 1e6).round(), sum);
+}
+
+#[test]
+fn an_unchanged_account_has_nothing_to_attribute_and_a_changed_one_has_no_residual() {
+    let positions = file("positions.csv", BOOK);
+    let base = ["attribute", "--before", market(), "--after", market(), "--positions", &positions];
+    let still = run(&[&base[..], &["--account", "alice", "--format", "json"]].concat()).ok().json();
+    for part in still["attribution"].as_array().unwrap() {
+        assert_eq!((&part["im"], &part["equity"]), (&"0".into(), &"0".into()), "{part}");
+    }
+    let moved = std::fs::read_to_string(market()).unwrap();
+    let moved = file("later.json", moved.replace("2026-01-15T10", "2026-01-16T07"));
+    let after = file("after.csv", BOOK.replace("alice,BTC,1.5", "alice,BTC,0.5"));
+    let base = ["attribute", "--before", market(), "--after", &moved, "--positions", &positions];
+    let more = ["--after-positions", &after, "--account", "alice", "--format", "csv"];
+    let rows = csv_rows(&run(&[&base[..], &more].concat()).ok().text());
+    let part = |name: &str| rows.iter().find(|r| r[0] == name).unwrap()[1].parse::<f64>().unwrap();
+    assert_eq!(part("residual"), 0.0);
+    assert!(part("position") != 0.0 && part("time") != 0.0);
+    let sum: f64 =
+        ["position", "parameter", "time", "price", "vol", "residual"].iter().map(|n| part(n)).sum();
+    assert!((sum - part("total")).abs() < 1e-6, "{sum}");
+}
+
+#[test]
+fn the_worst_cell_of_a_heat_map_is_the_smallest_and_is_marked() {
+    let args = ["--account", "alice", "--spot", "-0.2,0,0.2", "--vol", "-0.5,0,0.5"];
+    let csv = csv_rows(&on_book("heatmap", &[&args[..], &["--format", "csv"]].concat()).ok().text());
+    assert_eq!(csv.len(), 10);
+    let pnl = |row: &Vec<String>| row[2].parse::<f64>().unwrap();
+    let worst = csv.iter().skip(1).map(pnl).fold(f64::INFINITY, f64::min);
+    let json = on_book("heatmap", &[&args[..], &["--format", "json"]].concat()).ok().json();
+    assert_eq!(json["worst"]["pnl"].as_str().unwrap().parse::<f64>().unwrap(), worst);
+    let still = csv.iter().skip(1).find(|r| r[0] == "0" && r[1] == "0").unwrap();
+    assert_eq!(pnl(still), 0.0);
+    let text = on_book("heatmap", &args).ok().text();
+    assert_eq!(text.matches(" < |").count(), 1, "{text}");
+}
+
+#[test]
+fn pictures_are_written_beside_the_answer() {
+    let svg = common::directory().join("picture.svg");
+    let path = svg.to_str().unwrap();
+    let cases: [&[&str]; 2] = [
+        &["heatmap", "--account", "alice"],
+        &["liquidation", "--account", "bob", "--days", "0", "--vol", "0", "--steps", "4"],
+    ];
+    for case in cases {
+        on_book(case[0], &[&case[1..], &["--svg", path]].concat()).ok();
+        assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"), "{case:?}");
+        std::fs::remove_file(&svg).unwrap();
+    }
+    run(&["surface", "--market", market(), "--svg", path]).ok();
+    assert!(std::fs::read_to_string(&svg).unwrap().contains("BTC"));
+}
+
+#[test]
+fn a_short_put_account_is_liquidatable_after_a_fall_and_its_excess_is_that_of_margin() {
+    let args = ["--account", "bob", "--days", "0", "--vol", "0", "--format", "json"];
+    let json = on_book("liquidation", &args).ok().json();
+    let point = &json["points"][0];
+    let margin = on_book("margin", &["--account", "bob", "--format", "json"]).ok().json();
+    assert_eq!(point["mm_excess"], margin["accounts"][0]["mm_excess"]);
+    let down = point["spot_down"].as_f64().unwrap();
+    assert!((-0.6..0.0).contains(&down), "{json}");
+    assert_eq!(json["nearest"]["spot"].as_f64().unwrap(), down);
+}
+
+#[test]
+fn the_ladder_of_the_book_is_the_sum_of_the_ladders_of_its_accounts() {
+    let delta = |more: &[&str]| -> f64 {
+        let json = on_book("greeks", &[more, &["--format", "json"]].concat()).ok().json();
+        json["ladder"].as_array().unwrap().iter().map(|r| r["delta_cash"].as_f64().unwrap()).sum()
+    };
+    let parts: f64 = ["alice", "bob", "carol"].iter().map(|a| delta(&["--account", a])).sum();
+    assert!((delta(&[]) - parts).abs() < 1e-3 * parts.abs().max(1.0));
+}
+
+#[test]
+fn a_sound_preset_lints_clean_and_presets_are_listed() {
+    for name in ["plimsoll", "span", "fixed"] {
+        let found = run(&["lint", name]);
+        assert_eq!(found.code, 0, "{name}: {}{}", found.text(), found.err);
+    }
+    let text = run(&["params"]).ok().text();
+    assert!(text.contains("plimsoll") && text.contains("span"), "{text}");
+    let toml = run(&["params", "plimsoll"]).ok().text();
+    let path = file("own.toml", toml);
+    let id = |args: &[&str]| on_book("margin", args).ok().json()["params"]["id"].clone();
+    assert_eq!(id(&["--format", "json", "--params", &path]), id(&["--format", "json"]));
+}
+
+#[test]
+fn an_answer_goes_to_a_file_when_one_is_named() {
+    let path = common::directory().join("out.parquet");
+    let found = on_book("margin", &["--format", "parquet", "--out", path.to_str().unwrap()]).ok();
+    assert!(found.out.is_empty());
+    assert!(std::fs::read(&path).unwrap().starts_with(b"PAR1"));
+}
+
+#[test]
+fn the_surface_of_the_generated_market_is_fitted_without_arbitrage() {
+    let json = run(&["surface", "--market", market(), "--format", "json"]).ok().json();
+    let expiries = json["expiries"].as_array().unwrap();
+    assert!(expiries.len() >= 15, "{}", expiries.len());
+    assert!(expiries.iter().all(|e| e["verdict"] == "ok"), "{expiries:?}");
+    assert_eq!(json["repricing"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn every_vector_file_of_the_first_methods_passes() {
+    for name in ["tradfi-bs-haug", "tradfi-black76-iv", "tradfi-svi", "tradfi-correlation", "tradfi-span"] {
+        let Some(path) = shared(&format!("vectors/{name}.json")) else { return };
+        let found = run(&["vectors", &path, "--format", "json"]);
+        let json = found.json();
+        assert_eq!(json[0]["cases"], json[0]["passed"], "{name}: {}", json[0]["misses"]);
+        assert_eq!((found.code, json[0]["method"].as_str()), (0, Some(name)));
+    }
+}
+
+#[test]
+fn a_real_snapshot_of_the_crash_is_fitted_without_arbitrage() {
+    let Some(data) = shared("data/options_deribit_btc_eth_4x_daily") else { return };
+    let args = ["surface", "--market", &data, "--at", "2026-02-05T22:00:00Z", "--format", "json"];
+    let json = run(&args).ok().json();
+    assert_eq!(json["as_of"], "2026-02-05T21:29:37.885165Z");
+    assert!(json["expiries"].as_array().unwrap().len() >= 20);
+}
