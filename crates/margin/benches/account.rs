@@ -1,5 +1,7 @@
 //! One account of twelve positions on sixty-four scenarios, with every charge; and one more trade on it.
 
+#![allow(missing_docs, reason = "criterion_group! writes a function without one")]
+
 #[path = "../tests/common/mod.rs"]
 mod common;
 

@@ -1,4 +1,4 @@
-//! Charges beside the scenario losses: their terms. The formulas are in the modules beneath.
+//! Charges beside the scenario losses: their terms. The formulas stand with the code, in `charges`.
 
 use crate::{ByAsset, ShortCount};
 use plimsoll_types::Ppb;

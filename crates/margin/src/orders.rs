@@ -122,15 +122,16 @@ fn named_cases(
         let row = view.arrays.instrument(order.instrument);
         row.map_or(0, |row| i128::from(order.lots.0) * i128::from(row.greeks.delta))
     };
-    let choices: [(OrderCase, &dyn Fn(&Order) -> bool); 4] = [
-        (OrderCase::Bids, &|order| order.lots.0 > 0),
-        (OrderCase::Asks, &|order| order.lots.0 < 0),
-        (OrderCase::DeltaUp, &|order| delta(order) > 0),
-        (OrderCase::DeltaDown, &|order| delta(order) < 0),
-    ];
+    let fills = |case: &OrderCase, order: &Order| match case {
+        OrderCase::Bids => order.lots.0 > 0,
+        OrderCase::Asks => order.lots.0 < 0,
+        OrderCase::DeltaUp => delta(order) > 0,
+        OrderCase::DeltaDown => delta(order) < 0,
+        OrderCase::None | OrderCase::Bound | OrderCase::Subset(_) => false,
+    };
     let mut charges = addon_sums(view, without)?;
-    for (case, chosen) in choices {
-        let (parts, edge) = filled(state, view, |_, order| chosen(order))?;
+    for case in [OrderCase::Bids, OrderCase::Asks, OrderCase::DeltaUp, OrderCase::DeltaDown] {
+        let (parts, edge) = filled(state, view, |_, order| fills(&case, order))?;
         let more = addon_sums(view, &parts)?;
         charges = (charges.0.max(more.0), charges.1.max(more.1));
         cases.push(OrderCaseMargin { case, margin: net(parts.total, edge, view.exact)? });

@@ -1,5 +1,13 @@
 //! Worked examples with numbers computed by hand, the house rules, and the errors.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_wrap
+)]
+
 mod common;
 
 use common::*;

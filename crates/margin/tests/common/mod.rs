@@ -1,5 +1,5 @@
 //! Random markets and books, in integers, whose long options never lose more than their mark.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::too_many_lines, clippy::needless_range_loop)]
 
 use plimsoll_margin::*;
 use plimsoll_types::*;
