@@ -114,6 +114,15 @@ mod tests {
     }
 
     #[test]
+    fn the_snapshot_shown_in_the_documentation_reads_as_one() {
+        let page = std::fs::read_to_string(format!("{EXAMPLES}/../docs/snapshot.md")).unwrap();
+        let shown = page.split("```json").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let read = snapshots(Format::SnapshotJson, shown.as_bytes(), "docs", &At::Only).unwrap();
+        assert_eq!(read.snapshot.as_of, MarketSpec::bundled().as_of);
+        assert_eq!(read.snapshot.underlyings.len(), 1);
+    }
+
+    #[test]
     fn the_book_over_the_real_chain_is_made_again_byte_for_byte() {
         if !Path::new(CHAIN).exists() {
             assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{CHAIN} is absent");

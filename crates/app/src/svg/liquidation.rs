@@ -93,10 +93,12 @@ fn head(canvas: &mut Canvas, picture: &LiquidationPicture) {
 }
 
 fn when(days: f64) -> String {
-    match days {
-        d if d == 0.0 => "now".to_owned(),
-        d if d == 1.0 => "in 1 day".to_owned(),
-        d => format!("in {} days", trim(d)),
+    if days == 0.0 {
+        "now".to_owned()
+    } else if days == 1.0 {
+        "in 1 day".to_owned()
+    } else {
+        format!("in {} days", trim(days))
     }
 }
 
@@ -148,18 +150,25 @@ fn curves(canvas: &mut Canvas, boundary: &Boundary, (x, y): (&Scale, &Scale), in
     let sides: [fn(&BoundaryPoint) -> Option<f64>; 2] = [|p| p.down, |p| p.up];
     for side in sides {
         let mut run: Vec<(f64, f64)> = Vec::new();
-        for point in &boundary.points {
-            if let Some(spot) = side(point) {
-                run.push((x.at(spot), y.at(point.vol)));
-                let dot = format!(r#"fill="{}""#, ORDERED[index % ORDERED.len()]);
-                canvas.circle((x.at(spot), y.at(point.vol)), 2.2, &dot);
-            } else {
+        for (at, point) in boundary.points.iter().enumerate() {
+            let Some(spot) = side(point).filter(|_| !is_inside(&boundary.points, at)) else {
                 canvas.path(&run, &style(index));
                 run.clear();
-            }
+                continue;
+            };
+            run.push((x.at(spot), y.at(point.vol)));
+            let dot = format!(r#"fill="{}""#, ORDERED[index % ORDERED.len()]);
+            canvas.circle((x.at(spot), y.at(point.vol)), 2.2, &dot);
         }
         canvas.path(&run, &style(index));
     }
+}
+
+/// Whether a point lies wholly in what is liquidatable: there both sides are at spot 0, and so are its neighbours'.
+fn is_inside(points: &[BoundaryPoint], at: usize) -> bool {
+    let closed = |p: &BoundaryPoint| p.down == Some(0.0) && p.up == Some(0.0);
+    let around = &points[at.saturating_sub(1)..(at + 2).min(points.len())];
+    around.iter().all(closed)
 }
 
 fn legend(canvas: &mut Canvas, picture: &LiquidationPicture) {

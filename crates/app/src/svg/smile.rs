@@ -40,7 +40,7 @@ pub(crate) struct SmilePicture {
 }
 
 const COLUMNS: usize = 3;
-const PANEL: (f64, f64) = (320.0, 230.0);
+const PANEL: (f64, f64) = (348.0, 232.0);
 const MARGIN: f64 = 28.0;
 const HEAD: f64 = 64.0;
 const QUOTE: &str = "#7d8a99";

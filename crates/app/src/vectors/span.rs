@@ -33,9 +33,12 @@ pub(super) fn recognise(file: &Value) -> bool {
     table || file.get("mcmillan").is_some() || file.get("composite_delta_weights").is_some()
 }
 
+/// Compares one section.
+type Compare = fn(&Value, &mut Ledger) -> Result<(), Reason>;
+
 /// Checks the table, the arrays and the weights that are there.
 pub(super) fn check(file: &Value, ledger: &mut Ledger) {
-    let sections: [(&str, fn(&Value, &mut Ledger) -> Result<(), Reason>); 3] =
+    let sections: [(&str, Compare); 3] =
         [("scenarios", table), ("mcmillan", textbook), ("composite_delta_weights", delta_weights)];
     for (name, compare) in sections {
         if let Some(section) = file.get(name) {
