@@ -1,5 +1,7 @@
 //! Exact issue lists for bad quotes.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
 use plimsoll_market::{GuardParams, guard};
 use plimsoll_types::{
     Asset, Forward, ForwardSource, IndexPrice, OptionQuote, Reason, Snapshot, Timestamp, UnderlyingMarket,

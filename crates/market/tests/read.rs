@@ -1,5 +1,7 @@
 //! What the readers take, and what they answer to files that are not as they should be.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
 use plimsoll_market::read::{At, Format, ReadError, ReadOutcome, detect, each, snapshots, write_json};
 use plimsoll_types::{Reason, Timestamp};
 use std::io::{BufReader, Read};

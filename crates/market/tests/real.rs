@@ -2,6 +2,8 @@
 //!
 //! The data set lies outside the project; without it these tests say so and pass, unless `CI=true`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
 use plimsoll_market::read::{At, Format, each, snapshots};
 use plimsoll_market::{FitParams, GuardParams, Surface, UnderlyingSurface, fit, guard};
 use plimsoll_quant::svi::calendar_violation;
