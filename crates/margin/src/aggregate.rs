@@ -116,7 +116,8 @@ pub(crate) fn aggregate(scene: Scene, slots: &[Slot]) -> Result<(i128, Aggregate
     Ok((total, detail))
 }
 
-/// The worst over correlation states of systematic plus idiosyncratic loss, never above the sum nor below its floor.
+/// The worst over correlation states of systematic plus idiosyncratic loss, never above the sum nor below its floor: the
+/// larger of the floor share of the sum and the largest single scan loss.
 fn factor(
     scene: Scene,
     live: &[&Slot],
@@ -147,6 +148,9 @@ fn factor(
         return Err(scene.missing("systematic", "aggregation factor"));
     };
     let floor = scene.exact.scale_up(sum, floor_share, "the floor of the factor loss")?;
+    // The largest leg bounds it too (methods 26.4): another underlying never makes one cheaper than on its own.
+    let largest = live.iter().map(|slot| scan(&slot.pnl, scene.columns(BlockKind::Grid)).0).max();
+    let floor = floor.max(largest.unwrap_or(0));
     detail.worst_state = Some(index);
     detail.floor = Some(Ticks(floor));
     Ok(loss.min(sum).max(floor))

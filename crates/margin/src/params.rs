@@ -57,7 +57,7 @@ pub enum Aggregation {
     Sum,
     /// A common factor and what is left of each underlying, the worst over correlation states.
     Factor {
-        /// The result is never below this share of the sum; in [0, 1].
+        /// The result is never below this share of the sum, nor below the largest scan loss; in [0, 1].
         floor_share: Ppb,
     },
     /// A statistic of one joint profit-and-loss vector; the larger of it and the sum over `grid` blocks, if any.

@@ -64,7 +64,8 @@ mod naive {
             worst = worst.max(systematic.max(0) + own);
         }
         let floor = (sum * floor_ppb + 999_999_999) / 1_000_000_000;
-        worst.min(sum).max(floor)
+        let largest = (0..a.underlyings.len()).map(|u| scan(a, lots, u, BlockKind::Grid)).max().unwrap();
+        worst.min(sum).max(floor).max(largest)
     }
 
     /// Expected shortfall at 90 %, blended with a quarter of the stressed one.
