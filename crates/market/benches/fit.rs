@@ -1,5 +1,7 @@
 //! Time to guard and fit one underlying of twelve expiries.
 
+#![allow(missing_docs, reason = "the macro makes an item that cannot be documented")]
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use plimsoll_market::{FitParams, GuardParams, fit, guard};
 use plimsoll_quant::black::{OptionKind as Kind, price};
