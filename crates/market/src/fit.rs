@@ -1,6 +1,6 @@
 //! Quotes to a surface free of arbitrage.
 //!
-//! Per underlying: forwards, then expiry by expiry the usable quotes as volatilities ([`quotes`]), one raw-SVI slice
+//! Per underlying: forwards, then expiry by expiry the usable quotes as volatilities (`quotes`), one raw-SVI slice
 //! through them (`slice`), and what makes it safe against the slice before (`calibrate`). A slice is published only if
 //! `plimsoll_quant`'s [`Svi::check`] and [`calendar_violation`], which share nothing with the optimiser, have no objection.
 
