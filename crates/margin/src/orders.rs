@@ -1,7 +1,8 @@
 //! Open orders: the worst of what may have filled before anyone looks again.
 //!
 //! A fill adds lots and changes equity by the order's edge, so each case counts `requirement - edge`. The bound takes,
-//! in every scenario, each order as filled exactly when that hurts there; every aggregate but SPAN's never falls when a
+//! in every scenario, each order as filled exactly when that hurts there; every aggregate but SPAN's and
+//! expected shortfall (whose mean is diluted by ties at value at risk) never falls when a
 //! profit falls, so the bound is never beneath the scenario loss of any subset. Charges that are not scenario losses are
 //! taken at their largest over the cases none, bids, asks, delta up and delta down. SPAN has no such bound (its spread
 //! charges are not monotone): it takes the worst of the five cases, or the exact search.

@@ -269,7 +269,7 @@ proptest! {
         for mode in [Mode::Portfolio, Mode::Cross] {
             let at = |method| {
                 let orders = OrderTerms { method, in_mm: true };
-                let params = Params { mode, orders, ..with_joint(factor()) };
+                let params = Params { mode, orders, ..by_value_at_risk() };
                 evaluate(&book, &a, &params).unwrap()
             };
             let (bound, exact) = (at(OrderMethod::Bound), at(OrderMethod::Exact { max_orders: 8 }));
@@ -283,7 +283,7 @@ proptest! {
                     filled.trade(&Trade { instrument: InstrumentIx(*ix), lots: Lots(*l) }).unwrap();
                     edge += i128::from(*e);
                 }
-                let r = filled.report(&Params { mode, ..with_joint(factor()) }).unwrap();
+                let r = filled.report(&Params { mode, ..by_value_at_risk() }).unwrap();
                 prop_assert!(exact.im.0 >= r.im.0 - edge);
             }
         }
@@ -324,6 +324,11 @@ proptest! {
         prop_assert_eq!(split.im.position, Ticks(moved.im.0 - before.im.0));
         prop_assert_eq!(attribute(&before, &[], &after).im.residual, Ticks(after.im.0 - before.im.0));
     }
+}
+
+/// Expected shortfall is left out: ties at value at risk dilute its mean, so it is not monotone.
+fn by_value_at_risk() -> Params {
+    Params { joint: Some(JointTerms { statistic: Statistic::ValueAtRisk, ..JOINT }), ..plain(factor()) }
 }
 
 fn plain_sum() -> Params {
