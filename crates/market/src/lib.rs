@@ -1,7 +1,7 @@
 //! Raw quotes to a guarded snapshot to a volatility surface.
 //!
 //! Three pure steps, each a value to a value: [`read`] turns a venue's bytes into a [`plimsoll_types::Snapshot`],
-//! [`guard`] removes what must not be used and says why, [`fit()`] makes forwards and one raw-SVI slice per expiry,
+//! [`guard()`] removes what must not be used and says why, [`fit()`] makes forwards and one raw-SVI slice per expiry,
 //! free of butterfly and calendar arbitrage or refused with a reason. [`signals()`] reads a surface the way a trader
 //! does.
 //!
