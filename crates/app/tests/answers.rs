@@ -1,4 +1,5 @@
 //! What the commands answer, in every form.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
 mod common;
 

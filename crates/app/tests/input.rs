@@ -107,6 +107,18 @@ fn an_account_that_cannot_be_valued_fails_alone() {
 }
 
 #[test]
+fn a_question_about_an_account_that_cannot_be_valued_has_status_1() {
+    let path = file("positions.csv", format!("{HEADER}a,BTC,1\na,BTC-27MAR20-100000-C,1\nb,BTC,1\n"));
+    for command in ["margin", "greeks", "heatmap", "liquidation"] {
+        let found = run(&[command, "--market", market(), "--positions", &path, "--account", "a"]);
+        assert_eq!((found.code, found.text().as_str()), (1, ""), "{command}: {}", found.err);
+        for part in ["line 3", "`BTC-27MAR20-100000-C`", "expired", "expected an expiry after"] {
+            assert!(found.err.contains(part), "{command}: {}", found.err);
+        }
+    }
+}
+
+#[test]
 fn when_nobody_can_be_valued_nothing_is_written() {
     let found = positions(&format!("{HEADER}a,BTC-27MAR20-100000-C,1\n"));
     assert_eq!((found.code, found.text().as_str()), (1, ""), "{}", found.err);
@@ -137,6 +149,9 @@ fn a_trade_that_is_none_is_refused() {
         common::on_book("what-if", &["--account", "alice", "--trade", trade]).refused(&["--trade"]);
     }
     common::on_book("what-if", &["--account", "alice", "--trade", "+0.0001 BTC"]).refused(&["multiple of"]);
+    let unlisted = ["--account", "alice", "--trade", "+1 BTC-27MAR26-123456-C"];
+    common::on_book("what-if", &unlisted).refused(&["`BTC-27MAR26-123456-C`", "unknown_instrument"]);
+    common::on_book("what-if", &[&unlisted[..], &["--unlisted"]].concat()).ok();
 }
 
 #[test]

@@ -115,6 +115,8 @@ pub(super) fn run(args: &AttributeArgs) -> anyhow::Result<Answer<'static>> {
     refuse_shared_stdin(&before, &after)?;
     let first = before.load(Some(&args.account), &[]).context("before")?;
     let last = after.load(Some(&args.account), &[]).context("after")?;
+    first.valued(&args.account).context("before")?;
+    last.valued(&args.account).context("after")?;
     if first.desk.params.units.ticks_per_unit != last.desk.params.units.ticks_per_unit {
         anyhow::bail!("the parameter sets before and after count in different ticks");
     }

@@ -33,6 +33,9 @@ const COLUMNS: [(&str, Kind); 11] = [
 /// Answers.
 pub(super) fn run(args: &GreeksArgs) -> anyhow::Result<Answer<'static>> {
     let loaded = args.desk.load(args.account.as_ref(), &[])?;
+    if let Some(account) = &args.account {
+        loaded.valued(account)?;
+    }
     let rows = loaded.desk.greeks(args.account.as_ref())?;
     loaded.say_failures(&loaded.desk.failures);
     let verdict = if loaded.desk.failures.is_empty() { Verdict::Passed } else { Verdict::Failed };

@@ -34,6 +34,7 @@ pub(super) struct HeatmapArgs {
 /// Answers.
 pub(super) fn run(args: &HeatmapArgs) -> anyhow::Result<Answer<'static>> {
     let loaded = args.desk.load(Some(&args.account), &[])?;
+    loaded.valued(&args.account)?;
     let mut spec = HeatMapSpec { days: args.days, ..HeatMapSpec::default() };
     if !args.spot.is_empty() {
         spec.spot = sorted(&args.spot);

@@ -51,6 +51,7 @@ fn spec(args: &LiquidationArgs) -> LiquidationSpec {
 /// Answers.
 pub(super) fn run(args: &LiquidationArgs) -> anyhow::Result<Answer<'static>> {
     let loaded = args.desk.load(Some(&args.account), &[])?;
+    loaded.valued(&args.account)?;
     let spec = spec(args);
     let progress = Progress::spinner("searching the boundary");
     let surface = loaded.desk.liquidation(&args.account, &spec)?;

@@ -120,28 +120,45 @@ impl Loaded {
     /// Says which accounts could not be valued, and why.
     pub(super) fn say_failures<'a>(&self, failures: impl IntoIterator<Item = &'a Failure>) {
         for failure in failures {
-            let expected = failure.instrument.as_ref().and_then(|i| self.expected(i)).unwrap_or_default();
-            say!("error: {}{expected}", self.places.locate(failure));
+            say!("error: {}", self.told(failure));
         }
     }
 
-    /// What an instrument that cannot be valued should have been.
-    fn expected(&self, instrument: &Instrument) -> Option<String> {
-        let Desk { market, unvalued, .. } = &self.desk;
-        Some(match unvalued.get(instrument)?.reason {
-            Reason::Expired => format!("; expected an expiry after {}", market.surface.as_of),
+    /// Ends a question about one account that cannot be valued.
+    pub(super) fn valued(&self, account: &AccountId) -> Result<(), Unvalued> {
+        let failure = self.desk.failures.iter().find(|failure| failure.account == *account);
+        failure.map_or(Ok(()), |failure| Err(Unvalued(self.told(failure))))
+    }
+
+    /// A failure with the place of its instrument and what it should have been.
+    fn told(&self, failure: &Failure) -> String {
+        let reason = failure.instrument.as_ref().and_then(|i| self.desk.unvalued.get(i)).map(|i| i.reason);
+        let expected = reason.and_then(|reason| self.expected(reason));
+        let expected = expected.map_or_else(String::new, |text| format!("; expected {text}"));
+        format!("{}{expected}", self.places.locate(failure))
+    }
+
+    /// What an instrument that is refused for this reason should have been.
+    pub(super) fn expected(&self, reason: Reason) -> Option<String> {
+        let surface = &self.desk.market.surface;
+        Some(match reason {
+            Reason::Expired => format!("an expiry after {}", surface.as_of),
             Reason::UnknownUnderlying => {
-                let known: Vec<&str> = market.surface.underlyings.keys().map(Asset::as_str).collect();
-                format!("; expected an underlying of the market: {}", known.join(", "))
+                let known: Vec<&str> = surface.underlyings.keys().map(Asset::as_str).collect();
+                format!("an underlying of the market: {}", known.join(", "))
             }
             Reason::UnknownInstrument => {
-                "; expected an option that the snapshot lists (--unlisted values others from the surface)"
-                    .to_owned()
+                "an option that the snapshot lists (--unlisted values others from the surface)".to_owned()
             }
             _ => return None,
         })
     }
 }
+
+/// The account asked for cannot be valued; everything else about the question was sound.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unvalued(String);
 
 impl From<&Failure> for FailureRow {
     fn from(failure: &Failure) -> Self {

@@ -154,8 +154,9 @@ fn closed_pipe(error: &anyhow::Error) -> bool {
 
 /// Whether the input is sound and only the account asked for cannot be valued.
 fn concerns_one_account(error: &anyhow::Error) -> bool {
-    let cause = error.downcast_ref::<EngineError>();
-    matches!(cause, Some(EngineError::Failed(_) | EngineError::Margin { .. } | EngineError::Trade { .. }))
+    let engine = error.downcast_ref::<EngineError>();
+    error.downcast_ref::<loaded::Unvalued>().is_some()
+        || matches!(engine, Some(EngineError::Failed(_) | EngineError::Margin { .. }))
 }
 
 /// An answer without tables: text for people, JSON for programs.

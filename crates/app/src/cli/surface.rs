@@ -83,10 +83,10 @@ pub(super) fn violations(market: &UnderlyingSurface) -> Vec<(Timestamp, String)>
 fn answer(market: &Market, set: &ParamSet, left_out: &[Issue]) -> Answer<'static> {
     let surface = &market.surface;
     let mut main = Table::new("", &COLUMNS);
-    let (mut tables, mut failed) = (Vec::new(), false);
+    let (mut tables, mut broken_all) = (Vec::new(), Vec::new());
     for (asset, under) in &surface.underlyings {
         let broken: BTreeMap<Timestamp, String> = violations(under).into_iter().collect();
-        failed |= !broken.is_empty();
+        broken_all.extend(broken.iter().map(|(expiry, what)| format!("{asset} {expiry}: {what}")));
         let mut table =
             Table::new(format!("{asset}: index {}, as of {}", under.index, surface.as_of), &COLUMNS);
         for (expiry, forward, source) in &under.forwards {
@@ -104,6 +104,7 @@ fn answer(market: &Market, set: &ParamSet, left_out: &[Issue]) -> Answer<'static
     let marks = surface_scan::mark_errors(market, &set.units);
     let repricing = surface_scan::quantiles_table(&marks);
     tables.push(repricing.clone());
+    let failed = !broken_all.is_empty();
     let verdict = if failed { Verdict::Failed } else { Verdict::Passed };
     let json = serde_json::json!({
         "as_of": surface.as_of,
@@ -115,7 +116,7 @@ fn answer(market: &Market, set: &ParamSet, left_out: &[Issue]) -> Answer<'static
         "repricing": repricing.json(),
         "refused": surface.underlyings.iter().map(|(a, u)| (a.to_string(), u.refused.clone())).collect::<BTreeMap<_, _>>(),
         "issues": issues,
-        "violations": usize::from(failed),
+        "violations": broken_all,
     });
     let word = if failed { "ARBITRAGE FOUND" } else { "no arbitrage violation" };
     let notes = vec![format!("{word}; market {}, parameters {} ({})", market.id, set.name, set.id())];

@@ -7,7 +7,7 @@ use crate::io::error::Refusal;
 use crate::output::{Answer, Cell, JsonBody, Kind, Table, Verdict};
 use anyhow::Context;
 use clap::Args;
-use plimsoll_engine::{TradeRow, parse_trade};
+use plimsoll_engine::{EngineError, TradeRow, parse_trade};
 use plimsoll_margin::{MarginReport, WhatIf};
 use plimsoll_types::{AccountId, Decimal, Instrument, Ticks};
 use serde::Serialize;
@@ -28,6 +28,23 @@ pub(super) struct WhatIfArgs {
 
 fn trade(text: &str) -> Result<TradeRow, String> {
     parse_trade(text).map_err(|e| e.to_string())
+}
+
+/// Names the trade where it is to blame.
+fn refused(loaded: &Loaded, error: EngineError) -> anyhow::Error {
+    match error {
+        EngineError::Row(row) => Refusal::from(row).at("--trade", "trade", 1).into(),
+        EngineError::Trade { issue } => {
+            let expected =
+                loaded.expected(issue.reason).map_or_else(String::new, |e| format!("; expected {e}"));
+            anyhow::anyhow!(
+                "--trade: field `instrument`: value `{}`: {}{expected}",
+                issue.subject,
+                issue.reason
+            )
+        }
+        other => other.into(),
+    }
 }
 
 type Read = fn(&MarginReport) -> Ticks;
@@ -55,10 +72,8 @@ struct Document<'a> {
 pub(super) fn run(args: &WhatIfArgs) -> anyhow::Result<Answer<'static>> {
     let extra: Vec<Instrument> = args.trade.iter().map(|trade| trade.instrument.clone()).collect();
     let loaded = args.desk.load(Some(&args.account), &extra)?;
-    let what_if = loaded.desk.what_if(&args.account, &args.trade).map_err(|error| match error {
-        plimsoll_engine::EngineError::Row(row) => Refusal::from(row).at("--trade", "trade", 1).into(),
-        other => anyhow::Error::new(other),
-    })?;
+    loaded.valued(&args.account)?;
+    let what_if = loaded.desk.what_if(&args.account, &args.trade).map_err(|error| refused(&loaded, error))?;
     let table = table(&loaded, &what_if);
     let trades: Vec<String> =
         args.trade.iter().map(|trade| format!("{} {}", trade.quantity, trade.instrument)).collect();

@@ -43,7 +43,7 @@ impl Columns {
     fn places(&self, found: &[&str]) -> Option<Vec<Option<usize>>> {
         let known = |name: &&str| self.names().any(|n| n == *name);
         let twice = |(i, name): (usize, &&str)| found[..i].contains(name);
-        if !found.iter().all(|name| known(name)) || found.iter().enumerate().any(twice) {
+        if !found.iter().all(known) || found.iter().enumerate().any(twice) {
             return None;
         }
         let place = |name: &str| found.iter().position(|f| *f == name);

@@ -1,5 +1,12 @@
 //! Running the built binary on files of a test's own.
-#![allow(dead_code, unreachable_pub, missing_docs)] // Each test file is a program of its own and uses a part of this.
+#![allow(dead_code, reason = "each test file is a program of its own and uses a part of this")]
+#![allow(unreachable_pub, missing_docs, reason = "nothing outside the test programs sees this")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test stops at what it does not expect"
+)]
 
 use serde_json::Value;
 use std::io::Write;
