@@ -41,6 +41,14 @@ pub struct BookCsv {
 /// scaled to a rough repricing so that most accounts are healthy, some are below initial margin and a few below
 /// maintenance margin.
 ///
+/// ```
+/// use plimsoll_app::generate::{BookSpec, MarketSpec, book, market};
+/// let snapshot = market(&MarketSpec::bundled())?;
+/// let files = book(&snapshot, &BookSpec { accounts: 10, seed: 1, prices: false })?;
+/// assert!(files.positions.starts_with("account,instrument,quantity\ncovered-call-0001,"));
+/// # Ok::<(), plimsoll_app::generate::GenerateError>(())
+/// ```
+///
 /// # Errors
 /// [`GenerateError::NoOptions`] where the snapshot has no expiry with enough options.
 pub fn book(snapshot: &Snapshot, spec: &BookSpec) -> Result<BookCsv, GenerateError> {

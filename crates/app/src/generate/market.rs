@@ -130,6 +130,13 @@ fn sol() -> UnderlyingSpec {
 
 /// The snapshot of a spec: the same bytes for the same spec.
 ///
+/// ```
+/// use plimsoll_app::generate::{MarketSpec, market};
+/// let snapshot = market(&MarketSpec::bundled())?;
+/// assert_eq!(snapshot.underlyings.len(), 3);
+/// # Ok::<(), plimsoll_app::generate::GenerateError>(())
+/// ```
+///
 /// # Errors
 /// [`GenerateError`] where a name in the spec makes no instrument, or one that has expired.
 pub fn market(spec: &MarketSpec) -> Result<Snapshot, GenerateError> {

@@ -186,10 +186,10 @@ fn legend(canvas: &mut Canvas, picture: &LiquidationPicture) {
     if picture.nearest.is_some() {
         ring(canvas, (left + 14.0, y + 17.0));
         canvas.text((left + 36.0, y + 21.0), label, "nearest point");
+        let swatch = Frame { x: left, y: y + 33.0, width: 28.0, height: 12.0 };
+        canvas.rect(swatch, r##"fill="#b2182b" fill-opacity="0.1""##);
+        canvas.text((left + 36.0, y + 43.0), label, "liquidatable now");
     }
-    let swatch = Frame { x: left, y: y + 33.0, width: 28.0, height: 12.0 };
-    canvas.rect(swatch, r##"fill="#b2182b" fill-opacity="0.1""##);
-    canvas.text((left + 36.0, y + 43.0), label, "liquidatable");
 }
 
 fn present(canvas: &mut Canvas, at: (f64, f64)) {

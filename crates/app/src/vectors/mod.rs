@@ -259,6 +259,24 @@ mod tests {
     }
 
     #[test]
+    fn a_futures_array_or_a_requirement_that_is_off_is_a_miss() {
+        let file = |entry: i64, position: &str, requirement: i64| {
+            format!(
+                r#"{{"mcmillan": {{"long_future": [0, 0, 3330, 3330, -3330, -3330, 6670, 6670, -6670, -6670,
+                10000, 10000, -10000, -10000, {entry}, -7000],
+                "published": [{{"position": "{position}", "requirement": {requirement}}}]}}}}"#
+            )
+        };
+        assert!(checked(&file(7000, "long 1 future", 10_000)).is_clean());
+        assert!(checked(&file(7000, "short 3 futures", 30_000)).is_clean());
+        assert!(checked(&file(7000, "long 2 futures, short 1 future", 10_000)).is_clean());
+        let off = checked(&file(7010, "long 1 future", 10_010));
+        let quantities: Vec<&str> = off.misses().map(|c| c.quantity.as_str()).collect();
+        assert_eq!(quantities, ["long_future 15", "requirement of long 1 future"]);
+        assert!(!checked(&file(7000, "long one future", 10_000)).is_clean());
+    }
+
+    #[test]
     fn a_price_nothing_can_be_recovered_from_must_be_an_error() {
         let row = |price: &str, attainable: bool| {
             format!(

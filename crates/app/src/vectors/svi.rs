@@ -12,7 +12,7 @@ const POINT: Tolerance = Tolerance::Absolute(1e-9);
 const CALENDAR_GRID: (f64, i32) = (3.0, 600);
 
 /// A published place of a minimum is a point of a sample that may be this coarse, in log-moneyness.
-const ARGMIN_STEP: f64 = 0.02;
+const ARGMIN_STEP: f64 = 0.1;
 
 /// A file with `raw_cases`, `ssvi_cases` or `quantlib`.
 pub(super) fn recognise(file: &Value) -> bool {
