@@ -15,6 +15,9 @@ use serde::Serialize;
 /// Halvings of a grid step that refine the boundary: a step of 2.5 % ends at 0.0006 %.
 const HALVINGS: u32 = 12;
 
+/// Times the bracket of volatility around the nearest grid point is cut by a third.
+const THIRDS: u32 = 6;
+
 /// Where to look.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LiquidationSpec {
@@ -33,7 +36,7 @@ impl Default for LiquidationSpec {
         Self {
             spot_max: 0.6,
             steps: 24,
-            vols: vec![-0.5, -0.25, 0.0, 0.25, 0.5, 1.0],
+            vols: vec![-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0],
             days: vec![0.0, 1.0, 7.0, 30.0],
         }
     }
@@ -52,6 +55,23 @@ pub struct LiquidationPoint {
     pub spot_up: Option<f64>,
     /// Equity less maintenance margin with spot where it is, ticks.
     pub mm_excess: Ticks,
+}
+
+impl LiquidationPoint {
+    /// The closer of its two spots, with spot measured in `scan`s.
+    fn closest(&self, scan: f64) -> Option<NearestPoint> {
+        let near = |spot: f64| {
+            let (scans, halves) = (spot / scan, self.vol / 0.5);
+            NearestPoint {
+                spot,
+                vol: self.vol,
+                days: self.days,
+                distance: (scans * scans + halves * halves).sqrt(),
+            }
+        };
+        let spots = [self.spot_down, self.spot_up].into_iter().flatten().map(near);
+        spots.min_by(|a, b| a.distance.total_cmp(&b.distance))
+    }
 }
 
 /// The point of the boundary that is closest to the present.
@@ -148,6 +168,54 @@ impl Probe<'_> {
         Ok(broken)
     }
 
+    /// The smallest price scan among the underlyings held, in which distances in spot are measured.
+    fn scan(&self) -> f64 {
+        let arrays = &self.desk.arrays;
+        let held =
+            self.names.iter().filter_map(|name| arrays.find(name)).filter_map(|ix| arrays.instrument(ix));
+        let scans = held
+            .filter_map(|row| arrays.underlyings.get(row.underlying.index()))
+            .map(|u| u.price_scan.to_f64());
+        scans.fold(f64::INFINITY, f64::min)
+    }
+
+    /// The closest boundary point of the grid, then the closest between its neighbours in volatility.
+    fn nearest(
+        &self,
+        spec: &LiquidationSpec,
+        points: &[LiquidationPoint],
+    ) -> Result<Option<NearestPoint>, EngineError> {
+        let scan = self.scan();
+        let closest = points
+            .iter()
+            .filter_map(|point| point.closest(scan))
+            .min_by(|a, b| a.distance.total_cmp(&b.distance));
+        let Some(mut best) = closest else { return Ok(None) };
+        let mut vols = spec.vols.clone();
+        vols.sort_by(f64::total_cmp);
+        let at = vols.partition_point(|vol| *vol < best.vol);
+        let (mut low, mut high) = (vols[at.saturating_sub(1)], vols[(at + 1).min(vols.len() - 1)]);
+        for _ in 0..THIRDS {
+            if best.distance == 0.0 || high <= low {
+                break;
+            }
+            let third = (high - low) / 3.0;
+            let left = self.point(spec, low + third, best.days)?.closest(scan);
+            let right = self.point(spec, high - third, best.days)?.closest(scan);
+            let far = |point: &Option<NearestPoint>| point.as_ref().map_or(f64::INFINITY, |p| p.distance);
+            if far(&left) < far(&right) {
+                high -= third
+            } else {
+                low += third
+            }
+            best = [left, right]
+                .into_iter()
+                .flatten()
+                .fold(best, |a, b| if b.distance < a.distance { b } else { a });
+        }
+        Ok(Some(best))
+    }
+
     fn point(&self, spec: &LiquidationSpec, vol: f64, days: f64) -> Result<LiquidationPoint, EngineError> {
         let mm_excess = self.excess(0.0, vol, days)?;
         if mm_excess.0 < 0 {
@@ -184,29 +252,7 @@ impl Desk {
                 points.push(probe.point(spec, *vol, *days)?);
             }
         }
-        let nearest = self.nearest(account, &points)?;
+        let nearest = probe.nearest(spec, &points)?;
         Ok(LiquidationSurface { points, nearest, first_expiry_days })
-    }
-
-    fn nearest(
-        &self,
-        account: &AccountId,
-        points: &[LiquidationPoint],
-    ) -> Result<Option<NearestPoint>, EngineError> {
-        let portfolio = self.portfolio(account)?;
-        let held = portfolio.positions.iter().filter_map(|p| self.arrays.instrument(p.instrument));
-        let scans = held
-            .filter_map(|row| self.arrays.underlyings.get(row.underlying.index()))
-            .map(|u| u.price_scan.to_f64());
-        let scan = scans.fold(f64::INFINITY, f64::min);
-        let boundary = points
-            .iter()
-            .flat_map(|p| [p.spot_down, p.spot_up].into_iter().flatten().map(move |spot| (p, spot)));
-        let candidates = boundary.map(|(point, spot)| {
-            let (in_scans, in_halves) = (spot / scan, point.vol / 0.5);
-            let distance = (in_scans * in_scans + in_halves * in_halves).sqrt();
-            NearestPoint { spot, vol: point.vol, days: point.days, distance }
-        });
-        Ok(candidates.min_by(|a, b| a.distance.total_cmp(&b.distance)))
     }
 }

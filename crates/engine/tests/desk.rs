@@ -1,5 +1,7 @@
 //! Answers of a whole desk, from snapshot to margin.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use common::{BOOK, PLAIN, Row, Tweak, desk, desk_on};
