@@ -277,3 +277,60 @@ fn a_real_snapshot_of_the_crash_is_fitted_without_arbitrage() {
     assert_eq!(json["as_of"], "2026-02-05T21:29:37.885165Z");
     assert!(json["expiries"].as_array().unwrap().len() >= 20);
 }
+
+#[test]
+fn historical_scenarios_need_their_series_and_can_only_add_to_the_requirement() {
+    let toml = run(&["params", "plimsoll"]).ok().text();
+    let more = "
+[[scenarios.scenarios]]
+kind = \"historical\"
+purpose = \"both\"
+series = \"daily\"
+horizon = 1
+step = 1
+
+[margin.joint]
+statistic = \"worst\"
+level = \"0.99\"
+stress_weight = \"0\"
+";
+    let params = file("own.toml", toml + more);
+    on_book("margin", &["--params", &params]).refused(&["series `daily`", "--series daily=FILE"]);
+    let prices = "time,BTC,ETH,SOL
+2026-01-01T00:00:00Z,60000,3000,150
+2026-01-02T00:00:00Z,30000,1500,75
+2026-01-03T00:00:00Z,45000,2500,100
+";
+    let series = format!("daily={}", file("prices.csv", prices));
+    let im = |more: &[&str]| -> Vec<f64> {
+        let rows = csv_rows(&on_book("margin", &[more, &["--format", "csv"]].concat()).ok().text());
+        rows.iter().skip(1).map(|row| row[2].parse().unwrap()).collect()
+    };
+    let (with, without) = (im(&["--params", &params, "--series", &series]), im(&[]));
+    assert!(with.iter().zip(&without).all(|(a, b)| a >= b), "{with:?} {without:?}");
+    // A halving of prices is beyond the price scan of a day.
+    assert!(with[0] > without[0], "{with:?} {without:?}");
+    let backwards = prices.replace("2026-01-03", "2026-01-01");
+    let series = format!("daily={}", file("prices.csv", backwards));
+    on_book("margin", &["--params", &params, "--series", &series])
+        .refused(&["line 4", "expected a time after"]);
+}
+
+#[test]
+fn the_approximate_mode_says_its_error() {
+    let found = on_book("margin", &["--approximate"]).ok();
+    assert!(found.err.contains("approximate revaluation: largest error"), "{}", found.err);
+}
+
+#[test]
+fn a_month_with_a_crash_is_fitted_without_arbitrage_within_one_vol_point() {
+    let Some(path) = shared("data/options_deribit_btc_eth_4x_daily/snapshots_2026-02.csv.zst") else {
+        return;
+    };
+    let json = run(&["surface", "--all", "--market", &path, "--format", "json"]).ok().json();
+    assert_eq!(json["snapshots"], 110);
+    assert_eq!(json["violations"].as_array().unwrap().len(), 0);
+    let beyond = json["quality"].as_array().unwrap().last().unwrap();
+    assert_eq!(beyond["tenor"], "beyond 2 days");
+    assert!(beyond["median"].as_f64().unwrap() <= 1.0, "{beyond}");
+}
