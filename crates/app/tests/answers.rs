@@ -242,6 +242,16 @@ fn a_sound_preset_lints_clean_and_presets_are_listed() {
 }
 
 #[test]
+fn a_set_whose_maintenance_exceeds_its_initial_margin_fails_the_lint() {
+    let toml = run(&["params", "plimsoll"]).ok().text();
+    assert!(toml.contains("mm_scale = 0.8 "));
+    let bad = file("bad.toml", toml.replace("mm_scale = 0.8 ", "mm_scale = 1.2 "));
+    let found = run(&["lint", &bad, "--format", "json"]);
+    assert_eq!(found.code, 1, "{}", found.err);
+    assert!(!found.json().as_array().unwrap().is_empty());
+}
+
+#[test]
 fn an_answer_goes_to_a_file_when_one_is_named() {
     let path = common::directory().join("out.parquet");
     let found = on_book("margin", &["--format", "parquet", "--out", path.to_str().unwrap()]).ok();
@@ -267,6 +277,20 @@ fn every_vector_file_of_the_first_methods_passes() {
         assert_eq!(json[0]["cases"], json[0]["passed"], "{name}: {}", json[0]["misses"]);
         assert_eq!((found.code, json[0]["method"].as_str()), (0, Some(name)));
     }
+}
+
+#[test]
+fn a_case_that_is_off_is_a_miss_and_fails_the_check() {
+    let Some(path) = shared("vectors/tradfi-bs-haug.json") else { return };
+    let mut cases: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    cases["values"][0]["published_value"] = 999.0.into();
+    let changed = file("tradfi-bs-haug.json", cases.to_string());
+    let found = run(&["vectors", &changed, "--format", "json"]);
+    assert_eq!(found.code, 1, "{}", found.err);
+    let json = found.json();
+    assert_eq!(json[0]["misses"][0]["id"], cases["values"][0]["id"]);
+    assert_eq!(json[0]["passed"].as_u64().unwrap() + 1, json[0]["cases"].as_u64().unwrap());
+    run(&["vectors", &file("no.json", "{}")]).refused(&["no known form"]);
 }
 
 #[test]

@@ -83,6 +83,18 @@ fn duplicate_rows_are_summed_and_said() {
 }
 
 #[test]
+fn duplicate_collateral_is_summed_and_said() {
+    let equity = |rows: &str| {
+        let (positions, collateral) = (file("positions.csv", BOOK), file("collateral.csv", rows));
+        let args = ["--positions", &positions, "--collateral", &collateral, "--format", "csv"];
+        run(&[&["margin", "--market", market()][..], &args].concat()).ok()
+    };
+    let twice = equity("account,asset,amount\nbob,USDC,1000\nbob,USDC,0.5\n");
+    assert!(twice.err.contains("2 rows of account bob and USDC were summed"), "{}", twice.err);
+    assert_eq!(twice.text(), equity("account,asset,amount\nbob,USDC,1000.5\n").text());
+}
+
+#[test]
 fn an_account_that_cannot_be_valued_fails_alone() {
     let bad = [
         ("BTC-27MAR20-100000-C", "expired", "expected an expiry after 2026-01-15T10:00:00Z"),

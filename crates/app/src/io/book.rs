@@ -76,13 +76,13 @@ pub fn read(files: &BookFiles, units: &Units, only: Option<&AccountId>) -> anyho
     }
     let mut places = Places::default();
     read_positions(&files.positions, &mut builder, &mut places)?;
+    let mut notes = duplicates(&mut builder, &files.positions)?;
     if let Some(path) = &files.collateral {
-        read_collateral(path, &mut builder)?;
+        notes.extend(read_collateral(path, &mut builder)?);
     }
     if let Some(path) = &files.orders {
         read_orders(path, &mut builder, &mut places)?;
     }
-    let notes = duplicates(&mut builder, &files.positions)?;
     Ok(ReadBook { builder, places, notes })
 }
 
@@ -108,11 +108,30 @@ fn read_positions(path: &Path, builder: &mut BookBuilder, places: &mut Places) -
     Ok(())
 }
 
-fn read_collateral(path: &Path, builder: &mut BookBuilder) -> anyhow::Result<()> {
+/// How many repeated holdings are named; all are counted.
+const REPEATED_NAMED: usize = 100;
+
+fn read_collateral(path: &Path, builder: &mut BookBuilder) -> anyhow::Result<Vec<String>> {
+    let mut rows: BTreeMap<[Box<str>; 3], u32> = BTreeMap::new();
     each_row(path, COLLATERAL, &mut |_, row| {
-        Ok(builder.collateral(field(row, 0), field(row, 1), field(row, 2), optional(row, 3))?)
+        let (account, asset, earmark) = (field(row, 0), field(row, 1), optional(row, 3));
+        builder.collateral(account, asset, field(row, 2), earmark)?;
+        let key = [account.into(), asset.into(), earmark.unwrap_or_default().into()];
+        let count = rows.entry(key).or_insert(0);
+        *count = count.saturating_add(1);
+        Ok(())
     })?;
-    Ok(())
+    let file = display_name(path);
+    let repeated = || rows.iter().filter(|(_, count)| **count > 1);
+    let told = |([account, asset, _], count): (&[Box<str>; 3], &u32)| {
+        format!("{file}: {count} rows of account {account} and {asset} were summed")
+    };
+    let mut notes: Vec<String> = repeated().take(REPEATED_NAMED).map(told).collect();
+    let more = repeated().count().saturating_sub(REPEATED_NAMED);
+    if more > 0 {
+        notes.push(format!("{file}: rows of {more} more pairs were summed"));
+    }
+    Ok(notes)
 }
 
 fn read_orders(path: &Path, builder: &mut BookBuilder, places: &mut Places) -> anyhow::Result<()> {
