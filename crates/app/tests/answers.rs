@@ -165,8 +165,12 @@ fn an_unchanged_account_has_nothing_to_attribute_and_a_changed_one_has_no_residu
     let base = ["attribute", "--before", market(), "--after", &moved, "--positions", &positions];
     let more = ["--after-positions", &after, "--account", "alice", "--format", "csv"];
     let rows = csv_rows(&run(&[&base[..], &more].concat()).ok().text());
-    let part = |name: &str| rows.iter().find(|r| r[0] == name).unwrap()[1].parse::<f64>().unwrap();
+    let part = |name: &str| rows.iter().find(|r| r[1] == name).unwrap()[2].parse::<f64>().unwrap();
     assert_eq!(part("residual"), 0.0);
+    let all = run(&[&base[..], &["--after-positions", &after, "--format", "csv"]].concat()).ok().text();
+    let mut of_alice = csv_rows(&all);
+    of_alice.retain(|row| row[0] == "account" || row[0] == "alice");
+    assert_eq!(of_alice, rows);
     assert!(part("position") != 0.0 && part("time") != 0.0);
     let sum: f64 =
         ["position", "parameter", "time", "price", "vol", "residual"].iter().map(|n| part(n)).sum();

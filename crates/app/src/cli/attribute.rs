@@ -1,13 +1,16 @@
 //! `plimsoll attribute`: why an account's margin changed.
 
 use super::args::{BookArgs, MarketArgs, ParamArgs};
-use super::loaded::{DeskArgs, Loaded};
+use super::loaded::{DeskArgs, FailureRow, Loaded};
+use super::say;
+use crate::io::progress::Progress;
 use crate::output::{Answer, Cell, JsonBody, Kind, Table, Verdict};
 use anyhow::Context;
 use clap::Args;
 use plimsoll_engine::AttributionReport;
 use plimsoll_margin::Split;
 use plimsoll_types::{AccountId, Ticks, Timestamp};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Arguments of `attribute`.
@@ -22,9 +25,9 @@ pub(super) struct AttributeArgs {
     /// The market after
     #[arg(long, value_name = "SNAPSHOT")]
     after: PathBuf,
-    /// Whose margin
+    /// Whose margin; otherwise every account that is in both books
     #[arg(long, value_name = "ID")]
-    account: AccountId,
+    account: Option<AccountId>,
     #[command(flatten)]
     book: BookArgs,
     #[command(flatten)]
@@ -113,25 +116,63 @@ const PARTS: [(&str, Read); 7] = [
 pub(super) fn run(args: &AttributeArgs) -> anyhow::Result<Answer<'static>> {
     let (before, after) = args.sides();
     refuse_shared_stdin(&before, &after)?;
-    let first = before.load(Some(&args.account), &[]).context("before")?;
-    let last = after.load(Some(&args.account), &[]).context("after")?;
-    first.valued(&args.account).context("before")?;
-    last.valued(&args.account).context("after")?;
+    let first = before.load(args.account.as_ref(), &[]).context("before")?;
+    let last = after.load(args.account.as_ref(), &[]).context("after")?;
     if first.desk.params.units.ticks_per_unit != last.desk.params.units.ticks_per_unit {
         anyhow::bail!("the parameter sets before and after count in different ticks");
     }
-    let report = plimsoll_engine::attribute(&first.desk, &last.desk, &args.account)?;
-    let table = table(&last, &report);
+    let (reports, failures) = match &args.account {
+        Some(account) => (vec![one(&first, &last, account)?], Vec::new()),
+        None => every(&first, &last),
+    };
+    Ok(answer(&last, &reports, &failures))
+}
+
+fn one(first: &Loaded, last: &Loaded, account: &AccountId) -> anyhow::Result<AttributionReport> {
+    first.valued(account).context("before")?;
+    last.valued(account).context("after")?;
+    Ok(plimsoll_engine::attribute(&first.desk, &last.desk, account)?)
+}
+
+/// Every account of both books, those that cannot be valued apart.
+fn every(first: &Loaded, last: &Loaded) -> (Vec<AttributionReport>, Vec<FailureRow>) {
+    let (mut reports, mut failures) = (Vec::new(), Vec::new());
+    let accounts = &last.desk.book.accounts;
+    let progress = Progress::items("attribution", accounts.len() as u64);
+    for side in [first, last] {
+        side.say_failures(&side.desk.failures);
+        failures.extend(side.desk.failures.iter().map(FailureRow::from));
+    }
+    for account in accounts.iter().filter(|account| first.desk.book.find(account).is_some()) {
+        progress.advance(1);
+        match plimsoll_engine::attribute(&first.desk, &last.desk, account) {
+            Ok(report) => reports.push(report),
+            Err(error) => {
+                say!("error: account {account}: {error}");
+                let reason = error.to_string();
+                failures.push(FailureRow { account: account.to_string(), instrument: None, reason });
+            }
+        }
+    }
+    (reports, failures)
+}
+
+fn answer(last: &Loaded, reports: &[AttributionReport], failures: &[FailureRow]) -> Answer<'static> {
+    let table = table(last, reports);
+    let mut notes = Vec::new();
+    if let Some(report) = reports.first() {
+        notes = vec![format!("before: {}", report.before), format!("after:  {}", report.after)];
+    }
     let json = serde_json::json!({
-        "account": report.account.to_string(),
-        "before": report.before,
-        "after": report.after,
+        "before": reports.first().map(|report| &report.before),
+        "after": reports.first().map(|report| &report.after),
         "currency": last.desk.arrays.currency.to_string(),
         "attribution": table.json(),
+        "failures": failures,
     });
-    let notes = vec![format!("before: {}", report.before), format!("after:  {}", report.after)];
+    let verdict = if failures.is_empty() { Verdict::Passed } else { Verdict::Failed };
     let json = JsonBody::Value(json);
-    Ok(Answer { tables: vec![table.clone()], notes, main: table, json, verdict: Verdict::Passed })
+    Answer { tables: vec![table.clone()], notes, main: table, json, verdict }
 }
 
 /// Both sides are read, so nothing may come from the standard input stream on both.
@@ -144,19 +185,26 @@ fn refuse_shared_stdin(before: &DeskArgs, after: &DeskArgs) -> anyhow::Result<()
     super::args::one_stdin(paths)
 }
 
-fn table(loaded: &Loaded, report: &AttributionReport) -> Table {
-    let mut table = Table::new(
-        format!("change of account {}", report.account),
-        &[("cause", Kind::Text), ("im", Kind::Amount), ("mm", Kind::Amount), ("equity", Kind::Amount)],
-    );
-    let change = &report.attribution;
-    for (name, read) in PARTS {
-        table.push(vec![
-            Cell::text(name),
-            loaded.cell(read(&change.im)),
-            loaded.cell(read(&change.mm)),
-            loaded.cell(read(&change.equity)),
-        ]);
+fn table(loaded: &Loaded, reports: &[AttributionReport]) -> Table {
+    let columns = [
+        ("account", Kind::Text),
+        ("cause", Kind::Text),
+        ("im", Kind::Amount),
+        ("mm", Kind::Amount),
+        ("equity", Kind::Amount),
+    ];
+    let mut table = Table::new("change of margin by cause", &columns);
+    for report in reports {
+        let change = &report.attribution;
+        for (name, read) in PARTS {
+            table.push(vec![
+                Cell::text(&report.account),
+                Cell::text(name),
+                loaded.cell(read(&change.im)),
+                loaded.cell(read(&change.mm)),
+                loaded.cell(read(&change.equity)),
+            ]);
+        }
     }
     table
 }
