@@ -2,7 +2,6 @@
 
 use super::surface::{count_refusals, violations};
 use crate::io::market::each_snapshot;
-use crate::io::progress::Progress;
 use crate::output::{Answer, Cell, JsonBody, Kind, Table, Verdict};
 use plimsoll_engine::{Market, ParamSet};
 use plimsoll_quant::stats::{QuantileRule, quantile};
@@ -45,17 +44,14 @@ struct Scan {
 /// Answers; a violation on any snapshot fails the check.
 pub(super) fn run(path: &Path, set: &ParamSet) -> anyhow::Result<Answer<'static>> {
     let mut scan = Scan::default();
-    let progress = Progress::spinner("fitting every snapshot");
     each_snapshot(path, &mut |snapshot, left_out| {
         let market = Market::new(snapshot, set);
         scan.add(&market, set);
         for (reason, count) in count_refusals(&market, &left_out) {
             *scan.refusals.entry(reason).or_insert(0) += count;
         }
-        progress.advance(1);
         ControlFlow::Continue(())
     })?;
-    drop(progress);
     Ok(answer(&scan, set))
 }
 

@@ -1,7 +1,6 @@
 //! Snapshots from a file, a pipe or a directory of files.
 
 use super::error::InputError;
-use super::progress::Progress;
 use super::source::{STDIN, Source, display_name};
 use anyhow::{Context, bail};
 use plimsoll_market::read::{self, At, Format, ReadError};
@@ -115,11 +114,9 @@ fn from_directory(directory: &Path, at: Option<Timestamp>) -> anyhow::Result<(Sn
             files.len()
         );
     };
-    let progress = Progress::items("choosing a snapshot", files.len() as u64);
     let mut best: Option<(Snapshot, Vec<Issue>)> = None;
     let mut first: Option<Timestamp> = None;
     for file in files {
-        progress.advance(1);
         let starts = first_time(&file)?;
         first = Some(first.map_or(starts, |earlier| earlier.min(starts)));
         if starts > at {
