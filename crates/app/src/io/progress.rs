@@ -39,7 +39,7 @@ impl Progress {
     fn start(label: &str, total: Option<u64>, shape: &str) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template(shape) {
-            bar.set_style(style);
+            bar.set_style(style.progress_chars("=> "));
         }
         bar.set_message(label.to_owned());
         let (done, wait) = channel::<()>();
