@@ -121,7 +121,8 @@ fn starts_as_parquet(file: &mut File) -> io::Result<bool> {
 }
 
 fn content<R: Read + 'static>(raw: R, length: Option<u64>, name: &str) -> io::Result<Content> {
-    let mut counted = Counted { inner: raw, progress: Progress::bytes(&format!("reading {name}"), length) };
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let mut counted = Counted { inner: raw, progress: Progress::bytes(&format!("reading {file}"), length) };
     let mut head = Vec::with_capacity(4);
     Read::by_ref(&mut counted).take(4).read_to_end(&mut head)?;
     let container = Container::of(&head);
