@@ -92,17 +92,22 @@ impl<'a> Account<'a> {
         let milli = if contract.in_quote {
             round(base * contract.mark / 10.0) * 10_000
         } else {
-            let step = (self.chain.step_milli / 10).max(1);
-            round(base * 1000.0) / step * step
+            self.tenth_steps(base)
         };
         let base = if contract.in_quote { thousandths(milli) / contract.mark } else { thousandths(milli) };
         self.add(&contract.name, milli, base, Payoff::Linear { price: contract.mark });
         self.delta_ones.entry(contract.name.clone()).or_insert((contract.mark, 0.0)).1 += base;
     }
 
+    /// Thousandths of `base` units, rounded to a tenth of the chain's step.
+    fn tenth_steps(&self, base: f64) -> i64 {
+        let step = (self.chain.step_milli / 10).max(1);
+        round(base * 1000.0) / step * step
+    }
+
     /// Adds the coin itself.
     pub(super) fn spot(&mut self, base: f64) {
-        let milli = round(base * 1000.0);
+        let milli = self.tenth_steps(base);
         let payoff = Payoff::Linear { price: self.chain.index };
         self.add(self.chain.asset.as_str(), milli, thousandths(milli), payoff);
     }
