@@ -1,5 +1,14 @@
 //! What bad input gets: a sentence that names file, line, field, value and what was expected, and nothing written.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::excessive_precision,
+    reason = "tests panic to fail, say what they skip, and keep the digits of references"
+)]
+
 mod common;
 
 use common::{BOOK, file, market, run, run_with};

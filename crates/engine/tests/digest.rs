@@ -1,5 +1,14 @@
 //! A whole book's margin as one number, equal in every build (`.ci/same-bits`).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::excessive_precision,
+    reason = "tests panic to fail, say what they skip, and keep the digits of references"
+)]
+
 mod common;
 
 use plimsoll_engine::PRESETS;

@@ -1,5 +1,13 @@
 //! One account of twelve positions on sixty-four scenarios, with every charge; and one more trade on it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::excessive_precision,
+    reason = "tests panic to fail, say what they skip, and keep the digits of references"
+)]
 #![allow(missing_docs, reason = "criterion_group! writes a function without one")]
 
 #[path = "../tests/common/mod.rs"]

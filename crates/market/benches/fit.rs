@@ -1,5 +1,13 @@
 //! Time to guard and fit one underlying of twelve expiries.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::excessive_precision,
+    reason = "tests panic to fail, say what they skip, and keep the digits of references"
+)]
 #![allow(missing_docs, reason = "the macro makes an item that cannot be documented")]
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -4,6 +4,15 @@
 //!
 //! Arbitrage is judged here by a plain scan of its own, not by the checks the fit uses.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::excessive_precision,
+    reason = "tests panic to fail, say what they skip, and keep the digits of references"
+)]
+
 use plimsoll_market::read::{Format, each};
 use plimsoll_market::surface::FitMethod;
 use plimsoll_market::{FitParams, GuardParams, Slice, Surface, fit, guard};

@@ -1,4 +1,13 @@
 //! Pricing and implied volatility over a varied set of options.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::excessive_precision,
+    reason = "tests panic to fail, say what they skip, and keep the digits of references"
+)]
 #![allow(missing_docs)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

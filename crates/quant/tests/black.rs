@@ -1,4 +1,13 @@
 //! Black-76 against 80-digit references (`reference/black.py`), the project vectors, identities and differences.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::excessive_precision,
+    reason = "tests panic to fail, say what they skip, and keep the digits of references"
+)]
 use plimsoll_quant::black::{Black, Greeks, OptionKind, greeks, intrinsic, price};
 use proptest::prelude::*;
 

@@ -1,4 +1,13 @@
 //! Generalised Black-Scholes against Haug's published values and the project vectors.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::excessive_precision,
+    reason = "tests panic to fail, say what they skip, and keep the digits of references"
+)]
 use plimsoll_quant::black::{self, OptionKind};
 use plimsoll_quant::bs::{SpotGreeks, SpotInputs, greeks, price};
 

@@ -1,4 +1,13 @@
 //! One number over every function: it must be the same in debug, release and native builds.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::excessive_precision,
+    reason = "tests panic to fail, say what they skip, and keep the digits of references"
+)]
 use plimsoll_quant::black::{OptionKind, greeks, price};
 use plimsoll_quant::bs;
 use plimsoll_quant::implied::implied_vol;
@@ -23,7 +32,7 @@ struct Sequence(u64);
 impl Sequence {
     fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        f64::from(u32::try_from(self.0 >> 32).unwrap()) / 4_294_967_296.0
+        (self.0 >> 32) as f64 / 4_294_967_296.0
     }
 
     fn within(&mut self, a: f64, b: f64) -> f64 {

@@ -1,4 +1,13 @@
 //! Implied volatility: recovery within the conditioning bound, typed refusals, and the shared stress vectors.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::excessive_precision,
+    reason = "tests panic to fail, say what they skip, and keep the digits of references"
+)]
 use plimsoll_quant::black::{OptionKind, greeks, price};
 use plimsoll_quant::implied::{ImpliedVolError, implied_vol};
 use proptest::prelude::*;
@@ -159,7 +168,10 @@ fn a_dense_grid_over_the_domain_is_recovered_within_its_bound() {
                         Err(ImpliedVolError::NotConverged { .. }) => panic!("{kind:?} {k} {vol} {tau}"),
                         Err(_) => {
                             let tv = g.price - plimsoll_quant::black::intrinsic(kind, 100.0, k);
-                            assert!(tol.is_nan() || tol >= 0.005 || tv < 2e-15 * g.price, "{kind:?} {k} {vol} {tau} {tol}");
+                            assert!(
+                                tol.is_nan() || tol >= 0.005 || tv < 2e-15 * g.price,
+                                "{kind:?} {k} {vol} {tau} {tol}"
+                            );
                             refused += 1;
                         }
                     }

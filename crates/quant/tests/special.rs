@@ -1,4 +1,13 @@
 //! Elementary and special functions against 50-digit references (`reference/special.py` writes the table).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::excessive_precision,
+    reason = "tests panic to fail, say what they skip, and keep the digits of references"
+)]
 use plimsoll_quant::special as sp;
 
 /// One ulp of `x` (the smallest subnormal at least).

@@ -195,6 +195,6 @@ pub use shift::{Shift, shifted};
 pub use spec::{
     CompositeDelta, EntrySpec, FactorSpec, FilteredSpec, GridSpec, HistoricalSpec, MonteCarloSpec, Multiple,
     PerUnderlying, Period, Points, PriceUnit, ReturnSeries, Sampling, ScenarioSpec, SpecError, VolDirection,
-    VolMoves, VolScan, Weights,
+    VolMoves, VolScan, Weights, log_returns,
 };
 pub use value::{UnitGreeks, Valuation, value};

@@ -2,6 +2,7 @@
 
 use crate::set::VolShock;
 use plimsoll_quant::linalg::LinalgError;
+use plimsoll_quant::special::ln;
 use plimsoll_types::{Asset, CorrelationState, Purpose, Timestamp};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -360,6 +361,12 @@ pub struct ReturnSeries {
     pub spot: Vec<Vec<f64>>,
     /// Changes of `ln vol` at 30 days at the same instants, if known, `[time][underlying]`.
     pub vol: Option<Vec<Vec<f64>>>,
+}
+
+/// Log returns `ln(S_t/S_{t-1})` of prices, one per underlying; the shorter of the two slices counts. Prices must be
+/// positive: what is not gives NaN or an infinity, which [`crate::generate`] refuses.
+pub fn log_returns(before: &[f64], after: &[f64]) -> Vec<f64> {
+    before.iter().zip(after).map(|(old, new)| ln(new / old)).collect()
 }
 
 /// Why a specification, or what it is generated from, is refused.

@@ -97,7 +97,7 @@ fn outcome(loaded: &Loaded, args: &MarginArgs) -> anyhow::Result<Outcome> {
             Ok(report) => {
                 table.push(row(loaded, &report));
                 totals.add(&report);
-                if args.account.is_some() {
+                if args.account.is_some() && !args.explain {
                     detail = detail::tables(loaded, &report);
                 }
                 if args.explain {

@@ -3,8 +3,7 @@
 use super::error::Refusal;
 use super::source::Source;
 use anyhow::{Context, bail};
-use plimsoll_quant::special::ln;
-use plimsoll_risk::ReturnSeries;
+use plimsoll_risk::{ReturnSeries, log_returns};
 use plimsoll_types::{Asset, Timestamp};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -57,7 +56,7 @@ pub fn series(path: &Path) -> anyhow::Result<ReturnSeries> {
                 bail!("{name}: line {line}: field `time`: value `{}`: expected a time after {time}", row.0);
             }
             out.times.push(row.0);
-            out.spot.push(last.iter().zip(&row.1).map(|(old, new)| ln(new / old)).collect());
+            out.spot.push(log_returns(last, &row.1));
         }
         before = Some(row);
     }

@@ -130,7 +130,7 @@ fn label(group: &Points, at: usize, vol: VolDirection) -> String {
     let mut text = match group.unit {
         _ if price.0 == 0.0 => "spot unchanged".to_owned(),
         PriceUnit::Scan => format!("spot {price} scan"),
-        PriceUnit::Relative => format!("spot {:+.4} %", price.0 * 100.0),
+        PriceUnit::Relative => format!("spot {:+} %", (price.0 * 1e6).round() / 1e4),
     };
     text.push_str(match vol {
         VolDirection::Up => " vol up",
