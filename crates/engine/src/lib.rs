@@ -26,3 +26,8 @@ pub use greeks::GreeksRow;
 pub use heat::{HeatMap, HeatMapSpec};
 pub use liquidation::{LiquidationPoint, LiquidationSpec, LiquidationSurface, NearestPoint};
 pub use params::{PRESETS, ParamError, ParamSet};
+
+/// The README's Rust is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -24,6 +24,8 @@ pub enum Reason {
     BadConfidence,
     /// No index price.
     MissingIndex,
+    /// No smile of the expiry, nor of one near enough in time.
+    MissingSmile,
     /// No forward from the venue, a future or put-call parity.
     MissingForward,
     /// Neither bid, ask nor mark.
@@ -66,6 +68,7 @@ impl Reason {
             Self::WideConfidence => "wide_confidence",
             Self::BadConfidence => "bad_confidence",
             Self::MissingIndex => "missing_index",
+            Self::MissingSmile => "missing_smile",
             Self::MissingForward => "missing_forward",
             Self::MissingQuote => "missing_quote",
             Self::Expired => "expired",

@@ -25,6 +25,9 @@ pub(super) struct MarginArgs {
     /// Every number that was added, in words
     #[arg(long)]
     explain: bool,
+    /// Put the risk arrays into the JSON: profit or loss of one lot per instrument and scenario, in ticks
+    #[arg(long)]
+    arrays: bool,
 }
 
 const COLUMNS: [(&str, Kind); 10] = [
@@ -52,13 +55,12 @@ pub(super) fn run(args: &MarginArgs, output: &Output) -> anyhow::Result<Verdict>
         return Ok(Verdict::Failed);
     }
     let verdict = if outcome.failures.is_empty() { Verdict::Passed } else { Verdict::Failed };
-    let explain = args.explain;
     let failures: Vec<FailureRow> = outcome.failures.iter().map(FailureRow::from).collect();
-    let json = |out: &mut dyn Write| write_json(&loaded, explain, &failures, out);
-    let mut tables = vec![outcome.table.clone()];
-    tables.extend(outcome.detail);
-    let mut notes = outcome.explanations;
-    if !explain {
+    let json = |out: &mut dyn Write| write_json(&loaded, args, &failures, out);
+    let (mut tables, mut notes) = (Vec::new(), outcome.explanations);
+    if !args.explain {
+        tables.push(outcome.table.clone());
+        tables.extend(outcome.detail);
         notes.push(loaded.desk.provenance());
     }
     output.write(Answer {
@@ -173,6 +175,9 @@ struct Document<'a> {
     #[serde(flatten)]
     basis: Basis,
     scenarios: &'a [plimsoll_types::ScenarioColumn],
+    blocks: &'a [plimsoll_types::Block],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrays: Option<&'a plimsoll_types::RiskArrays>,
     instruments: Vec<String>,
     accounts: Accounts<'a>,
     failures: &'a [FailureRow],
@@ -197,7 +202,7 @@ impl Serialize for Accounts<'_> {
 
 fn write_json(
     loaded: &Loaded,
-    explain: bool,
+    args: &MarginArgs,
     failures: &[FailureRow],
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
@@ -205,8 +210,10 @@ fn write_json(
     let document = Document {
         basis: loaded.basis(),
         scenarios: &desk.arrays.scenarios,
+        blocks: &desk.arrays.blocks,
+        arrays: args.arrays.then_some(&desk.arrays),
         instruments: desk.arrays.instruments.iter().map(|row| row.instrument.to_string()).collect(),
-        accounts: Accounts(loaded, explain),
+        accounts: Accounts(loaded, args.explain),
         failures,
         issues: &desk.market.surface.issues,
     };
