@@ -2,9 +2,7 @@
 //!
 //! Rows stream in; memory grows with the distinct (account, instrument) pairs and not with the rows.
 
-use plimsoll_types::{
-    AccountId, Asset, Decimal, DecimalError, Instrument, LotSize, NANO, Units, parse_scaled,
-};
+use plimsoll_types::{AccountId, Asset, Decimal, DecimalError, Instrument, NANO, Units, parse_scaled};
 use std::collections::BTreeMap;
 
 /// How many duplicated pairs are named; all are counted.
@@ -12,6 +10,9 @@ const DUPLICATES_NAMED: usize = 100;
 
 /// Rows kept before equal ones are summed for the first time.
 const ROWS_BEFORE_MERGE: usize = 1 << 16;
+
+/// The largest position: every count up to it is exact as a float.
+const LOTS_MAX: u64 = 1 << 53;
 
 /// Why a row cannot be read. The reader adds file and line.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -76,12 +77,6 @@ fn instrument(name: &str) -> Result<Instrument, RowError> {
         .map_err(|e: plimsoll_types::InstrumentError| RowError::new("instrument", name, e.to_string()))
 }
 
-/// Size of one lot in the instrument's own quantity unit.
-pub(crate) fn lot_of(instrument: &Instrument, units: &Units) -> Decimal {
-    let LotSize { base, quote } = units.lot_of(instrument.underlying());
-    if instrument.sized_in_quote() { quote } else { base }
-}
-
 /// A quantity as whole lots.
 pub(crate) fn lots(field: &'static str, text: &str, lot: Decimal) -> Result<i64, RowError> {
     let count = parse_scaled(text.strip_prefix('+').unwrap_or(text), lot).map_err(|e| match e {
@@ -96,7 +91,7 @@ pub(crate) fn lots(field: &'static str, text: &str, lot: Decimal) -> Result<i64,
         }
     })?;
     match i64::try_from(count) {
-        Ok(count) if count.unsigned_abs() <= 1 << 53 => Ok(count),
+        Ok(count) if count.unsigned_abs() <= LOTS_MAX => Ok(count),
         _ => Err(RowError::new(field, text, "is too large: expected at most 2^53 lots")),
     }
 }
@@ -211,7 +206,7 @@ impl BookBuilder {
         let parsed = instrument(text).map_err(|e| RowError { field, ..e })?;
         let next = u32::try_from(self.instruments.len())
             .map_err(|_| RowError::new(field, text, "is one instrument too many"))?;
-        let (lot, sized_in_quote) = (lot_of(&parsed, &self.units), parsed.sized_in_quote());
+        let (lot, sized_in_quote) = (self.units.lot(&parsed), parsed.sized_in_quote());
         let terms = Terms { number: *self.instruments.entry(parsed).or_insert(next), lot, sized_in_quote };
         self.spellings.insert(text.into(), terms);
         Ok(terms)
@@ -307,11 +302,12 @@ impl BookBuilder {
         for row in self.rows.drain(..) {
             match kept.last_mut() {
                 Some(last) if (last.account, last.instrument) == (row.account, row.instrument) => {
+                    // Each addend is at most 2^53, so neither sum leaves 64 bits before it is checked.
                     last.lots += row.lots;
                     last.entered += row.entered;
                     last.entry_sum += row.entry_sum;
                     last.rows = last.rows.saturating_add(row.rows);
-                    if last.lots.unsigned_abs() > 1 << 53 {
+                    if last.lots.unsigned_abs() > LOTS_MAX || last.entered.unsigned_abs() > LOTS_MAX {
                         return Err(());
                     }
                 }
@@ -416,6 +412,7 @@ impl RawAccount<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use plimsoll_types::LotSize;
 
     fn builder() -> BookBuilder {
         BookBuilder::new(&Units {
@@ -475,6 +472,22 @@ mod tests {
         assert_eq!(entry.field, "entry_price");
         assert_eq!(book.collateral("a", "usdc", "1", None).unwrap_err().field, "asset");
         assert_eq!(book.collateral("a", "USDC", "1e-12", None).unwrap_err().field, "amount");
+    }
+
+    #[test]
+    fn sums_beyond_the_largest_position_are_refused_and_never_wrap() {
+        let mut book = builder();
+        for _ in 0..1_100 {
+            for quantity in ["9007199254740992", "-9007199254740992"] {
+                book.position("a", "BTC-PERPETUAL", quantity, Some("100")).unwrap();
+            }
+        }
+        assert_eq!(book.finish().unwrap().positions[0].lots, 0);
+        let mut book = builder();
+        for _ in 0..2 {
+            book.position("a", "BTC-PERPETUAL", "9007199254740992", Some("100")).unwrap();
+        }
+        assert!(book.finish().is_err());
     }
 
     #[test]

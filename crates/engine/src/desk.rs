@@ -1,15 +1,15 @@
 //! Everything one margin question needs, gathered once.
 
-use crate::book::{Finished, lot_of};
+use crate::book::Finished;
 use crate::params::digest;
 use crate::pricing::Pricing;
 use crate::{BookBuilder, ParamSet, RowError, TradeRow};
-use plimsoll_margin::{MarginError, MarginReport, Trade, WhatIf};
+use plimsoll_margin::{LintFinding, MarginError, MarginReport, Trade, WhatIf};
 use plimsoll_market::Surface;
-use plimsoll_risk::{ApproximationError, BuildError, Mode, ReturnSeries, ScenarioSet, SpecError};
+use plimsoll_risk::{ApproximationError, BuildError, Mode, Note, ReturnSeries, ScenarioSet, SpecError};
 use plimsoll_types::{
-    AccountId, Asset, Book, BookError, Instrument, InstrumentIx, Issue, Lots, Portfolio, Reason, RiskArrays,
-    RiskArraysError, Snapshot,
+    AccountId, Asset, Book, BookError, Contract, Instrument, InstrumentIx, Issue, Lots, Portfolio, Reason,
+    RiskArrays, RiskArraysError, Snapshot,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +41,7 @@ pub enum EngineError {
     #[error(transparent)]
     Failed(#[from] Failure),
     /// The margin of the account cannot be computed.
-    #[error("account {account}: {source}")]
+    #[error("{source}")]
     Margin {
         /// Whose.
         account: AccountId,
@@ -53,6 +53,14 @@ pub enum EngineError {
     Trade {
         /// What stands against it.
         issue: Issue,
+    },
+    /// The linter has something against the parameter set.
+    #[error("parameters {name}: the linter refuses them: {}", in_words(findings))]
+    Lint {
+        /// Which set.
+        name: String,
+        /// What it has against them.
+        findings: Vec<LintFinding>,
     },
     /// An argument is outside its range.
     #[error("{what}: {value} is outside {expected}")]
@@ -115,6 +123,8 @@ pub struct BuildOptions {
     pub mode: Mode,
     /// Whether options that the snapshot does not list are valued from the surface; otherwise they are unknown.
     pub unlisted: bool,
+    /// Whether a parameter set is used in spite of what the linter has against it.
+    pub allow_lint: bool,
 }
 
 /// Parameters, market, risk arrays and book, from which every answer follows.
@@ -136,6 +146,8 @@ pub struct Desk {
     pub unvalued: BTreeMap<Instrument, Issue>,
     /// Error of the second-order approximation against full reprice, if it was used.
     pub approximation: Option<ApproximationError>,
+    /// What had to be assumed, in words: a reader of the numbers should know.
+    pub notes: Vec<String>,
     /// How the arrays were built.
     pub(crate) mode: Mode,
     /// The return series they were built with.
@@ -156,6 +168,10 @@ impl Desk {
         extra: &[Instrument],
         options: &BuildOptions,
     ) -> Result<Self, EngineError> {
+        let findings = if options.allow_lint { Vec::new() } else { params.lint() };
+        if !findings.is_empty() {
+            return Err(EngineError::Lint { name: params.name, findings });
+        }
         let finished = book.finish()?;
         let wanted: BTreeSet<Instrument> = finished.instruments.iter().chain(extra).cloned().collect();
         let mut unvalued = BTreeMap::new();
@@ -166,11 +182,12 @@ impl Desk {
                 None => known.push(instrument),
             }
         }
-        let underlyings: Vec<Asset> = market.surface.underlyings.keys().cloned().collect();
+        let underlyings = moved(&known, &finished, &market.surface);
         let scenarios = plimsoll_risk::generate(&params.scenarios, &underlyings, &options.series)?;
         let built = plimsoll_risk::build(&market.surface, &known, &scenarios, &params.units, options.mode)?;
         built.arrays.check()?;
         unvalued.extend(built.issues);
+        let notes = notes(&scenarios, &built.arrays, &market.surface);
         let mut desk = Self {
             params,
             market,
@@ -180,6 +197,7 @@ impl Desk {
             failures: Vec::new(),
             unvalued,
             approximation: built.approximation,
+            notes,
             mode: options.mode,
             series: options.series.clone(),
             raw: finished,
@@ -220,7 +238,7 @@ impl Desk {
                 let report = self.evaluate(&portfolio).map_err(|source| Failure {
                     account: portfolio.account.clone(),
                     instrument: None,
-                    reason: source.to_string(),
+                    reason: without_account(&source.to_string(), &portfolio.account),
                 });
                 (portfolio.account, report)
             })
@@ -310,15 +328,75 @@ impl Desk {
         params: &ParamSet,
         surface: &Surface,
     ) -> Result<ScenarioSet, EngineError> {
-        let underlyings: Vec<Asset> = surface.underlyings.keys().cloned().collect();
+        let mine = &self.scenarios.underlyings;
+        let underlyings: Vec<Asset> =
+            surface.underlyings.keys().filter(|asset| mine.contains(asset)).cloned().collect();
         Ok(plimsoll_risk::generate(&params.scenarios, &underlyings, &self.series)?)
     }
 
     fn trade(&self, row: &TradeRow) -> Result<Trade, EngineError> {
-        let lot = lot_of(&row.instrument, &self.params.units);
+        let lot = self.params.units.lot(&row.instrument);
         let lots = crate::book::lots("trade", &row.quantity.to_string(), lot)?;
         Ok(Trade { instrument: self.row(&row.instrument)?, lots: Lots(lots) })
     }
+}
+
+fn in_words(findings: &[LintFinding]) -> String {
+    let each = findings.iter().map(|f| format!("{}: {}", f.subject, f.message));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+/// The margin stage names the account in its errors; a failure names it too.
+fn without_account(text: &str, account: &AccountId) -> String {
+    text.strip_prefix(&format!("account {account}: ")).unwrap_or(text).to_owned()
+}
+
+/// The underlyings that scenarios must move: of the instruments, and of coins held as collateral.
+fn moved(known: &[Instrument], book: &Finished, surface: &Surface) -> Vec<Asset> {
+    let held = book.collateral.values().flatten().map(|holding| &holding.asset);
+    let all: BTreeSet<&Asset> = known.iter().map(Instrument::underlying).chain(held).collect();
+    surface.underlyings.keys().filter(|asset| all.contains(asset)).cloned().collect()
+}
+
+fn in_one_sentence(note: &Note) -> String {
+    match note {
+        Note::CorrelationRepaired { entry, distance } => format!(
+            "scenarios entry {entry}: the correlation was no correlation matrix; the nearest one is used, {distance:.6} away"
+        ),
+        Note::NoVolInSeries { entry, series } => {
+            format!("scenarios entry {entry}: the series `{series}` has no volatility, so only spot moves")
+        }
+        Note::Windows { entry, windows, shared } => {
+            format!(
+                "scenarios entry {entry}: {windows} windows, each sharing {shared} observations with the next"
+            )
+        }
+    }
+}
+
+/// What the scenarios say of themselves, options whose expiry has no smile of its own, and perpetuals whose funding
+/// nobody states.
+fn notes(scenarios: &ScenarioSet, arrays: &RiskArrays, surface: &Surface) -> Vec<String> {
+    let mut notes: BTreeSet<String> = scenarios.notes.iter().map(in_one_sentence).collect();
+    for row in &arrays.instruments {
+        let Some(market) = surface.underlyings.get(row.instrument.underlying()) else { continue };
+        match row.instrument.contract() {
+            Contract::Option { expiry, .. } if !market.slices.iter().any(|slice| slice.expiry == expiry) => {
+                let asset = row.instrument.underlying();
+                notes.insert(format!(
+                    "{asset} options of {expiry} are valued on neighbouring smiles: theirs was refused"
+                ));
+            }
+            Contract::Perpetual => {
+                let funding = market.perpetuals.get(&row.instrument).and_then(|perp| perp.funding_8h);
+                if funding.is_none() {
+                    notes.insert(format!("{}: no funding rate is stated, none is charged", row.instrument));
+                }
+            }
+            _ => {}
+        }
+    }
+    notes.into_iter().collect()
 }
 
 /// What stands against valuing an instrument, before any attempt.

@@ -106,9 +106,14 @@ impl Desk {
         let built = plimsoll_risk::build(&self.market.surface, &names, &set, &self.params.units, self.mode)?;
         let mut cells = vec![0_i128; spec.spot.len() * spec.vol.len()];
         for position in &portfolio.positions {
-            let row =
-                self.arrays.instrument(position.instrument).and_then(|r| built.arrays.find(&r.instrument));
-            let Some(ix) = row else { continue };
+            let row = self.arrays.instrument(position.instrument);
+            let ix = row.and_then(|row| built.arrays.find(&row.instrument)).ok_or_else(|| {
+                EngineError::Argument {
+                    what: "account",
+                    value: account.to_string(),
+                    expected: "positions that can all be valued under every move",
+                }
+            })?;
             for (cell, entry) in cells.iter_mut().zip(built.arrays.row(ix)) {
                 *cell += i128::from(position.lots.0) * i128::from(*entry);
             }

@@ -3,7 +3,7 @@
 use crate::ParamSet;
 use plimsoll_margin::{LintBlock, LintCode, LintColumn, LintFinding, LintInput, VolMove};
 use plimsoll_risk::{EntrySpec, Scenario, ScenarioSet, ScenarioSpec};
-use plimsoll_types::{Asset, BlockKind, Ppb};
+use plimsoll_types::{Asset, BlockKind, Ppb, QuantiseError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// No grid may leave more than half a price scan between neighbouring spot moves, whatever its own step.
@@ -13,16 +13,16 @@ const WIDEST_STEP: f64 = 0.5;
 pub(crate) fn lint(set: &ParamSet) -> Vec<LintFinding> {
     let underlyings = named(&set.scenarios);
     match plimsoll_risk::generate(&without_series(&set.scenarios), &underlyings, &BTreeMap::new()) {
-        Ok(scenarios) => plimsoll_margin::lint(&set.margin, &input(&scenarios)),
-        Err(error) => {
-            let finding = LintFinding {
-                code: LintCode::Missing,
-                subject: "scenarios".to_owned(),
-                message: error.to_string(),
-            };
-            vec![finding]
-        }
+        Ok(scenarios) => match input(&scenarios) {
+            Ok(input) => plimsoll_margin::lint(&set.margin, &input),
+            Err(error) => vec![unusable(&error)],
+        },
+        Err(error) => vec![unusable(&error)],
     }
+}
+
+fn unusable(error: &dyn std::error::Error) -> LintFinding {
+    LintFinding { code: LintCode::Missing, subject: "scenarios".to_owned(), message: error.to_string() }
 }
 
 /// The underlyings the specification names, and one that stands for those it does not.
@@ -40,31 +40,30 @@ fn without_series(spec: &ScenarioSpec) -> ScenarioSpec {
     ScenarioSpec { scenarios: spec.scenarios.iter().filter(fixed).cloned().collect(), ..spec.clone() }
 }
 
-fn input(set: &ScenarioSet) -> LintInput {
-    let ratio = |x: f64| Ppb::from_f64(x).unwrap_or_default();
+fn input(set: &ScenarioSet) -> Result<LintInput, QuantiseError> {
     let mut columns = Vec::new();
     let mut blocks = Vec::new();
     for block in &set.blocks {
         let start = columns.len();
-        columns.extend(block.scenarios.iter().map(column));
-        let step = (block.kind == BlockKind::Grid).then(|| ratio(step(&block.scenarios, &set.price_scan)));
-        blocks.push(LintBlock {
-            kind: block.kind,
-            purpose: block.purpose,
-            columns: start..columns.len(),
-            step,
-        });
+        for scenario in &block.scenarios {
+            columns.push(column(scenario)?);
+        }
+        let step =
+            (block.kind == BlockKind::Grid).then(|| Ppb::from_f64(step(&block.scenarios, &set.price_scan)));
+        let columns = start..columns.len();
+        blocks.push(LintBlock { kind: block.kind, purpose: block.purpose, columns, step: step.transpose()? });
     }
-    LintInput {
+    let price_scan = set.price_scan.iter().map(|scan| Ppb::from_f64(*scan)).collect::<Result<_, _>>()?;
+    Ok(LintInput {
         underlyings: set.underlyings.clone(),
-        price_scan: set.price_scan.iter().map(|scan| ratio(*scan)).collect(),
+        price_scan,
         columns,
         blocks,
         ..LintInput::default()
-    }
+    })
 }
 
-fn column(scenario: &Scenario) -> LintColumn {
+fn column(scenario: &Scenario) -> Result<LintColumn, QuantiseError> {
     let vol = scenario.moves.first().map_or(0.0, |m| m.vol);
     let direction = if vol > 0.0 {
         VolMove::Up
@@ -73,13 +72,13 @@ fn column(scenario: &Scenario) -> LintColumn {
     } else {
         VolMove::None
     };
-    LintColumn {
+    Ok(LintColumn {
         label: scenario.label.clone(),
-        weight: Ppb::from_f64(scenario.weight).unwrap_or_default(),
-        spot: scenario.moves.iter().map(|m| Ppb::from_f64(m.spot).unwrap_or_default()).collect(),
+        weight: Ppb::from_f64(scenario.weight)?,
+        spot: scenario.moves.iter().map(|m| Ppb::from_f64(m.spot)).collect::<Result<_, _>>()?,
         vol: direction,
         skew: scenario.moves.iter().any(|m| m.skew != 0.0 || m.wing != 0.0),
-    }
+    })
 }
 
 /// The widest gap a grid may have, in price scans: its own smallest step within one scan, at most a half. A hundredth

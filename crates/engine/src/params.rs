@@ -144,6 +144,7 @@ impl ParamSet {
 
 /// Sixteen hexadecimal digits that name a value: SHA-256 of its JSON, whose maps are ordered.
 pub(crate) fn digest<T: Serialize>(value: &T) -> String {
-    let bytes = serde_json::to_vec(value).unwrap_or_default();
+    // Plain structs with ordered maps of text keys always have a JSON form.
+    let bytes = serde_json::to_vec(value).unwrap_or_else(|e| unreachable!("{e}"));
     Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

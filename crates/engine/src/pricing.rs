@@ -1,13 +1,13 @@
 //! One market's prices for the rows of a book: how an account as read becomes a portfolio of integers.
 
 use crate::Failure;
-use crate::book::{RawAccount, RawHolding, RawOrder, RawPosition, lot_of};
+use crate::book::{RawAccount, RawHolding, RawOrder, RawPosition};
 use crate::fill::{self, Scale};
 use plimsoll_market::Surface;
 use plimsoll_risk::Valuation;
 use plimsoll_types::{
-    AccountId, Decimal, Holding, Instrument, InstrumentIx, Issue, Lots, Order, Portfolio, Position,
-    QuantiseError, RiskArrays, Ticks, Units,
+    AccountId, Holding, Instrument, InstrumentIx, Issue, Lots, Order, Portfolio, Position, QuantiseError,
+    RiskArrays, Ticks, Units, nearest_f64,
 };
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ impl<'a> Pricing<'a> {
         let price = |instrument: &Instrument| {
             let ix = InstrumentIx(*rows.get(instrument)?);
             let value = plimsoll_risk::value(surface, instrument, units).ok()?;
-            let lot = decimal_to_f64(lot_of(instrument, units))?;
+            let lot = nearest_f64(units.lot(instrument));
             Some(Priced { ix, value, scale: Scale { lot, ticks_per_unit: units.ticks_per_unit as f64 } })
         };
         Self { instruments, priced: instruments.iter().map(price).collect(), marked: None }
@@ -67,7 +67,9 @@ impl<'a> Pricing<'a> {
             let issue = instrument.as_ref().and_then(|name| unvalued.get(name)).map(ToString::to_string);
             Failure { account: account.clone(), instrument, reason: issue.unwrap_or(reason) }
         };
-        let held = raw.positions.iter().filter(|row| row.lots != 0 || row.entered != 0);
+        // Rows that net to nothing may still have made or lost money between their entry prices.
+        let held =
+            raw.positions.iter().filter(|row| row.lots != 0 || row.entered != 0 || row.entry_sum != 0.0);
         let positions: Result<Vec<Position>, Obstacle> = held.map(|row| self.position(row)).collect();
         let mut positions = positions.map_err(fail)?;
         positions.sort_by_key(|position| position.instrument);
@@ -120,9 +122,4 @@ impl<'a> Pricing<'a> {
             raw.earmark.map(|number| self.found(number).map(|(_, priced)| priced.ix)).transpose()?;
         Ok(Holding { asset: raw.asset.clone(), amount_nano: raw.amount_nano, earmark })
     }
-}
-
-/// The float nearest to a decimal, through its shortest text.
-fn decimal_to_f64(value: Decimal) -> Option<f64> {
-    value.to_string().parse().ok()
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Asset;
+use crate::{Asset, Instrument};
 
 /// One billion: the denominator of [`Ppb`] and of collateral amounts.
 pub const NANO: i64 = 1_000_000_000;
@@ -234,6 +234,12 @@ fn digits_overflow(text: &str) -> bool {
     text.parse::<f64>().is_ok()
 }
 
+/// The float nearest to a decimal, through its text: the one conversion that rounds correctly.
+pub fn nearest_f64(value: Decimal) -> f64 {
+    // The text of a decimal is always a float's.
+    value.to_string().parse().unwrap_or_else(|e| unreachable!("{value}: {e}"))
+}
+
 /// How large a lot of an underlying's instruments is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -263,6 +269,12 @@ impl Units {
     /// The lot of an underlying.
     pub fn lot_of(&self, underlying: &Asset) -> LotSize {
         self.lots.get(underlying).copied().unwrap_or(self.lot)
+    }
+
+    /// Size of one lot in the instrument's own quantity unit.
+    pub fn lot(&self, instrument: &Instrument) -> Decimal {
+        let LotSize { base, quote } = self.lot_of(instrument.underlying());
+        if instrument.sized_in_quote() { quote } else { base }
     }
 
     /// Ticks as a decimal amount of the currency, exactly; saturates at 28 digits.
