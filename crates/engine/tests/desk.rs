@@ -201,3 +201,52 @@ fn entry_prices_become_unrealised_profit() {
     assert!((got - expected).abs() < 1e-5, "{got} {expected}");
     assert_eq!(desk.account(&account("b")).unwrap().unrealised, Ticks(0));
 }
+
+#[test]
+fn money_made_between_entry_prices_is_kept_when_the_rows_net_to_nothing() {
+    let params = ParamSet::preset("plimsoll").unwrap();
+    let market = plimsoll_engine::Market::new(common::snapshot(PLAIN), &params);
+    let mut book = plimsoll_engine::BookBuilder::new(&params.units);
+    book.position("a", "BTC-PERPETUAL", "1000000", Some("90000")).unwrap();
+    book.position("a", "BTC-PERPETUAL", "-1000000", Some("95000")).unwrap();
+    let desk =
+        plimsoll_engine::Desk::assemble(params, market, book, &[], &plimsoll_engine::BuildOptions::default())
+            .unwrap();
+    let report = desk.account(&account("a")).unwrap();
+    // A million dollars bought at 90,000 and sold at 95,000, in coins, at an index of 65,000.
+    let expected = 1e6 * (1.0 / 90_000.0 - 1.0 / 95_000.0) * 65_000.0;
+    assert!((report.unrealised.0 as f64 / 1e6 - expected).abs() < 1e-5, "{}", report.unrealised.0);
+    assert_eq!(report.im, Ticks(0));
+}
+
+#[test]
+fn a_set_the_linter_condemns_is_refused_unless_allowed() {
+    let text = PRESETS[0].1.replace("im_scale = 1.0 ", "im_scale = 0.5 ");
+    let assemble = |allow_lint| {
+        let params = ParamSet::from_toml(&text, "bad").unwrap();
+        let market = plimsoll_engine::Market::new(common::snapshot(PLAIN), &params);
+        let book = common::builder(&params, &BOOK);
+        let options = plimsoll_engine::BuildOptions { allow_lint, ..Default::default() };
+        plimsoll_engine::Desk::assemble(params, market, book, &[], &options)
+    };
+    assert!(matches!(assemble(false), Err(plimsoll_engine::EngineError::Lint { .. })));
+    assert!(assemble(true).is_ok());
+}
+
+#[test]
+fn a_set_that_is_silent_on_what_the_book_does_not_hold_is_enough() {
+    let text = PRESETS[0]
+        .1
+        .replace("\"*\" = 0.30 }", "}")
+        .replace(", SOL = 0.24, }", " }")
+        .replace("SOL = 0.24, }", "}");
+    let params = ParamSet::from_toml(&text, "narrow").unwrap();
+    let market = plimsoll_engine::Market::new(common::snapshot(PLAIN), &params);
+    let mut book = plimsoll_engine::BookBuilder::new(&params.units);
+    book.position("a", "BTC-PERPETUAL", "1000", None).unwrap();
+    let desk =
+        plimsoll_engine::Desk::assemble(params, market, book, &[], &plimsoll_engine::BuildOptions::default())
+            .unwrap();
+    assert_eq!(desk.scenarios.underlyings.len(), 1);
+    assert!(desk.account(&account("a")).is_ok());
+}

@@ -44,7 +44,8 @@ const BANNED: [(&str, &str); 9] = [
 ];
 
 /// Names that say nothing.
-const NAMELESS: [&str; 6] = ["helper", "helpers", "util", "utils", "manager", "misc"];
+const NAMELESS: [&str; 9] =
+    ["helper", "helpers", "util", "utils", "manager", "misc", "process", "handle", "data"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
