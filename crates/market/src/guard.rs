@@ -26,7 +26,8 @@ pub struct GuardParams {
     /// Widest confidence interval (half-width relative to the price) of a price. A wider one is used only when no other
     /// source is sound, with an issue.
     pub confidence_max: f64,
-    /// Relative half-width put in place of a stated confidence of zero, with an issue.
+    /// Relative half-width put in place of a stated confidence of zero, with an issue, and of one that is not stated:
+    /// no source is certain, least of all one that does not say.
     pub confidence_floor: f64,
     /// Largest relative distance from the median at which a source still agrees.
     pub disagreement_max: f64,
@@ -76,7 +77,8 @@ pub struct GuardedSnapshot {
 pub struct GuardedMarket {
     /// Median of the sound, agreeing sources; > 0.
     pub index: f64,
-    /// Largest relative confidence among them; 0 if none states one.
+    /// Largest relative confidence among them, [`GuardParams::confidence_floor`] for one that states none; where none of
+    /// them states one, at least the narrowest of those dropped for being wide.
     pub confidence: f64,
     /// The market with unsound fields and quotes removed.
     pub market: UnderlyingMarket,
@@ -88,8 +90,8 @@ pub struct GuardedMarket {
 /// mark volatility counts), bid above ask ([`Reason::Crossed`], both sides go), mark volatility above its limit
 /// ([`Reason::Outlier`]). Per item: too old ([`Reason::Stale`]), dated in the future ([`Reason::Future`]), past its expiry
 /// ([`Reason::Expired`]), nothing left ([`Reason::MissingQuote`]). Per index: confidence below zero or above the price
-/// ([`Reason::BadConfidence`], dropped), zero (same reason, the floor is used), above the limit ([`Reason::WideConfidence`],
-/// used only alone); a source off the median by more than the band ([`Reason::Outlier`]); two sources that disagree, or no
+/// ([`Reason::BadConfidence`], dropped), zero (same reason, the floor is used), not stated (the floor is used), above the
+/// limit ([`Reason::WideConfidence`], used only alone); a source off the median by more than the band ([`Reason::Outlier`]); two sources that disagree, or no
 /// majority that agrees, are never averaged: both are dropped and the underlying is reported [`Reason::MissingIndex`].
 ///
 /// An underlying without an index is left out whole; the others are not touched by it.

@@ -34,4 +34,6 @@ pub mod surface;
 pub use fit::{FitParams, fit};
 pub use guard::{GuardParams, Guarded, GuardedMarket, GuardedSnapshot, guard};
 pub use signals::{Signals, SignalsError, TenorSignals, signals};
-pub use surface::{FitPoint, PerpMark, Slice, SliceQuality, Surface, SurfaceError, UnderlyingSurface};
+pub use surface::{
+    FitPoint, PerpMark, Slice, SliceQuality, Surface, SurfaceError, TENOR_RATIO_MAX, UnderlyingSurface,
+};

@@ -26,7 +26,8 @@ pub struct TenorSignals {
     pub risk_reversal_25d: f64,
     /// 25-delta butterfly: mean of call and put volatility less at-the-money volatility.
     pub butterfly_25d: f64,
-    /// Whether the tenor lies outside the fitted expiries, where volatility is held flat in time.
+    /// Whether the tenor lies outside the fitted expiries, where volatility is held flat in time (up to
+    /// [`crate::surface::TENOR_RATIO_MAX`]; farther out there is no reading).
     pub extrapolated: bool,
 }
 
@@ -61,7 +62,7 @@ pub enum SignalsError {
 /// 25-delta put `N(d1) = 0.75`, with `d1 = -k/(vol sqrt(tau)) + vol sqrt(tau)/2` on the smile's own volatility.
 ///
 /// # Errors
-/// [`SignalsError`] when a tenor is not positive, nothing was fitted, or no strike has the delta.
+/// [`SignalsError`] when a tenor is not positive, nothing was fitted near it in time, or no strike has the delta.
 pub fn signals(
     surface: &UnderlyingSurface,
     as_of: Timestamp,

@@ -5,6 +5,12 @@ use plimsoll_quant::svi::Svi;
 use plimsoll_types::{Asset, ForwardSource, Instrument, Issue, Timestamp};
 use std::collections::BTreeMap;
 
+/// Farthest, as a ratio of times to expiry, that the first or last smile answers for an expiry beyond it.
+///
+/// Volatility moves like a power of tenor, about the 0.3rd: over a factor of two that is some 20 % of it, beyond which
+/// a neighbour says nothing of the expiry asked for.
+pub const TENOR_RATIO_MAX: f64 = 2.0;
+
 /// The fitted market at one instant.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Surface {
@@ -13,7 +19,7 @@ pub struct Surface {
     /// What was fitted, per underlying. An underlying without a sound index is absent and in `issues`.
     pub underlyings: BTreeMap<Asset, UnderlyingSurface>,
     /// Other collateral assets: price in the valuation currency, and half-width of its confidence interval relative
-    /// to it (0 if no source states one).
+    /// to it (the guard's floor where its source states none).
     pub assets: BTreeMap<Asset, (f64, f64)>,
     /// Everything that was refused on the way: the guard's issues, then the fit's.
     pub issues: Vec<Issue>,
@@ -24,7 +30,8 @@ pub struct Surface {
 pub struct UnderlyingSurface {
     /// Index price, quote units per base unit; > 0.
     pub index: f64,
-    /// Half-width of the confidence interval of the index relative to it; 0 if no source states one.
+    /// Half-width of the confidence interval of the index relative to it; a source that states none counts at the guard's
+    /// floor.
     pub confidence: f64,
     /// Forward per expiry, quote units, and where it came from; in order of expiry, each after `as_of`.
     pub forwards: Vec<(Timestamp, f64, ForwardSource)>,
@@ -141,6 +148,14 @@ pub enum SurfaceError {
         /// The expiry asked for.
         expiry: Timestamp,
     },
+    /// The expiry lies beyond the fitted smiles, too far in time from the nearest ([`TENOR_RATIO_MAX`]).
+    #[error("no fitted smile near {expiry}: the nearest is that of {nearest}, another tenor")]
+    NoSmileNear {
+        /// The expiry asked for.
+        expiry: Timestamp,
+        /// The nearest expiry that has a smile.
+        nearest: Timestamp,
+    },
     /// The expiry is not after the surface's instant.
     #[error("expiry {expiry} is not after {as_of}")]
     Expired {
@@ -207,11 +222,13 @@ impl UnderlyingSurface {
     /// Volatility (annualised decimal) at log-moneyness `k = ln(K/F)` for `expiry`.
     ///
     /// A listed slice answers itself. Between slices total variance is linear in time at fixed `k`, which keeps the
-    /// surface free of calendar arbitrage; before the first and after the last slice volatility is flat in time. Time
-    /// is counted from the instant of the fit, so the answer does not change as time passes.
+    /// surface free of calendar arbitrage; before the first and after the last slice volatility is flat in time, up to
+    /// [`TENOR_RATIO_MAX`] times its time to expiry or the same part of it. Time is counted from the instant of the fit,
+    /// so the answer does not change as time passes.
     ///
     /// # Errors
-    /// [`SurfaceError::NoSlice`] when nothing was fitted, [`SurfaceError::Expired`] when `expiry` is not after the
+    /// [`SurfaceError::NoSlice`] when nothing was fitted, [`SurfaceError::NoSmileNear`] when the nearest slice is of
+    /// another tenor, [`SurfaceError::Expired`] when `expiry` is not after the
     /// instant of the fit, [`SurfaceError::BadMoneyness`] when `k` is not finite.
     pub fn vol(&self, expiry: Timestamp, k: f64) -> Result<f64, SurfaceError> {
         let first = self.slices.first().ok_or(SurfaceError::NoSlice { expiry })?;
@@ -223,13 +240,19 @@ impl UnderlyingSurface {
         let slice = match (before, self.slices.get(after)) {
             (_, Some(far)) if far.expiry == expiry => far,
             (Some(near), Some(far)) => return Ok(between(near, far, expiry, k)),
-            (Some(near), None) => near,
+            (Some(near), None) => near_enough(near, expiry)?,
             (None, _) => {
                 expire_check(first, expiry)?;
-                first
+                near_enough(first, expiry)?
             }
         };
         Ok(slice.svi.vol(k, slice.tau))
+    }
+
+    /// Whether `expiry` has a fitted smile of its own; where it has none, [`UnderlyingSurface::vol`] answers from its
+    /// neighbours or not at all.
+    pub fn has_slice(&self, expiry: Timestamp) -> bool {
+        self.slices.iter().any(|slice| slice.expiry == expiry)
     }
 }
 
@@ -242,6 +265,15 @@ fn expire_check(first: &Slice, expiry: Timestamp) -> Result<(), SurfaceError> {
     let seconds = first.tau * plimsoll_types::YEAR_SECONDS as f64;
     let as_of = first.expiry.plus_seconds(-(seconds.round() as i64));
     Err(SurfaceError::Expired { expiry, as_of })
+}
+
+/// The first or last slice, if its time to expiry is that of `expiry` to within [`TENOR_RATIO_MAX`].
+fn near_enough(slice: &Slice, expiry: Timestamp) -> Result<&Slice, SurfaceError> {
+    let tau = slice.tau + slice.expiry.years_until(expiry);
+    if tau.max(slice.tau) <= TENOR_RATIO_MAX * tau.min(slice.tau) {
+        return Ok(slice);
+    }
+    Err(SurfaceError::NoSmileNear { expiry, nearest: slice.expiry })
 }
 
 /// Total variance linear in time between two slices, as a volatility.

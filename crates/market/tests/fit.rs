@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 use plimsoll_market::surface::FitMethod;
-use plimsoll_market::{FitParams, GuardParams, Surface, UnderlyingSurface, fit, guard, signals};
+use plimsoll_market::{
+    FitParams, GuardParams, Surface, SurfaceError, UnderlyingSurface, fit, guard, signals,
+};
 use plimsoll_quant::black::{OptionKind as Kind, price};
 use plimsoll_quant::special::ln;
 use plimsoll_quant::ssvi::SsviSlice;
@@ -264,7 +266,31 @@ fn signals_read_level_skew_and_slope() {
     }
     assert!(read.term_slope.unwrap().abs() < 0.003);
     assert!(signals(&surface.underlyings[&btc()], now(), &[0.0]).is_err());
-    assert!(signals(&surface.underlyings[&btc()], now(), &[1.0]).unwrap().tenors[0].extrapolated);
+    // The first smile is a week away: it answers for four days, but one day is another tenor.
+    assert!(signals(&surface.underlyings[&btc()], now(), &[4.0]).unwrap().tenors[0].extrapolated);
+    assert!(signals(&surface.underlyings[&btc()], now(), &[1.0]).is_err());
+}
+
+#[test]
+fn beyond_the_smiles_one_answers_up_to_twice_its_tenor_and_half_of_it() {
+    let surface = fitted(&sampled(0.6, 0.0, 0.8, 0.004));
+    let btc = &surface.underlyings[&btc()];
+    // Seven days to the first smile, 238 to the last.
+    let at = |seconds: i64| now().plus_seconds(seconds);
+    let (first, last) = (btc.slices[0].expiry, btc.slices[3].expiry);
+    assert_eq!((first, last), (at(7 * 86_400), at(238 * 86_400)));
+    let refused = |expiry| match btc.vol(expiry, 0.1) {
+        Err(SurfaceError::NoSmileNear { expiry: asked, nearest }) if asked == expiry => nearest,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(btc.vol(at(302_400 + 1), 0.1).unwrap(), btc.slices[0].svi.vol(0.1, btc.slices[0].tau));
+    assert_eq!(refused(at(302_400 - 1)), first);
+    assert_eq!(btc.vol(at(476 * 86_400 - 1), 0.1).unwrap(), btc.slices[3].svi.vol(0.1, btc.slices[3].tau));
+    assert_eq!(refused(at(476 * 86_400 + 1)), last);
+    assert!(matches!(btc.vol(now(), 0.1), Err(SurfaceError::Expired { .. })));
+    assert!(btc.has_slice(first) && !btc.has_slice(at(302_401)));
+    // Between two smiles the distance does not matter: 28 days and 56 enclose 40.
+    assert!(btc.vol(at(40 * 86_400), 0.1).is_ok() && !btc.has_slice(at(40 * 86_400)));
 }
 
 #[test]

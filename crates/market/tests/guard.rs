@@ -94,6 +94,27 @@ fn confidence_is_judged_relative_to_the_price() {
 }
 
 #[test]
+fn a_source_that_states_no_confidence_is_taken_at_the_floor_and_narrows_nobody() {
+    let confidence = |sources: Vec<IndexPrice>| {
+        let guarded = guard(&snapshot(sources, vec![]), &GuardParams::default());
+        guarded.snapshot.underlyings[&btc()].confidence
+    };
+    let one = |c: Option<f64>, source| index(100.0, c, source, NOON);
+    assert_eq!(confidence(vec![one(None, "a")]), 0.0005);
+    // A stated basis point is narrower than what is not stated, and a stated 10 bp is wider.
+    assert_eq!(confidence(vec![one(None, "a"), one(Some(0.01), "b")]), 0.0005);
+    assert_eq!(confidence(vec![one(None, "a"), one(Some(0.1), "b")]), 0.001);
+    // Too wide to be used beside a sound one, but the only word on how sure the price is.
+    let wide = vec![one(None, "a"), one(Some(4.0), "b"), one(Some(3.0), "c")];
+    assert_eq!(confidence(wide.clone()), 0.03);
+    let (used, issues) = judged(wide);
+    assert_eq!((used, issues.len()), (Some(100.0), 2));
+    assert!(issues.iter().all(|i| i.0 == Reason::WideConfidence));
+    // One that is stated and narrow enough is the word that counts.
+    assert_eq!(confidence(vec![one(Some(1.0), "a"), one(Some(4.0), "b")]), 0.01);
+}
+
+#[test]
 fn a_corpus_of_bad_quotes_gives_exactly_these_issues() {
     let good = quote("BTC-27MAR26-90000-C", 0.05, 0.052);
     let mut quotes = vec![good.clone()];
