@@ -16,12 +16,13 @@
 //! k' = ln(K/F')              vol' = shock(vol(expiry, k'))         sticky moneyness; shock: see VolShock, SkewShock
 //! B' = exp(-rate tau') Black76(F', K, vol', tau')                  intrinsic once tau' = 0, never 0
 //! linear option    B'            inverse option  B' S'/F'          spot  S'
-//! linear future, perpetual  F' - F                                 inverse, per quote unit  F'/F - 1
+//! linear future, perpetual  F' - F                                 inverse, per quote unit  (F'/F - 1) S'/F'
 //! entry = round(weight (V' - V) lot ticks_per_unit)                nearest, halves away from zero
 //! ```
 //!
 //! A weight is at most 1 and `V' >= 0`, so a long option never loses more than its mark (and half a tick).
-//! An expiry's part (`S'`, `F'`, `tau'`, tenor scale) is computed once per distinct move, strikes inside.
+//! An inverse contract pays coin: `1/F - 1/F'` per quote unit of a future, worth `S'` each. The mark of a perpetual is
+//! its `F`. An expiry's part (`S'`, `F'`, `tau'`, tenor scale) is computed once per distinct move, strikes inside.
 //!
 //! # A specification, with an entry of every kind
 //!
@@ -101,7 +102,8 @@
 //! rate = 0.01
 //! elapsed_days = 3.0
 //!
-//! ## A common factor under three states of the correlation; two blocks each, systematic and idiosyncratic.
+//! ## A common factor under three states of the correlation; two blocks each, systematic and idiosyncratic. Price and
+//! ## vol moves are shared out alike: by the loading, and by what is left of it.
 //! [[scenarios]]
 //! kind = "factor"
 //! purpose = "both"
@@ -113,7 +115,8 @@
 //! vol = ["up", "none", "down"]
 //! weight = 1
 //!
-//! ## The past as it was: windows of 2 observations, each starting 1 after the one before, so they overlap.
+//! ## The past as it was: windows of 2 observations, each starting 1 after the one before, so they overlap. Observations
+//! ## are counted, not time: a window across a gap of the series spans it.
 //! [[scenarios]]
 //! kind = "historical"
 //! purpose = "both"

@@ -217,7 +217,16 @@ pub struct GridSpec {
     pub points: Vec<Points>,
 }
 
-/// A common factor `f` that moves underlying `u` by `loading_u f`, and the rest, `sqrt(1 - loading_u^2) f`.
+/// A common factor that moves underlying `u` by its loading `l`, and the rest by `sqrt(1 - l^2)`.
+///
+/// Each state has two blocks with a column per point. In the systematic one a point's price move is times `l` and its
+/// vol, skew, wing and term moves times `|l|`; in the idiosyncratic one all of them are times `sqrt(1 - l^2)`, so that
+/// opposite vega in two underlyings offsets no further than the loading reaches. Basis, rate and time act in full in
+/// both. In the crash state `l` is 1 or -1: the systematic block is the points as they are, the idiosyncratic one a
+/// single column without a move.
+///
+/// A state may be stated once per requirement: entries that repeat a state for the same purpose ([`Purpose::Both`]
+/// overlaps with either) are refused, since nothing would say which of them counts.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FactorSpec {
@@ -230,7 +239,7 @@ pub struct FactorSpec {
     /// What is left of the loading in a breakdown, -1 to 1; 0 removes all credit. Default 0.5.
     #[serde(default = "half")]
     pub breakdown: f64,
-    /// Moves of the factor and, with no vol move, of the rest.
+    /// Moves of the factor, and of the rest.
     pub points: Vec<Points>,
 }
 
@@ -251,6 +260,9 @@ pub struct Period {
 }
 
 /// Joint moves of the past.
+///
+/// Windows count observations, not time: where the series has a gap, the observation after it carries the move over the
+/// whole gap, and a window across it spans more time than its neighbours.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HistoricalSpec {
@@ -274,7 +286,7 @@ pub struct HistoricalSpec {
 }
 
 /// Joint moves of the past, each observation times `clamp(s_now/s_then, 1/cap, cap)`, `s` the EWMA volatility known
-/// before it (`methods.md` 24).
+/// before it (`methods.md` 24). Windows count observations and may span gaps, as in [`HistoricalSpec`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FilteredSpec {

@@ -5,7 +5,7 @@ use crate::spec::{
     CompositeDelta, EntrySpec, FactorSpec, FilteredSpec, HistoricalSpec, MonteCarloSpec, PerUnderlying,
     Points, PriceUnit, Sampling, ScenarioSpec, SpecError, Weights,
 };
-use plimsoll_types::Asset;
+use plimsoll_types::{Asset, CorrelationState, Purpose};
 use std::collections::BTreeMap;
 
 /// Most scenarios a Monte Carlo entry may ask for.
@@ -55,7 +55,8 @@ impl ScenarioSpec {
     /// Checks every number of the specification.
     ///
     /// # Errors
-    /// [`SpecError::Value`] with the path of the first field that is wrong, its value, and what was expected.
+    /// [`SpecError::Value`] with the path of the first field that is wrong, its value, and what was expected; where two
+    /// factor entries repeat a state, the later one's path with the earlier one named in the value.
     pub fn validate(&self) -> Result<(), SpecError> {
         table("price_scan", &self.price_scan, |field, x| {
             require(*x > 0.0 && *x < 1.0, field, *x, "a relative move above 0 and below 1")
@@ -71,6 +72,28 @@ impl ScenarioSpec {
         require(!self.scenarios.is_empty(), "scenarios", "empty", "at least one entry")?;
         for (i, entry) in self.scenarios.iter().enumerate() {
             self.entry(&format!("scenarios[{i}]"), entry)?;
+        }
+        self.states_once()
+    }
+
+    /// Refuses two factor entries that state the same correlation state for the same requirement.
+    fn states_once(&self) -> Result<(), SpecError> {
+        let mut seen: Vec<(usize, Purpose, CorrelationState)> = Vec::new();
+        for (i, entry) in self.scenarios.iter().enumerate() {
+            let EntrySpec::Factor(spec) = entry else { continue };
+            let meets = |p: Purpose| p == spec.purpose || p == Purpose::Both || spec.purpose == Purpose::Both;
+            for state in &spec.states {
+                let repeated = seen.iter().find(|(_, purpose, known)| known == state && meets(*purpose));
+                if let Some((first, purpose, _)) = repeated {
+                    let value = format!(
+                        "{state:?} for {:?}, which scenarios[{first}] states for {purpose:?}",
+                        spec.purpose
+                    );
+                    let expected = "each state at most once for initial and once for maintenance margin";
+                    return refuse(&format!("scenarios[{i}].states"), value, expected);
+                }
+            }
+            seen.extend(spec.states.iter().map(|state| (i, spec.purpose, *state)));
         }
         Ok(())
     }

@@ -32,13 +32,16 @@ pub struct Valuation {
     pub notional: f64,
     /// Sensitivities.
     pub greeks: UnitGreeks,
-    /// Funding per 8 hours paid by one long unit, where known.
+    /// Funding per 8 hours paid by one long unit (negative: received), valuation currency; `None` for anything but a
+    /// perpetual and where the venue states no rate. The arrays hold integers and say 0 for `None`.
     pub funding_8h: Option<f64>,
 }
 
 /// Sensitivities of one long unit, valuation currency, raw derivatives as in [`plimsoll_types::GreekTicks`].
 ///
 /// Options: Black-76 at the marked volatility (the smile held at the strike), times spot over forward when inverse.
+/// Futures and perpetuals: delta is `F` when linear, `S/F` per quote unit when inverse (the profit settles in coin and
+/// is linear in the relative move with that factor), and nothing else.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct UnitGreeks {
     /// `S dV/dS`.
@@ -97,7 +100,7 @@ pub(crate) fn float(x: Decimal) -> Option<f64> {
 fn refused(error: &SurfaceError, instrument: &Instrument) -> Issue {
     let reason = match error {
         SurfaceError::UnknownUnderlying { .. } => Reason::UnknownUnderlying,
-        SurfaceError::NoSlice { .. } => Reason::TooFewQuotes,
+        SurfaceError::NoSlice { .. } | SurfaceError::NoSmileNear { .. } => Reason::MissingSmile,
         SurfaceError::Expired { .. } => Reason::Expired,
         SurfaceError::NoForward { .. } => Reason::MissingForward,
         SurfaceError::BadMoneyness { .. } => Reason::NonFinite,
@@ -155,12 +158,16 @@ impl<'a> Resolved<'a> {
                 Ok(to.discount * undiscounted * self.coin(to))
             }
             Terms::Spot => Ok(to.spot),
-            Terms::Perpetual { .. } | Terms::Future if self.inverse => Ok(to.forward / self.reference - 1.0),
+            // The profit `1/F - 1/F'` is in coin, and a coin is then worth `S'`.
+            Terms::Perpetual { .. } | Terms::Future if self.inverse => {
+                Ok((to.forward / self.reference - 1.0) * self.coin(to))
+            }
             Terms::Perpetual { .. } | Terms::Future => Ok(to.forward - self.reference),
         }
     }
 
-    /// Currency per unit of undiscounted option value: `S'/F'` for inverse options, whose coin price is `B/F`.
+    /// Currency per unit of what settles at the forward: `S'/F'` for inverse contracts, which pay `B/F'` or
+    /// `(F'/F - 1)/F'` in coin, worth `S'` each; 1 for linear ones.
     pub(crate) fn coin(&self, to: &Shocked) -> f64 {
         if self.inverse { to.spot / to.forward } else { 1.0 }
     }
@@ -247,9 +254,9 @@ pub(crate) fn valuation(
             made.mark = value;
             made.greeks.delta = index;
         }
-        Terms::Future => made.greeks.delta = if found.inverse { 1.0 } else { forward },
+        Terms::Future => made.greeks.delta = if found.inverse { index / forward } else { forward },
         Terms::Perpetual { funding_8h } => {
-            made.greeks.delta = if found.inverse { 1.0 } else { forward };
+            made.greeks.delta = if found.inverse { index / forward } else { forward };
             made.funding_8h = funding_8h.map(|rate| rate * made.greeks.delta);
         }
         Terms::Option { kind, strike, expiry } => {

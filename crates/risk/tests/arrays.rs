@@ -42,12 +42,12 @@ fn naive_value(surface: &Surface, i: &Instrument, m: &Move) -> f64 {
     let inverse = i.settlement() == Settlement::Inverse;
     match i.contract() {
         Contract::Spot => s * (1.0 + m.spot),
-        Contract::Perpetual if inverse => m.spot,
+        Contract::Perpetual if inverse => m.spot * s / market.perpetuals[i].price,
         Contract::Perpetual => market.perpetuals[i].price * m.spot,
         Contract::Future { expiry } => {
             let f = market.forward(now(), expiry).unwrap();
             let g = moved(f, now().years_until(expiry));
-            if inverse { g / f - 1.0 } else { g - f }
+            if inverse { (1.0 / f - 1.0 / g) * s * (1.0 + m.spot) } else { g - f }
         }
         Contract::Option { expiry, strike, kind } => {
             let strike: f64 = strike.to_string().parse().unwrap();
@@ -179,6 +179,107 @@ fn an_inverse_option_is_the_linear_one_times_spot_over_forward() {
     assert_eq!(made.instruments[0].composite_delta, made.instruments[1].composite_delta);
 }
 
+/// One price move, volatility unchanged.
+fn one_move(price: f64, more: &str) -> ScenarioSet {
+    let text = format!(
+        "[[scenarios]]\nkind = 'grid'\npurpose = 'both'\n[[scenarios.points]]\nunit = 'relative'\nprice = [{price:?}]\nvol = ['none']\nweight = 1\n{more}"
+    );
+    set_of(&text, &["BTC", "ETH"], &BTreeMap::new())
+}
+
+#[test]
+fn an_inverse_future_gains_coin_that_is_worth_the_moved_index() {
+    // S = 90000, F = 92169.8630136986, P = 90090 (the surface of these tests), one quote unit, in python's decimals:
+    // (1/F - 1/(1.15 F)) 1.15 S = 0.15 S/F = 0.146468700; at -50 %: -0.488229000; perpetual 0.15 S/P = 0.149850150.
+    let names = ["BTC-26JUN26", "BTC-PERPETUAL"];
+    let up = arrays(&one_move(0.15, ""), &names);
+    assert_eq!(up.pnl, [146_469, 149_850]);
+    let down = arrays(&one_move(-0.5, ""), &names);
+    assert_eq!(down.pnl, [-488_229, -499_500]);
+    assert_eq!([up.instruments[0].greeks.delta, up.instruments[1].greeks.delta], [976_458, 999_001]);
+    assert_eq!(up.instruments[0].greeks.gamma, 0);
+    // A basis move of 0.1 a year: F' = 1.15 F (1 + 0.1 x 176/365) = 111106.351, (1/F - 1/F') 1.15 S = 0.191386789.
+    assert_eq!(arrays(&one_move(0.15, "basis = 0.1"), &names).pnl, [191_387, 149_850]);
+}
+
+#[test]
+fn the_array_of_a_spot_move_is_the_change_of_equity_of_a_position_entered_at_the_mark() {
+    let names = ["BTC-30JAN26", "BTC-26JUN26", "BTC-PERPETUAL", "ETH-27MAR26", "ETH_USDC-27MAR26"];
+    for spot in [0.15, -0.15, 0.5] {
+        let made = arrays(&one_move(spot, ""), &names);
+        let moved = shifted(&surface(), &Shift { spot, ..Shift::default() });
+        for (i, pnl) in instruments(&names).iter().zip(&made.pnl) {
+            let entry = value(&surface(), i, &units()).unwrap().price;
+            let then = value(&moved, i, &units()).unwrap();
+            // As the engine marks a position to market: coin profit at the index of the day.
+            let profit = if i.settlement() == Settlement::Inverse {
+                (1.0 / entry - 1.0 / then.price) * then.index
+            } else {
+                then.price - entry
+            };
+            assert!((*pnl as f64 - profit * lot_ticks(i)).abs() < 0.501, "{i} {spot}: {pnl} {profit}");
+        }
+    }
+}
+
+/// Systematic loss and the sum of idiosyncratic losses of a book of weights over two rows, worst first state.
+fn factor_charge(made: &RiskArrays, lots: [f64; 2]) -> f64 {
+    let width = made.scenarios.len();
+    let pnl = |row: usize, column: usize| lots[row] * made.pnl[row * width + column] as f64;
+    let loss = |columns: std::ops::Range<usize>, rows: &[usize]| {
+        let total = |c: usize| rows.iter().map(|r| pnl(*r, c)).sum::<f64>();
+        columns.map(total).fold(0.0, |worst: f64, x| worst.max(-x))
+    };
+    let pairs = made.blocks.chunks(2).map(|b| {
+        let rest = &b[1].columns;
+        loss(b[0].columns.clone(), &[0, 1]) + loss(rest.clone(), &[0]) + loss(rest.clone(), &[1])
+    });
+    pairs.fold(0.0, f64::max)
+}
+
+#[test]
+fn opposite_vega_in_two_coins_offsets_only_as_far_as_the_breakdown_loading_reaches() {
+    let text = "[[scenarios]]\nkind = 'factor'\npurpose = 'both'\nloading = { '*' = 0.9 }\n\
+        states = ['estimated', 'crash', 'breakdown']\nbreakdown = 0.5\n\
+        [[scenarios.points]]\nprice = [0]\nvol = ['up', 'none', 'down']\nweight = 1";
+    // Without the floor of up moves, which is no smaller for a smaller move.
+    let text = format!("{}{text}", common::HEAD.replace("min_vol_up = 0.3", "min_vol_up = 0.0"));
+    let spec = plimsoll_risk::ScenarioSpec::from_toml(&text).unwrap();
+    let set = plimsoll_risk::generate(&spec, &[asset("BTC"), asset("ETH")], &BTreeMap::new()).unwrap();
+    // At the money the value is all but linear in volatility.
+    let names = ["BTC_USDC-26JUN26-92000-C", "ETH_USDC-26JUN26-3045-C"];
+    let made = arrays(&set, &names);
+    let lots = [1e6, -1e6 * made.instruments[0].greeks.vega as f64 / made.instruments[1].greeks.vega as f64];
+    // The aggregate is never above the sum of scan losses, which are those of the crash state.
+    let scan = |row: usize| {
+        let width = made.scenarios.len();
+        let pnl = made.blocks[2].columns.clone().map(|c| lots[row] * made.pnl[row * width + c] as f64);
+        pnl.fold(0.0, |worst: f64, x| worst.max(-x))
+    };
+    let sum = scan(0) + scan(1);
+    // The common parts of equal vegas cancel in every state; sqrt(1 - 0.45^2) = 0.893029 remains in the breakdown.
+    let share = factor_charge(&made, lots) / sum;
+    assert!((share - 0.893_029).abs() < 0.01, "{share}");
+    // On the same side nothing offsets: 0.45 + 0.893029 of the larger loss, vol down for both.
+    let same = factor_charge(&made, [lots[0], -lots[1]]);
+    assert!((same / (2.0 * scan(0)) - 1.343_029).abs() < 0.02, "{}", same / scan(0));
+}
+
+#[test]
+fn an_option_of_an_expiry_far_from_every_smile_is_refused_as_missing_its_smile() {
+    let mut market = surface();
+    let btc = market.underlyings.get_mut(&asset("BTC")).unwrap();
+    btc.slices.retain(|s| s.expiry == "2026-06-26T08:00:00Z".parse().unwrap());
+    let names = ["BTC-30JAN26-90000-C", "BTC-30JAN26", "BTC-26JUN26-90000-C"];
+    let built = build(&market, &instruments(&names), &every_shock(), &units(), Mode::FullReprice).unwrap();
+    assert_eq!(built.arrays.instruments.len(), 2, "a future needs no smile");
+    let (refused, issue) = &built.issues[0];
+    assert_eq!((refused.to_string().as_str(), issue.reason), (names[0], Reason::MissingSmile));
+    market.underlyings.get_mut(&asset("BTC")).unwrap().slices.clear();
+    let none = value(&market, &instrument(names[2]), &units()).unwrap_err();
+    assert_eq!(none.reason, Reason::MissingSmile);
+}
+
 #[test]
 fn the_futures_array_is_that_of_the_textbook() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/tradfi-span.json");
@@ -227,7 +328,8 @@ fn rows_say_what_margin_may_know_of_an_instrument() {
         (spot.mark, spot.notional, spot.greeks.delta, spot.funding_8h),
         (90_000_000, 90_000_000, 90_000_000, 0)
     );
-    assert_eq!((inverse.mark, inverse.notional, inverse.greeks.delta), (0, 1_000_000, 1_000_000));
+    // The perpetual is at 1.001 of the index: a quote unit of it is 1/1.001 of a quote unit of coin.
+    assert_eq!((inverse.mark, inverse.notional, inverse.greeks.delta), (0, 1_000_000, 999_001));
     assert_eq!(inverse.funding_8h, 100);
     assert_eq!((linear.mark, linear.notional, linear.greeks.delta), (0, 90_000_000, 90_090_000));
     assert_eq!(linear.funding_8h, 9_009);

@@ -108,13 +108,75 @@ fn factor_blocks_load_the_factor_and_leave_the_rest() {
     assert!(near(first(1), [-0.09, -0.144]));
     assert!(near(first(2), [-0.15, 0.18]));
     assert!(near(first(4), [0.06, -0.054]), "a negative breakdown turns the common move around");
-    assert_eq!((set.blocks[1].scenarios.len(), set.blocks[3].scenarios.len()), (3, 1));
-    assert!(set.blocks[1].scenarios.iter().all(|s| s.moves.iter().all(|m| m.vol == 0.0)));
+    assert_eq!((set.blocks[1].scenarios.len(), set.blocks[3].scenarios.len()), (9, 1));
+    // Volatility is shared out like price, with the size of the loading: 0.45 up, 0.3 down.
+    let vol = |block: usize, column: usize| {
+        let m = &set.blocks[block].scenarios[column].moves;
+        [m[0].vol, m[1].vol]
+    };
+    assert!(near(vol(0, 0), [0.36, 0.27]) && near(vol(0, 2), [-0.24, -0.18]));
+    assert!(near(vol(1, 0), [0.27, 0.36]) && near(vol(1, 2), [-0.18, -0.24]));
+    assert!(near(vol(2, 0), [0.45, 0.45]) && near(vol(2, 2), [-0.3, -0.3]));
+    assert!(near(vol(4, 0), [0.18, 0.135]), "half the loading, whatever its sign");
+    assert_eq!((vol(0, 1), vol(1, 1), vol(3, 0)), ([0.0; 2], [0.0; 2], [0.0; 2]));
+    assert_eq!(set.blocks[3].scenarios[0].moves, vec![plimsoll_risk::Move::default(); 2]);
+    assert_eq!(set.blocks[1].scenarios[0].pair, 2);
     // What the factor explains and what it leaves add up in variance.
     for u in 0..2 {
         let (f, rest) = (first(0)[u], first(1)[u]);
         assert!((f * f + rest * rest - set.price_scan[u] * set.price_scan[u]).abs() < 1e-15);
+        let (f, rest) = (vol(4, 0)[u], vol(5, 0)[u]);
+        assert!((f * f + rest * rest - 0.45 * 0.45).abs() < 1e-15);
     }
+}
+
+#[test]
+fn smile_and_term_moves_of_a_factor_are_shared_out_and_time_is_not() {
+    let text = "[[scenarios]]\nkind = 'factor'\npurpose = 'both'\nloading = { BTC = 0.8, ETH = -0.6 }\n\
+        states = ['estimated', 'crash']\n[[scenarios.points]]\nprice = [0]\nvol = ['none']\nweight = 1\n\
+        skew = 1.0\nwing = -0.5\nterm = 0.2\nbasis = 0.05\nrate = 0.01\nelapsed_days = 1";
+    let set = set_of(text, &["BTC", "ETH"], &none());
+    let full = plimsoll_risk::Move {
+        skew: 1.0,
+        wing: -0.5,
+        term: 0.2,
+        basis: 0.05,
+        rate: 0.01,
+        elapsed_days: 1.0,
+        ..plimsoll_risk::Move::default()
+    };
+    let of = |block: usize, u: usize| set.blocks[block].scenarios[0].moves[u];
+    for (block, u, share) in [(0, 0, 0.8), (0, 1, 0.6), (1, 0, 0.6), (1, 1, 0.8), (2, 0, 1.0), (2, 1, 1.0)] {
+        let m = of(block, u);
+        for (got, want) in [(m.skew, full.skew), (m.wing, full.wing), (m.term, full.term)] {
+            assert!((got - share * want).abs() < 1e-15, "block {block}: {got}");
+        }
+        assert_eq!((m.spot, m.vol), (0.0, 0.0));
+        assert_eq!((m.basis, m.rate, m.elapsed_days), (full.basis, full.rate, full.elapsed_days));
+    }
+}
+
+#[test]
+fn a_correlation_state_stated_twice_for_a_requirement_is_refused_and_both_entries_are_named() {
+    let entry = |purpose: &str, states: &str| {
+        format!(
+            "[[scenarios]]\nkind = 'factor'\npurpose = '{purpose}'\nloading = {{ '*' = 0.9 }}\nstates = [{states}]\n\
+            [[scenarios.points]]\nprice = [-1, 1]\nvol = ['up']\nweight = 1\n"
+        )
+    };
+    let grid = "[[scenarios]]\nkind = 'grid'\npurpose = 'im'\n[[scenarios.points]]\nprice = [1]\nvol = ['up']\nweight = 1\n";
+    for (one, other) in [("both", "im"), ("mm", "both"), ("im", "im"), ("both", "both")] {
+        let text = entry(one, "'crash'") + grid + &entry(other, "'estimated', 'crash'");
+        let (field, value) = refused(&text);
+        assert_eq!(field, "scenarios[2].states");
+        assert!(value.starts_with("Crash for ") && value.contains("scenarios[0]"), "{value}");
+    }
+    for (one, other) in [("im", "mm"), ("mm", "im")] {
+        let text = entry(one, "'crash'") + &entry(other, "'crash'");
+        assert!(ScenarioSpec::from_toml(&format!("{HEAD}{text}")).is_ok());
+    }
+    let apart = entry("both", "'crash'") + &entry("both", "'estimated', 'breakdown'");
+    assert!(ScenarioSpec::from_toml(&format!("{HEAD}{apart}")).is_ok());
 }
 
 #[test]
