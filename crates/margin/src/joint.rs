@@ -7,7 +7,8 @@ use plimsoll_types::NANO;
 /// The statistic of equally likely losses, floored at 0. `losses` is not empty; loss > 0.
 ///
 /// Value at risk is number `ceil(level x n)` of the losses in rising order (index above, no interpolation); expected
-/// shortfall is the mean of all losses at or beyond it, rounded up (methods, section 24).
+/// shortfall is the mean of all losses at or beyond it, rounded up (methods, section 24); the tail mean is the mean of
+/// that loss and those after it in the order, so of ties at value at risk only as many as are needed.
 pub(crate) fn statistic(
     terms: &JointTerms,
     mut losses: Vec<i128>,
@@ -20,16 +21,27 @@ pub(crate) fn statistic(
         Statistic::ValueAtRisk => value_at_risk(terms, &losses, exact)?,
         Statistic::ExpectedShortfall => {
             let from = value_at_risk(terms, &losses, exact)?;
-            let tail = &losses[losses.partition_point(|loss| *loss < from)..];
-            let sum = exact.sum(tail.iter().copied(), "expected shortfall")?;
-            let count = i128::try_from(tail.len()).map_err(|_| exact.overflow("expected shortfall"))?;
-            exact.ratio_up(sum, 1, count, "expected shortfall")?
+            mean_up(&losses[losses.partition_point(|loss| *loss < from)..], exact)?
         }
+        Statistic::TailMean => mean_up(&losses[place(terms, &losses, exact)?..], exact)?,
     };
     Ok(value.max(0))
 }
 
+/// The mean, rounded up.
+fn mean_up(losses: &[i128], exact: Exact) -> Result<i128, MarginError> {
+    let sum = exact.sum(losses.iter().copied(), "expected shortfall")?;
+    let count = i128::try_from(losses.len()).map_err(|_| exact.overflow("expected shortfall"))?;
+    exact.ratio_up(sum, 1, count, "expected shortfall")
+}
+
 fn value_at_risk(terms: &JointTerms, losses: &[i128], exact: Exact) -> Result<i128, MarginError> {
+    let index = place(terms, losses, exact)?;
+    losses.get(index).copied().ok_or_else(|| exact.overflow("value at risk"))
+}
+
+/// The index, from 0, of value at risk among losses in rising order.
+fn place(terms: &JointTerms, losses: &[i128], exact: Exact) -> Result<usize, MarginError> {
     if terms.level.0 <= 0 || terms.level.0 >= NANO {
         return Err(MarginError::Parameter {
             account: exact.account.clone(),
@@ -40,8 +52,7 @@ fn value_at_risk(terms: &JointTerms, losses: &[i128], exact: Exact) -> Result<i1
     }
     let count = i128::try_from(losses.len()).map_err(|_| exact.overflow("value at risk"))?;
     let place = exact.ratio_up(count, i128::from(terms.level.0), i128::from(NANO), "value at risk")?;
-    let index = usize::try_from(place - 1).map_err(|_| exact.overflow("value at risk"))?;
-    losses.get(index).copied().ok_or_else(|| exact.overflow("value at risk"))
+    usize::try_from(place - 1).map_err(|_| exact.overflow("value at risk"))
 }
 
 /// `(1 - w) M + w M_stress`, rounded up.
@@ -86,6 +97,19 @@ mod tests {
         assert_eq!(of(Statistic::ExpectedShortfall, 990_000_000, &losses), 100);
         assert_eq!(of(Statistic::Worst, 1, &losses), 100);
         assert_eq!(of(Statistic::ValueAtRisk, 500_000_000, &[-5, -4]), 0);
+    }
+
+    #[test]
+    fn ties_at_value_at_risk_dilute_expected_shortfall_but_not_the_tail_mean() {
+        // Value at risk at 80 % of five is number 4: 10. Three losses are at or beyond it, two from number 4 on.
+        let losses = [0, 0, 10, 10, 40];
+        assert_eq!(of(Statistic::ValueAtRisk, 800_000_000, &losses), 10);
+        assert_eq!(of(Statistic::ExpectedShortfall, 800_000_000, &losses), 20);
+        assert_eq!(of(Statistic::TailMean, 800_000_000, &losses), 25);
+        // Without the tie both are 25: the larger third loss lowered expected shortfall.
+        let before = [0, 0, 9, 10, 40];
+        assert_eq!(of(Statistic::ExpectedShortfall, 800_000_000, &before), 25);
+        assert_eq!(of(Statistic::TailMean, 800_000_000, &before), 25);
     }
 
     #[test]

@@ -1,18 +1,22 @@
 //! Open orders: the worst of what may have filled before anyone looks again.
 //!
-//! A fill adds lots and changes equity by the order's edge, so each case counts `requirement - edge`. The bound takes,
-//! in every scenario, each order as filled exactly when that hurts there; every aggregate but SPAN's and
-//! expected shortfall (whose mean is diluted by ties at value at risk) never falls when a
-//! profit falls, so the bound is never beneath the scenario loss of any subset. Charges that are not scenario losses are
-//! taken at their largest over the cases none, bids, asks, delta up and delta down. SPAN has no such bound (its spread
-//! charges are not monotone): it takes the worst of the five cases, or the exact search.
+//! A fill adds lots, and loses what the order's price gives away against the mark. An order far on the other side of the
+//! market gains nothing: nobody is bound to fill it, and before it fills there is no money. So each case counts
+//! `requirement - sum of min(0, edge)`.
+//!
+//! The bound takes, in every scenario, each order as filled exactly when that hurts there; every aggregate but SPAN's
+//! and expected shortfall never falls when a profit falls, so the bound is never beneath the scenario loss of any
+//! subset. Expected shortfall can fall, as ties at value at risk widen the tail it is the mean of; the bound takes the
+//! mean over the narrowest tail instead ([`Statistic::TailMean`]), which never falls and is never below it. Charges that
+//! are not scenario losses are taken at their largest over the cases none, bids, asks, delta up and delta down. SPAN has
+//! no such bound (its spread charges are not monotone): it takes the worst of the five cases, or the exact search.
 
 use crate::account::AccountState;
 use crate::money::Exact;
 use crate::requirement::{Parts, View, add_hurting, requirement};
 use crate::{
-    Aggregation, MarginError, Mode, OrderCase, OrderCaseMargin, OrderMethod, OrdersReport, Params,
-    Requirement,
+    Aggregation, JointTerms, MarginError, Mode, OrderCase, OrderCaseMargin, OrderMethod, OrdersReport,
+    Params, Requirement, Statistic,
 };
 use plimsoll_types::{Lots, Order, Ticks};
 
@@ -66,7 +70,12 @@ fn conclude(view: View, without: &Parts, cases: Vec<OrderCaseMargin>) -> Result<
     })
 }
 
-/// The parts of the requirement after the chosen orders filled, and their edge.
+/// What a fill loses against the mark, as a number <= 0. A price better than the mark is not money before it is paid.
+fn given_up(order: &Order) -> i128 {
+    order.edge.0.min(0)
+}
+
+/// The parts of the requirement after the chosen orders filled, and what the fills lost, <= 0.
 fn filled(
     state: &AccountState,
     view: View,
@@ -77,7 +86,7 @@ fn filled(
     for (i, order) in state.portfolio.orders.iter().enumerate() {
         if chosen(i, order) {
             after.fill(order.instrument, order.lots, 0)?;
-            edge = view.exact.add(edge, order.edge.0, "the edge of open orders")?;
+            edge = view.exact.add(edge, given_up(order), "the edge of open orders")?;
         }
     }
     let view = View { positions: &after.portfolio.positions, slots: &after.slots, ..view };
@@ -166,9 +175,23 @@ fn bound(state: &AccountState, view: View, charges: (i128, i128)) -> Result<Requ
         }
     }
     let view = View { positions: &all.portfolio.positions, slots: &slots, pessimistic: orders, ..view };
-    let bare = Params { addons: crate::Addons::default(), ..view.params.clone() };
+    let bare = monotone(Params { addons: crate::Addons::default(), ..view.params.clone() });
     let mut parts = requirement(View { params: &bare, collateral: &[], ..view })?;
-    let losses = view.exact.sum(orders.iter().map(|o| -o.edge.0.min(0)), "the edge of open orders")?;
+    let losses = view.exact.sum(orders.iter().map(given_up), "the edge of open orders")?;
     parts.add_charges(view, charges)?;
-    net(parts.total, -losses, view.exact)
+    net(parts.total, losses, view.exact)
+}
+
+/// The parameters with expected shortfall replaced by the mean over the narrowest tail, which a smaller profit never
+/// lowers.
+fn monotone(params: Params) -> Params {
+    let risen = |terms: JointTerms| match terms.statistic {
+        Statistic::ExpectedShortfall => JointTerms { statistic: Statistic::TailMean, ..terms },
+        Statistic::Worst | Statistic::ValueAtRisk | Statistic::TailMean => terms,
+    };
+    let aggregation = match params.aggregation {
+        Aggregation::Joint(terms) => Aggregation::Joint(risen(terms)),
+        other => other,
+    };
+    Params { aggregation, joint: params.joint.map(risen), ..params }
 }

@@ -91,6 +91,9 @@ pub enum Statistic {
     /// Expected shortfall: the mean of the losses at or above value at risk, rounded up.
     #[serde(alias = "es")]
     ExpectedShortfall,
+    /// The mean of the losses from number `ceil(level x n)` on, rounded up: expected shortfall without the further ties
+    /// at value at risk. Never below it, and no larger loss ever lowers it (Acerbi and Tasche 2002).
+    TailMean,
 }
 
 /// Ratios of gross notional in mode `fixed`.
