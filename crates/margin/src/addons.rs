@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 /// The charges of a parameter set; an empty table means that the charge does not exist.
 ///
 /// Every charge is a non-decreasing function of position size, and carries `mm_share`, the share of it that counts in
-/// maintenance margin.
+/// maintenance margin (of a minimum of style `floor`, the share of the minimum).
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Addons {
     /// Minimum for short options.
     #[serde(skip_serializing_if = "ByAsset::is_empty")]
     pub short_option: ByAsset<ShortOptionTerms>,
-    /// Opposite forwards of different expiries.
+    /// Opposite forwards of different expiries; not in modes cross and fixed, which net nothing.
     #[serde(skip_serializing_if = "ByAsset::is_empty")]
     pub basis: ByAsset<BasisTerms>,
-    /// Opposite vega in different tenor buckets.
+    /// Opposite vega in different tenor buckets; not in modes cross and fixed, which net nothing.
     #[serde(skip_serializing_if = "ByAsset::is_empty")]
     pub vega: ByAsset<VegaTerms>,
     /// Cost of closing a large position.
     #[serde(skip_serializing_if = "ByAsset::is_empty")]
     pub liquidity: ByAsset<LiquidityTerms>,
-    /// Wide confidence interval of the index.
+    /// Wide confidence interval of the index, and of the price of collateral under the name of its asset.
     #[serde(skip_serializing_if = "ByAsset::is_empty")]
     pub confidence: ByAsset<ConfidenceTerms>,
-    /// Short options near expiry.
+    /// Uncovered short options near expiry.
     #[serde(skip_serializing_if = "ByAsset::is_empty")]
     pub expiry: ByAsset<ExpiryTerms>,
     /// Funding about to be paid.
@@ -38,7 +38,10 @@ pub struct Addons {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShortOptionStyle {
-    /// Only what the scaled scan loss of the underlying falls short of the minimum (SPAN).
+    /// Only what the loss charged falls short of the minimum (SPAN): the scaled scan loss of the underlying; in modes
+    /// cross and fixed that of its positions one by one; without a grid the joint statistic. Over the underlyings of this
+    /// style it is at least `sum of minimums - scaled aggregate`, shared in proportion to the minimums: a credit between
+    /// underlyings does not undo them.
     Floor,
     /// The whole minimum on top of the scan loss (Derive, Deribit).
     Add,
@@ -128,7 +131,7 @@ pub struct ConfidenceTerms {
     pub mm_share: Ppb,
 }
 
-/// `rate x short notional x (window - time to expiry) / window`, inside the window.
+/// `rate x uncovered short notional x (window - time to expiry) / window`, inside the window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExpiryTerms {

@@ -2,6 +2,7 @@
 //!
 //! `D` is delta in ticks per unit relative move of spot, `N` notional, `V` vega in ticks per 1.00 of volatility; sums run
 //! over the positions of one underlying. Every charge is rounded up, >= 0, and never falls when the book is scaled up.
+//! Only the minimum for short options looks at all underlyings together, see `short_options`.
 
 use crate::money::{Exact, sqrt_ratio_up};
 use crate::{
@@ -20,24 +21,16 @@ const DAY: i64 = 86_400;
 pub(crate) struct Held<'a> {
     pub(crate) underlying: &'a UnderlyingRow,
     pub(crate) positions: Vec<(&'a InstrumentRow, i128)>,
-    /// Scaled scan losses for initial and maintenance margin, which a minimum is compared with.
-    pub(crate) scaled: (i128, i128),
     pub(crate) per_unit: i64,
 }
 
 impl<'a> Held<'a> {
-    pub(crate) fn of(
-        arrays: &'a RiskArrays,
-        positions: &[Position],
-        index: usize,
-        scaled: (i128, i128),
-    ) -> Self {
+    pub(crate) fn of(arrays: &'a RiskArrays, positions: &[Position], index: usize) -> Self {
         let rows = positions.iter().filter_map(|p| Some((arrays.instrument(p.instrument)?, p.lots.0)));
         let its_own = rows.filter(|(row, _)| row.underlying.index() == index);
         Self {
             underlying: &arrays.underlyings[index],
             positions: its_own.map(|(row, lots)| (row, i128::from(lots))).collect(),
-            scaled,
             per_unit: arrays.ticks_per_unit,
         }
     }
@@ -61,25 +54,73 @@ impl<'a> Held<'a> {
         Ok(deltas)
     }
 
-    fn short_options(&self) -> impl Iterator<Item = (&'a InstrumentRow, OptionKind, i128)> {
-        self.positions.iter().filter_map(|(row, lots)| {
-            let (_, kind) = row.instrument.option()?;
-            (*lots < 0).then(|| (*row, kind, -lots * i128::from(row.notional)))
-        })
+    /// Notional of short options by kind: calls, puts.
+    pub(crate) fn short(&self, exact: Exact) -> Result<[i128; 2], MarginError> {
+        let mut sizes = [0; 2];
+        for (row, lots) in self.positions.iter().filter(|(_, lots)| *lots < 0) {
+            let Some((_, kind)) = row.instrument.option() else { continue };
+            let side = &mut sizes[usize::from(kind == OptionKind::Put)];
+            *side = exact.sub(*side, lots * i128::from(row.notional), "short options")?;
+        }
+        Ok(sizes)
+    }
+
+    /// Notional of short options that nothing covers, by seconds to expiry: calls, puts. See
+    /// [`crate::ShortCount::Naked`]. Taking the farthest expiry first covers as much as can be: what may cover a far
+    /// short may cover every nearer one too.
+    pub(crate) fn uncovered(&self, exact: Exact) -> Result<Uncovered, MarginError> {
+        let what = "uncovered short options";
+        let mut sizes: BTreeMap<Option<i64>, [[i128; 2]; 2]> = BTreeMap::new();
+        let mut linear = 0;
+        for (row, lots) in &self.positions {
+            let size = lots * i128::from(row.notional);
+            let Some((_, kind)) = row.instrument.option() else {
+                linear = exact.add(linear, size, what)?;
+                continue;
+            };
+            let of_kind =
+                &mut sizes.entry(row.seconds_to_expiry).or_default()[usize::from(kind == OptionKind::Put)];
+            let side = &mut of_kind[usize::from(size < 0)];
+            *side = exact.add(*side, size.abs(), what)?;
+        }
+        let (mut longs, mut linear) = ([0; 2], [linear.max(0), linear.saturating_neg().max(0)]);
+        let mut left = Uncovered::new();
+        for (seconds, kinds) in sizes.into_iter().rev() {
+            let mut open = [0; 2];
+            for (kind, [long, short]) in kinds.into_iter().enumerate() {
+                longs[kind] = exact.add(longs[kind], long, what)?;
+                open[kind] = take(&mut linear[kind], take(&mut longs[kind], short));
+            }
+            left.insert(seconds, open);
+        }
+        Ok(left)
     }
 }
 
-/// All charges on one underlying, in the order of their kinds; zero charges are left out.
-pub(crate) fn of_underlying(held: &Held, params: &Params, exact: Exact) -> Result<Vec<Addon>, MarginError> {
+/// Notional of uncovered short calls and puts, by seconds to expiry.
+pub(crate) type Uncovered = BTreeMap<Option<i64>, [i128; 2]>;
+
+/// Covers as much of `size` as `cover` has, and returns the rest.
+fn take(cover: &mut i128, size: i128) -> i128 {
+    let taken = size.min(*cover);
+    *cover -= taken;
+    size - taken
+}
+
+/// The charges on one underlying but its minimum for short options, in the order of their kinds; zero charges are left
+/// out. Where positions do not net (`nets` false), nothing is paid for netting: no basis, no vega.
+pub(crate) fn of_underlying(
+    held: &Held,
+    params: &Params,
+    nets: bool,
+    exact: Exact,
+) -> Result<Vec<Addon>, MarginError> {
     let (terms, asset) = (&params.addons, &held.underlying.asset);
     let mut charges = Vec::new();
-    if let Some(t) = terms.short_option.of(asset) {
-        charges.push(short_option(held, t, exact)?);
-    }
-    if let Some(t) = terms.basis.of(asset) {
+    if let Some(t) = terms.basis.of(asset).filter(|_| nets) {
         charges.push(basis(held, t, exact)?);
     }
-    if let Some(t) = terms.vega.of(asset) {
+    if let Some(t) = terms.vega.of(asset).filter(|_| nets) {
         charges.push(vega(held, t, exact)?);
     }
     if let Some(t) = terms.liquidity.of(asset) {
@@ -127,36 +168,92 @@ fn money(ticks: i128) -> Input {
     Input::Money(Ticks(ticks))
 }
 
-/// `minimum = rate x N_short`; style `add` charges it, style `floor` what the scaled scan loss lacks of it.
-/// Source: SPAN (methods 2.7) for the floor, Derive's option contingency (methods 3) for the addition.
-fn short_option(held: &Held, terms: &ShortOptionTerms, exact: Exact) -> Result<Addon, MarginError> {
+/// `minimum = rate x N_short` of one underlying: all of it in initial margin, `mm_share` of it in maintenance margin.
+fn minimum(held: &Held, terms: &ShortOptionTerms, exact: Exact) -> Result<Addon, MarginError> {
     let what = "short option minimum";
-    let of_kind = |wanted| {
-        let sizes = held.short_options().filter(|(_, kind, _)| *kind == wanted).map(|(_, _, size)| size);
-        exact.sum(sizes, what)
-    };
-    let (calls, puts) = (of_kind(OptionKind::Call)?, of_kind(OptionKind::Put)?);
     let counted = match terms.count {
-        ShortCount::Sum => exact.add(calls, puts, what)?,
-        ShortCount::Larger => calls.max(puts),
+        ShortCount::Sum => exact.sum(held.short(exact)?, what)?,
+        ShortCount::Larger => held.short(exact)?.into_iter().fold(0, i128::max),
+        ShortCount::Naked => exact.sum(held.uncovered(exact)?.into_values().flatten(), what)?,
     };
     let minimum = exact.scale_up(counted, terms.rate, what)?;
     let inputs = vec![
         ("short_notional", money(counted)),
         ("rate", Input::Ratio(terms.rate)),
         ("minimum", money(minimum)),
-        ("scan_loss_scaled", money(held.scaled.0)),
     ];
     let addon = blank(AddonKind::ShortOption, &held.underlying.asset, inputs);
-    let addon = shared(addon, minimum, terms.mm_share, exact)?;
-    Ok(match terms.style {
-        ShortOptionStyle::Add => addon,
-        ShortOptionStyle::Floor => Addon {
-            im: Ticks(exact.sub(addon.im.0, held.scaled.0, what)?.max(0)),
-            mm: Ticks(exact.sub(addon.mm.0, held.scaled.1, what)?.max(0)),
-            ..addon
-        },
-    })
+    shared(addon, minimum, terms.mm_share, exact)
+}
+
+/// What a floor is compared with: per underlying the scaled loss that is charged for it alone, in initial and in
+/// maintenance margin, and the scaled aggregate.
+pub(crate) struct Charged {
+    pub(crate) alone: Vec<(i128, i128)>,
+    pub(crate) together: (i128, i128),
+}
+
+/// The minimum for short options of every underlying. Style `add` charges it; style `floor` what the loss charged falls
+/// short of it, which is at least `sum of minimums - scaled aggregate` over the underlyings of that style, because a
+/// credit between underlyings must not undo a minimum (see [`floors`]).
+/// Source: SPAN (methods 2.7) for the floor, Derive's option contingency (methods 3) for the addition.
+pub(crate) fn short_options(
+    held: &[Held],
+    charged: &Charged,
+    params: &Params,
+    exact: Exact,
+) -> Result<Vec<Option<Addon>>, MarginError> {
+    let terms = |held: &Held| params.addons.short_option.of(&held.underlying.asset).copied();
+    let of_one = |held: &Held| terms(held).map(|t| minimum(held, &t, exact)).transpose();
+    let mut addons: Vec<Option<Addon>> = held.iter().map(of_one).collect::<Result<_, _>>()?;
+    let floor = |held: &Held| terms(held).is_some_and(|t| t.style == ShortOptionStyle::Floor);
+    let under: Vec<usize> = (0..held.len()).filter(|i| held.get(*i).is_some_and(floor)).collect();
+    let pick = |read: fn(&Addon) -> i128| -> Vec<i128> {
+        under.iter().filter_map(|i| addons.get(*i)?.as_ref().map(read)).collect()
+    };
+    let alone = |read: fn(&(i128, i128)) -> i128| -> Vec<i128> {
+        under.iter().filter_map(|i| charged.alone.get(*i).map(read)).collect()
+    };
+    let im = floors(&pick(|a| a.im.0), &alone(|l| l.0), charged.together.0, exact)?;
+    let mm = floors(&pick(|a| a.mm.0), &alone(|l| l.1), charged.together.1, exact)?;
+    for (n, i) in under.iter().enumerate() {
+        let (Some(Some(addon)), Some((loss, _)), Some(im), Some(mm)) =
+            (addons.get_mut(*i), charged.alone.get(*i), im.get(n), mm.get(n))
+        else {
+            continue;
+        };
+        (addon.im, addon.mm) = (Ticks(im.0), Ticks(mm.0));
+        addon.inputs.push(("loss_scaled".to_owned(), money(*loss)));
+        addon.inputs.push(("credit_undone".to_owned(), money(im.1)));
+    }
+    Ok(addons)
+}
+
+/// For each underlying the floor charge, and how much of it is due to the credit between underlyings.
+///
+/// The first part is `max(0, minimum - loss)`. What their sum lacks of `sum of minimums - together` is shared in
+/// proportion to the minimums (by cumulative amounts rounded down, so that the shares add up to it exactly).
+fn floors(
+    minimums: &[i128],
+    losses: &[i128],
+    together: i128,
+    exact: Exact,
+) -> Result<Vec<(i128, i128)>, MarginError> {
+    let what = "short option minimum";
+    let alone = minimums.iter().zip(losses).map(|(minimum, loss)| minimum.saturating_sub(*loss).max(0));
+    let alone: Vec<i128> = alone.collect();
+    let all = exact.sum(minimums.iter().copied(), what)?;
+    let charged = exact.sum(alone.iter().copied().chain([together]), what)?;
+    let lacks = exact.sub(all, charged, what)?.max(0);
+    let (mut passed, mut given) = (0, 0);
+    let mut charges = Vec::with_capacity(minimums.len());
+    for (minimum, own) in minimums.iter().zip(alone) {
+        passed += minimum;
+        let upto = if all > 0 { exact.ratio_down(lacks, passed, all, what)? } else { 0 };
+        charges.push((exact.add(own, upto - given, what)?, upto - given));
+        given = upto;
+    }
+    Ok(charges)
 }
 
 /// `matched x W`, where `matched = min(sum of D > 0, sum of -D > 0)` over expiries, `W_e = rate + rate_per_year x tau_e`,
@@ -299,14 +396,16 @@ fn confidence(held: &Held, terms: &ConfidenceTerms, exact: Exact) -> Result<Addo
     shared(blank(AddonKind::Confidence, &held.underlying.asset, inputs), full, terms.mm_share, exact)
 }
 
-/// `rate x sum over short options inside the window of N x (window - time to expiry) / window`: gamma grows without
-/// bound near expiry, faster than a grid of fixed steps sees.
+/// `rate x sum over uncovered short options inside the window of N x (window - time to expiry) / window`, whatever their
+/// strike: gamma grows without bound near expiry, faster than a grid of fixed steps sees. What covers is as for
+/// [`crate::ShortCount::Naked`], whichever count the minimum takes.
 fn expiry(held: &Held, terms: &ExpiryTerms, exact: Exact) -> Result<Addon, MarginError> {
     let what = "expiry";
     let window = positive(i128::from(terms.window_seconds), "expiry.window_seconds", exact)?;
     let mut ramped = 0;
-    for (row, _, size) in held.short_options() {
-        let seconds = row.seconds_to_expiry.map_or(window, |s| i128::from(s).clamp(0, window));
+    for (seconds, sizes) in held.uncovered(exact)? {
+        let size = exact.sum(sizes, what)?;
+        let seconds = seconds.map_or(window, |s| i128::from(s).clamp(0, window));
         ramped = exact.add(ramped, exact.ratio_up(size, window - seconds, window, what)?, what)?;
     }
     let full = exact.scale_up(ramped, terms.rate, what)?;

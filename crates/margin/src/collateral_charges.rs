@@ -1,10 +1,12 @@
-//! Charges on collateral: what falls when the account loses, and what has left its peg.
+//! Charges on collateral: what falls when the account loses, what has left its peg, and what has no certain price.
 //!
-//! Together with the haircut they never take more than the collateral counts for.
+//! Together with the haircut they never take more than the collateral counts for, nor more than what it secures.
 
 use crate::charges::{blank, shared};
 use crate::money::Exact;
-use crate::{Addon, AddonKind, CollateralReport, CollateralTerms, Input, MarginError, Params};
+use crate::{
+    Addon, AddonKind, CollateralReport, CollateralTerms, ConfidenceTerms, Input, MarginError, Params,
+};
 use plimsoll_types::{NANO, Ppb, RiskArrays, Ticks};
 
 const WHOLE: i128 = NANO as i128;
@@ -22,11 +24,30 @@ pub(crate) fn of_collateral(
         let Some(terms) = params.collateral.get(&held.asset) else { continue };
         let fall = worst_fall(held, columns, arrays, exact)?;
         let wrong = wrong_way(held, terms, fall, exact)?;
-        let left = held.counted.0 - wrong.im.0;
+        let mut left = held.counted.0 - wrong.im.0;
         let depeg = depeg(held, terms, (left, arrays.ticks_per_unit), exact)?;
-        charges.extend([Some(wrong), depeg].into_iter().flatten().filter(|charge| charge.im.0 != 0));
+        left -= depeg.as_ref().map_or(0, |charge| charge.im.0);
+        let unsure = params.addons.confidence.of(&held.asset);
+        let unsure = unsure.map(|t| confidence(held, t, (left, arrays), exact)).transpose()?;
+        charges.extend([Some(wrong), depeg, unsure].into_iter().flatten().filter(|charge| charge.im.0 != 0));
     }
     Ok(charges)
+}
+
+/// Cuts the charges, in their order, so that they add up to no more than `secured` in initial and in maintenance
+/// margin; what is cut to nothing is left out. Collateral that secures nothing may fall as it will.
+pub(crate) fn limit(charges: Vec<Addon>, secured: (i128, i128)) -> Vec<Addon> {
+    let (mut im, mut mm) = secured;
+    let cut = |mut charge: Addon| {
+        let kept = (charge.im.0.min(im), charge.mm.0.min(mm));
+        if kept != (charge.im.0, charge.mm.0) {
+            charge.inputs.push(("secured".to_owned(), Input::Money(Ticks(im))));
+        }
+        (im, mm) = (im - kept.0, mm - kept.1);
+        (charge.im, charge.mm) = (Ticks(kept.0), Ticks(kept.1));
+        charge
+    };
+    charges.into_iter().map(cut).filter(|charge| charge.im.0 != 0 || charge.mm.0 != 0).collect()
 }
 
 /// The largest weighted fall of the asset over the columns, as a share of its price; 0 for what is no underlying.
@@ -53,8 +74,9 @@ fn worst_fall(
     i64::try_from(fall).map(Ppb).map_err(|_| exact.overflow("a fall of collateral"))
 }
 
-/// `min(wrong_way x fall x value, counted)`, where `fall` is the weighted fall of the asset in the worst of the
-/// scenarios that bind the account: its loss and the fall of its collateral come together.
+/// `min(max(0, wrong_way x fall x value - haircut), counted)`, where `fall` is the weighted fall of the asset in the
+/// worst of the scenarios that bind the account: its loss and the fall of its collateral come together. The haircut is
+/// there for a fall already, so only what exceeds it is charged.
 fn wrong_way(
     held: &CollateralReport,
     terms: &CollateralTerms,
@@ -63,11 +85,15 @@ fn wrong_way(
 ) -> Result<Addon, MarginError> {
     let what = "wrong-way collateral";
     let lost = exact.scale_up(held.value.0, fall, what)?;
-    let full = exact.scale_up(lost, terms.wrong_way, what)?.min(held.counted.0);
+    let share = exact.scale_up(lost, terms.wrong_way, what)?;
+    let full = exact.sub(share, held.haircut.0, what)?;
+    // A negative share stays negative, and `shared` refuses it.
+    let full = if share < 0 { share } else { full.max(0).min(held.counted.0) };
     let inputs = vec![
         ("value", Input::Money(held.value)),
         ("fall", Input::Ratio(fall)),
         ("wrong_way", Input::Ratio(terms.wrong_way)),
+        ("haircut", Input::Money(held.haircut)),
     ];
     shared(blank(AddonKind::WrongWay, &held.asset, inputs), full, terms.mm_share, exact)
 }
@@ -94,4 +120,25 @@ fn depeg(
     ];
     let addon = blank(AddonKind::Depeg, &held.asset, inputs);
     shared(addon, full, terms.mm_share, exact).map(Some)
+}
+
+/// `min(multiplier x max(0, confidence - threshold) x value, what is left)`: by as much may the price of the collateral
+/// be off. The terms are those of the asset, else those of `*`, as for an index.
+fn confidence(
+    held: &CollateralReport,
+    terms: &ConfidenceTerms,
+    (left, arrays): (i128, &RiskArrays),
+    exact: Exact,
+) -> Result<Addon, MarginError> {
+    let what = "the confidence of collateral";
+    let stated = arrays.asset(&held.asset).map_or(Ppb::ZERO, |row| row.confidence);
+    let wide = stated.0.saturating_sub(terms.threshold.0).max(0);
+    let full = exact.scale_up(exact.scale_up(held.value.0, Ppb(wide), what)?, terms.multiplier, what)?;
+    let inputs = vec![
+        ("value", Input::Money(held.value)),
+        ("confidence", Input::Ratio(stated)),
+        ("threshold", Input::Ratio(terms.threshold)),
+        ("multiplier", Input::Ratio(terms.multiplier)),
+    ];
+    shared(blank(AddonKind::Confidence, &held.asset, inputs), full.min(left), terms.mm_share, exact)
 }

@@ -1,4 +1,7 @@
-//! What an account is worth: collateral after haircuts, marks and unrealised profit, rounded down.
+//! What an account is worth: collateral after haircuts, marks and unrealised profit.
+//!
+//! Collateral is rounded down and its haircut up. A mark is a whole number of ticks per lot, rounded to nearest when the
+//! arrays were built, so marks are within half a tick per lot of the unrounded ones.
 
 use crate::money::Exact;
 use crate::{CollateralReport, CollateralTerms, MarginError, Params};
@@ -11,7 +14,8 @@ const WHOLE: i128 = NANO as i128;
 /// The collateral of an account, asset by asset; holdings of one asset count together.
 ///
 /// `value = floor(amount x price)`, so a borrowed amount is valued up in size; `haircut` is marginal over the tiers and
-/// rounded up; borrowed amounts have none, so they count in full.
+/// rounded up; borrowed amounts have none, so they count in full. A stable coin, which is an asset with depeg terms, is
+/// held at `min(1, price)`: nobody redeems it above par. Borrowed, it is owed at its price.
 pub(crate) fn collateral<'h>(
     holdings: impl Iterator<Item = &'h Holding>,
     arrays: &RiskArrays,
@@ -32,12 +36,14 @@ pub(crate) fn collateral<'h>(
             account: exact.account.clone(),
             asset: asset.clone(),
         })?;
-        let value = exact.ratio_down(amount, i128::from(row.price), WHOLE, "the value of collateral")?;
+        let stable = terms.depeg.is_some() && amount > 0;
+        let price = if stable { row.price.min(arrays.ticks_per_unit) } else { row.price };
+        let value = exact.ratio_down(amount, i128::from(price), WHOLE, "the value of collateral")?;
         let haircut = haircut(value, terms, arrays.ticks_per_unit, exact)?;
         Ok(CollateralReport {
             asset: asset.clone(),
             amount_nano: amount,
-            price: row.price,
+            price,
             value: Ticks(value),
             haircut: Ticks(haircut),
             counted: Ticks(value - haircut),
@@ -74,6 +80,19 @@ fn unit(haircut: Ppb, exact: Exact) -> Result<Ppb, MarginError> {
         value: haircut.to_string(),
         expected: "between 0 and 1",
     })
+}
+
+/// What the account owes and its collateral secures: borrowed amounts, and `max(0, -unrealised)`, since a loss not yet
+/// paid is owed no less than a loan. >= 0.
+pub(crate) fn debt(
+    collateral: &[CollateralReport],
+    positions: &[Position],
+    exact: Exact,
+) -> Result<i128, MarginError> {
+    let what = "debt";
+    let borrowed = exact.sum(collateral.iter().map(|held| held.counted.0.min(0)), what)?;
+    let unrealised = exact.sum(positions.iter().map(|p| p.unrealised.0), what)?;
+    exact.sub(0, exact.add(borrowed, unrealised.min(0), what)?, what)
 }
 
 /// Marks of what is held and profit since entry, both signed.

@@ -138,10 +138,11 @@ pub struct CollateralTerms {
     /// Marginal haircuts of larger holdings, in rising order of `above`; each applies only to the value above its edge.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<HaircutTier>,
-    /// Share of the asset's fall in the account's worst scenarios that is charged as an add-on; in [0, 1].
+    /// Share of the asset's fall in the account's worst scenarios that the holder must cover; in [0, 1]. The haircut
+    /// covers it first, and what exceeds the haircut is charged as an add-on.
     #[serde(default)]
     pub wrong_way: Ppb,
-    /// The peg of a stable coin.
+    /// The peg of a stable coin. An asset that has one is held at no more than one unit of the valuation currency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depeg: Option<DepegTerms>,
     /// Share of the wrong-way and depeg charges that counts in maintenance margin; in [0, 1].
@@ -181,6 +182,11 @@ pub enum ShortCount {
     Sum,
     /// The larger of short calls and short puts (SPAN method 1).
     Larger,
+    /// Uncovered short calls plus uncovered short puts: the loss of a covered one is limited, and scenarios see it.
+    /// From the farthest expiry to the nearest, long options of the kind that live at least as long cover short ones;
+    /// then what is net long in spot, futures and perpetuals covers calls, and what is net short covers puts. Sizes are
+    /// notionals at the index. SPAN's own minimum does not take it.
+    Naked,
 }
 
 /// A key of [`ByAsset`]: one underlying, or `*` for every one not named.

@@ -1,14 +1,17 @@
 //! The requirement of a set of positions: aggregate, scale, rounding guard, charges, and the relief of long options.
+//!
+//! `min(base + guard + charges, the same of the book without its longs + the marks of the longs)`.
 
 use crate::account::{Slot, add_row};
 use crate::aggregate::{Measure, Scene, aggregate, scan, standalone};
-use crate::charges::{Held, blank, of_underlying};
-use crate::collateral_charges::of_collateral;
+use crate::charges::{Charged, Held, blank, of_underlying, short_options};
+use crate::collateral_charges::{limit, of_collateral};
+use crate::equity::{debt, positions_value};
 use crate::money::Exact;
 use crate::span::commodities;
 use crate::{
     Addon, AddonKind, AggregateDetail, Aggregation, CollateralReport, Input, MarginError, Mode, Params,
-    Requirement, SpanCommodityReport,
+    Requirement, ShortOptionStyle, SpanCommodityReport,
 };
 use plimsoll_types::{BlockKind, Contract, Lots, NANO, Order, Position, Ppb, RiskArrays, Ticks};
 
@@ -53,8 +56,17 @@ impl<'a> View<'a> {
     }
 }
 
-/// The requirement of a view, with every charge.
+/// The requirement of a view, with every charge, and at most what [`relieve`] allows.
 pub(crate) fn requirement(view: View) -> Result<Parts, MarginError> {
+    let debt = debt(view.collateral, view.positions, view.exact)?;
+    let mut parts = charged(view, debt)?;
+    relieve(view, debt, &mut parts)?;
+    Ok(parts)
+}
+
+/// The requirement of a view with every charge and without relief. The charges on collateral are at most what it
+/// secures: the requirement without them, and the account's debt.
+fn charged(view: View, debt: i128) -> Result<Parts, MarginError> {
     let scales = (scale(view, Measure::Im)?, scale(view, Measure::Mm)?);
     let (im, im_detail, span) = loss(view, Measure::Im)?;
     let (mm, mm_detail, _) = loss(view, Measure::Mm)?;
@@ -71,15 +83,8 @@ pub(crate) fn requirement(view: View) -> Result<Parts, MarginError> {
         mm: scan(&slot.pnl, view.scene(Measure::Mm).columns(BlockKind::Grid)),
     });
     let scans: Vec<Scan> = scans.collect();
-    let mut addons = charges(view, &scans, scales)?;
+    let mut addons = charges(view, &scans, scales, base)?;
     addons.extend(option_value_caps(view, &span, scales)?);
-    addons.extend(of_collateral(
-        view.collateral,
-        &binding_columns(&scans, &im_detail),
-        view.arrays,
-        view.params,
-        view.exact,
-    )?);
     let mut parts = Parts {
         aggregate: Requirement { im: Ticks(im), mm: Ticks(mm) },
         base,
@@ -92,42 +97,107 @@ pub(crate) fn requirement(view: View) -> Result<Parts, MarginError> {
         scans,
         total: Requirement::default(),
     };
-    conclude(view, &mut parts)?;
+    parts.total(view)?;
+    let columns = binding_columns(&parts.scans, &parts.im_detail);
+    let on_collateral = of_collateral(view.collateral, &columns, view.arrays, view.params, view.exact)?;
+    let what = "what the collateral secures";
+    let secured =
+        (view.exact.add(parts.total.im.0, debt, what)?, view.exact.add(parts.total.mm.0, debt, what)?);
+    parts.addons.extend(limit(on_collateral, secured));
+    parts.total(view)?;
     Ok(parts)
 }
 
+/// Free disposal: whoever holds long options and long spot may let go of them, so a requirement is never above that of
+/// the rest of the book plus their marks: `min(R(all), R(rest) + V)`. What is above is taken off as relief. The bound
+/// moves with the book: where a book of longs only is charged `V`, a short of one dollar adds what that short alone is
+/// charged, not the charges that `V` had capped.
+fn relieve(view: View, debt: i128, parts: &mut Parts) -> Result<(), MarginError> {
+    let (rest, value) = without_longs(view.positions, view.arrays, view.exact)?;
+    let above = parts.total.im.0.max(parts.total.mm.0) > value;
+    if rest.len() == view.positions.len() || !above || bounded_already(view, parts)? {
+        return Ok(());
+    }
+    let mut slots = view.slots.to_vec();
+    let (what, exact) = ("the value of long options", view.exact);
+    for long in view.positions.iter().filter(|p| is_long(view.arrays, p)) {
+        let underlying = crate::account::underlying_of(view.arrays, long.instrument);
+        if let Some(slot) = slots.iter_mut().find(|slot| Some(slot.underlying) == underlying) {
+            subtract_row(&mut slot.pnl, view.arrays.row(long.instrument), long.lots, exact)?;
+        }
+    }
+    let rest = charged(View { positions: &rest, slots: &slots, ..view }, debt)?.total;
+    let most = (exact.add(rest.im.0, value, what)?, exact.add(rest.mm.0, value, what)?);
+    parts.relieve_to(view, most)
+}
+
+/// Whether scenario losses are all that is charged, and by a measure that cannot break the bound, so that the second
+/// pass is not needed. An entry of a long option or spot is never below minus its mark. So no scenario loses more than
+/// it does without the longs plus their marks, and neither does the worst scenario of an underlying, nor a sum of those,
+/// at a scale of at most 1. Charges, the guard, a scale above 1, a credit between underlyings, a joint statistic and a
+/// ratio of notional are not bounded so.
+fn bounded_already(view: View, parts: &Parts) -> Result<bool, MarginError> {
+    let scenarios = view.mode != Mode::Fixed && !matches!(view.params.aggregation, Aggregation::Span(_));
+    let scales = scale(view, Measure::Im)?.max(scale(view, Measure::Mm)?);
+    let details = [&parts.im_detail, &parts.mm_detail];
+    let credit = details.iter().any(|d| d.worst_state.is_some() || d.joint.is_some());
+    let guarded = parts.guard != Requirement::default();
+    Ok(scenarios && scales <= Ppb::ONE && !credit && !guarded && parts.addons.is_empty())
+}
+
+fn is_long(arrays: &RiskArrays, position: &Position) -> bool {
+    let limited = |contract| matches!(contract, Contract::Spot | Contract::Option { .. });
+    position.lots.0 > 0
+        && arrays.instrument(position.instrument).is_some_and(|row| limited(row.instrument.contract()))
+}
+
+/// The positions that are neither long options nor long spot, and the marks of those that are.
+fn without_longs(
+    positions: &[Position],
+    arrays: &RiskArrays,
+    exact: Exact,
+) -> Result<(Vec<Position>, i128), MarginError> {
+    let (longs, rest): (Vec<Position>, Vec<Position>) = positions.iter().partition(|p| is_long(arrays, p));
+    Ok((rest, positions_value(&longs, arrays, exact)?.0))
+}
+
 impl Parts {
-    /// Replaces the charges by sums found elsewhere, and adds up anew.
+    /// Replaces the charges by sums found elsewhere, and adds up anew. Where nothing but long options and spot is held
+    /// or ordered, no more can be lost than their marks and what the collateral secures besides.
     pub(crate) fn add_charges(&mut self, view: View, (im, mm): (i128, i128)) -> Result<(), MarginError> {
         let account = view.arrays.currency.clone();
         let charge = Addon { im: Ticks(im), mm: Ticks(mm), ..blank(AddonKind::Liquidity, &account, vec![]) };
         self.addons = vec![charge];
-        conclude(view, self)
+        self.total(view)?;
+        let Some(value) = limited_value(view)? else { return Ok(()) };
+        let debt = debt(view.collateral, view.positions, view.exact)?;
+        let most = view.exact.add(value, debt, "the value of long options")?;
+        self.relieve_to(view, (most, most))
     }
-}
 
-/// Adds the parts up and takes off what a book that cannot lose more than its value is charged above it.
-fn conclude(view: View, parts: &mut Parts) -> Result<(), MarginError> {
-    let add = |base: i128, guard: i128, read: fn(&Addon) -> i128| {
-        let charges = view.exact.sum(parts.addons.iter().map(read), "the sum of add-ons")?;
-        view.exact.sum([base, guard, charges], "the requirement")
-    };
-    let im = add(parts.base.im.0, parts.guard.im.0, |a| a.im.0)?;
-    let mm = add(parts.base.mm.0, parts.guard.mm.0, |a| a.mm.0)?;
-    if let Some(value) = limited_value(view)? {
-        // Where there is debt, collateral secures it, and the charges on collateral stand.
-        let secures = view.collateral.iter().any(|held| held.counted.0 < 0);
-        let kept = |read: fn(&Addon) -> i128| {
-            let on_collateral = |a: &&Addon| matches!(a.kind, AddonKind::WrongWay | AddonKind::Depeg);
-            let charges = parts.addons.iter().filter(on_collateral).filter(|_| secures).map(read);
-            view.exact.sum(charges.chain([value]), "the value of the book")
+    /// Base, guard and add-ons, without relief.
+    fn total(&mut self, view: View) -> Result<(), MarginError> {
+        let add = |base: Ticks, guard: Ticks, read: fn(&Addon) -> i128| {
+            let charges = view.exact.sum(self.addons.iter().map(read), "the sum of add-ons")?;
+            view.exact.sum([base.0, guard.0, charges], "the requirement").map(Ticks)
         };
-        let (im_most, mm_most) = (kept(|a| a.im.0)?, kept(|a| a.mm.0)?);
-        parts.relief = Requirement { im: Ticks((im - im_most).max(0)), mm: Ticks((mm - mm_most).max(0)) };
+        let im = add(self.base.im, self.guard.im, |a| a.im.0)?;
+        let mm = add(self.base.mm, self.guard.mm, |a| a.mm.0)?;
+        self.relief = Requirement::default();
+        self.total = Requirement { im, mm };
+        Ok(())
     }
-    let (im, mm) = (im - parts.relief.im.0, mm - parts.relief.mm.0);
-    parts.total = Requirement { im: Ticks(im), mm: Ticks(mm) };
-    Ok(())
+
+    /// Takes off what is above `most`.
+    fn relieve_to(&mut self, view: View, most: (i128, i128)) -> Result<(), MarginError> {
+        let above = |total: Ticks, most| {
+            view.exact.sub(total.0, most, "the relief of long options").map(|over: i128| Ticks(over.max(0)))
+        };
+        self.relief = Requirement { im: above(self.total.im, most.0)?, mm: above(self.total.mm, most.1)? };
+        self.total.im.0 -= self.relief.im.0;
+        self.total.mm.0 -= self.relief.mm.0;
+        Ok(())
+    }
 }
 
 /// The marks of a book of long options and long spot only, which is all it can lose; `None` for any other book.
@@ -254,6 +324,14 @@ pub(crate) fn pessimistic_row(view: View, position: &Position) -> Result<Vec<i12
     Ok(pnl)
 }
 
+/// Takes `lots` of a row out of every scenario.
+fn subtract_row(pnl: &mut [i128], row: &[i64], lots: Lots, exact: Exact) -> Result<(), MarginError> {
+    for (sum, entry) in pnl.iter_mut().zip(row) {
+        *sum = exact.sub(*sum, i128::from(lots.0) * i128::from(*entry), "a scenario's profit or loss")?;
+    }
+    Ok(())
+}
+
 /// Adds `min(0, lots x entry)` to every scenario.
 pub(crate) fn add_hurting(
     pnl: &mut [i128],
@@ -287,18 +365,53 @@ fn guard(view: View, detail: &AggregateDetail, scale: Ppb) -> Result<i128, Margi
 }
 
 /// The charges on every underlying held.
-fn charges(view: View, scans: &[Scan], scales: (Ppb, Ppb)) -> Result<Vec<Addon>, MarginError> {
-    let mut all = Vec::new();
+fn charges(
+    view: View,
+    scans: &[Scan],
+    scales: (Ppb, Ppb),
+    base: Requirement,
+) -> Result<Vec<Addon>, MarginError> {
+    let of = |slot: &Slot| Held::of(view.arrays, view.positions, slot.underlying);
+    let held: Vec<Held> = view.slots.iter().map(of).collect();
+    let mut alone = Vec::with_capacity(scans.len());
     for (slot, scan) in view.slots.iter().zip(scans) {
-        let what = "a scaled scan loss";
-        let scaled = (
-            view.exact.scale_up(scan.im.0, scales.0, what)?,
-            view.exact.scale_up(scan.mm.0, scales.1, what)?,
-        );
-        let held = Held::of(view.arrays, view.positions, slot.underlying, scaled);
-        all.extend(of_underlying(&held, view.params, view.exact)?);
+        alone.push(floor_loss(view, slot, scan, scales)?);
+    }
+    let charged = Charged { alone, together: (base.im.0, base.mm.0) };
+    let minimums = short_options(&held, &charged, view.params, view.exact)?;
+    // Cross and fixed margin net nothing, so there is no netting to charge for.
+    let nets = !matches!(view.mode, Mode::Cross | Mode::Fixed);
+    let mut all = Vec::new();
+    for (held, minimum) in held.iter().zip(minimums) {
+        all.extend(minimum.filter(|charge| charge.im.0 != 0 || charge.mm.0 != 0));
+        all.extend(of_underlying(held, view.params, nets, view.exact)?);
     }
     Ok(all)
+}
+
+/// The scaled loss that is charged for one underlying by itself, which a minimum of style `floor` is compared with:
+/// under cross and fixed margin that of its positions one by one, else its scan loss, and where there is no grid the
+/// joint statistic. Zero where no floor asks for it.
+fn floor_loss(view: View, slot: &Slot, scan: &Scan, scales: (Ppb, Ppb)) -> Result<(i128, i128), MarginError> {
+    let asset = view.arrays.underlyings.get(slot.underlying).map(|row| &row.asset);
+    let terms = asset.and_then(|asset| view.params.addons.short_option.of(asset));
+    if terms.is_none_or(|t| t.style != ShortOptionStyle::Floor) {
+        return Ok((0, 0));
+    }
+    let its_own =
+        |p: &&Position| crate::account::underlying_of(view.arrays, p.instrument) == Some(slot.underlying);
+    let positions: Vec<Position> = view.positions.iter().filter(its_own).copied().collect();
+    let of = |measure, scanned: i128| match view.mode {
+        Mode::Cross | Mode::Fixed => {
+            loss(View { positions: &positions, ..view }, measure).map(|(loss, _, _)| loss)
+        }
+        _ if view.scene(measure).has(BlockKind::Grid) => Ok(scanned),
+        _ => standalone(view.scene(measure), slot),
+    };
+    let what = "a scaled loss";
+    let im = view.exact.scale_up(of(Measure::Im, scan.im.0)?, scales.0, what)?;
+    let mm = view.exact.scale_up(of(Measure::Mm, scan.mm.0)?, scales.1, what)?;
+    Ok((im, mm))
 }
 
 /// With SPAN's cap, option value beyond the scaled risk of its own commodity counts for nothing.

@@ -241,6 +241,14 @@ fn short_minimum(
     let counted = match terms.short_option_count {
         ShortCount::Sum => scene.exact.add(short[0], short[1], what)?,
         ShortCount::Larger => short[0].max(short[1]),
+        ShortCount::Naked => {
+            return Err(MarginError::Parameter {
+                account: scene.exact.account.clone(),
+                name: "aggregation.commodities.short_option_count".to_owned(),
+                value: "naked".to_owned(),
+                expected: "sum or larger",
+            });
+        }
     };
     let number = contracts(scene, underlying, terms, scene.exact.mul(counted, WHOLE, what)?)?;
     scene.exact.ratio_up(number, i128::from(terms.short_option_rate), WHOLE, what)

@@ -183,12 +183,16 @@ fn collateral_is_cut_by_marginal_haircuts_and_debt_counts_in_full() {
     let owed = evaluate(&portfolio_of(&[], &[("BTC", -1_000_000_001)], &[]), &arrays, &params).unwrap();
     assert_eq!(owed.equity, Ticks(-100_000_001));
     assert_eq!(owed.state, State::Liquidatable);
-    // USDC at 0.97 against 0.99: 4 x 2 % of value, half in maintenance margin.
-    let coins = ("USDC", 1_000_000_000_000);
-    let free = evaluate(&portfolio_of(&[], &[coins], &[]), &arrays, &params).unwrap();
-    assert_eq!((free.im, free.premium_relief.im), (Ticks(0), Ticks(77_600_000)));
-    let peg = evaluate(&portfolio_of(&[], &[coins, ("USD", -1_000_000)], &[]), &arrays, &params).unwrap();
-    assert_eq!((peg.im, peg.mm), (Ticks(77_600_000), Ticks(38_800_000)));
+    // USDC at 0.97 against 0.99: 4 x 2 % of value, half in maintenance margin; nothing where nothing is owed, and no
+    // more than what is owed.
+    let run = |owed: i128| {
+        let held = [("USDC", 1_000_000_000_000), ("USD", -owed)];
+        evaluate(&portfolio_of(&[], &held, &[]), &arrays, &params).unwrap()
+    };
+    assert_eq!((run(0).im, run(0).addons.len()), (Ticks(0), 0));
+    let (little, much) = (run(1_000_000_000), run(1_000_000_000_000));
+    assert_eq!((little.im, little.mm), (Ticks(1_000_000), Ticks(1_000_000)));
+    assert_eq!((much.im, much.mm), (Ticks(77_600_000), Ticks(38_800_000)));
 }
 
 #[test]
