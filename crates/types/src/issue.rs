@@ -30,6 +30,8 @@ pub enum Reason {
     MissingForward,
     /// Neither bid, ask nor mark.
     MissingQuote,
+    /// The price determines its volatility too loosely to be of use.
+    Imprecise,
     /// The expiry is not after the snapshot.
     Expired,
     /// Price at or below intrinsic value.
@@ -71,6 +73,7 @@ impl Reason {
             Self::MissingSmile => "missing_smile",
             Self::MissingForward => "missing_forward",
             Self::MissingQuote => "missing_quote",
+            Self::Imprecise => "imprecise",
             Self::Expired => "expired",
             Self::BelowIntrinsic => "below_intrinsic",
             Self::AboveBound => "above_bound",
