@@ -25,7 +25,7 @@ fn account(c: &mut Criterion) {
     assert_eq!(arrays.scenarios.len(), 64);
     let lots = [10, -20, 30, -40, 0, 50, -60, 70, -80, 0, 15, -25, 35, -45, 0];
     let orders = [(0, 5, 0), (2, -5, 0)];
-    let mut params = common::load("plimsoll-margin.toml");
+    let mut params = common::plimsoll();
     params.joint = Some(plimsoll_margin::JointTerms {
         statistic: plimsoll_margin::Statistic::ExpectedShortfall,
         level: plimsoll_types::Ppb(750_000_000),

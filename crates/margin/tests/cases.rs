@@ -162,7 +162,7 @@ fn the_largest_integers_give_a_typed_error_or_an_exact_answer() {
 #[test]
 fn what_is_not_known_is_an_error_that_names_it() {
     let arrays = arrays_of(1, 2, 0, &[7; 50]);
-    let params = load("plimsoll-margin.toml");
+    let params = plimsoll();
     let run = |p: &Portfolio| evaluate(p, &arrays, &params).unwrap_err().to_string();
     assert!(run(&portfolio_of(&[0, 0, 0, 0, 0, 1], &[], &[])).contains("instrument number 5"));
     assert!(run(&portfolio_of(&[], &[("XRP", 1)], &[])).contains("[collateral.XRP]"));
@@ -176,14 +176,14 @@ fn what_is_not_known_is_an_error_that_names_it() {
 #[test]
 fn collateral_is_cut_by_marginal_haircuts_and_debt_counts_in_full() {
     let arrays = arrays_of(1, 2, 0, &[7; 50]);
-    let params = load("plimsoll-margin.toml");
-    // 200,000 BTC at 100 USD: 20 million. 5 % of the first 10 million, 10 % of the rest.
+    let params = plimsoll();
+    // 200,000 BTC at 100 USD: 20 million. 10 % of the first 10 million, 15 % of the rest.
     let held = evaluate(&portfolio_of(&[], &[("BTC", 200_000_000_000_000)], &[]), &arrays, &params).unwrap();
-    assert_eq!(held.equity, Ticks(18_500_000_000_000));
+    assert_eq!(held.equity, Ticks(17_500_000_000_000));
     let owed = evaluate(&portfolio_of(&[], &[("BTC", -1_000_000_001)], &[]), &arrays, &params).unwrap();
     assert_eq!(owed.equity, Ticks(-100_000_001));
     assert_eq!(owed.state, State::Liquidatable);
-    // USDC at 0.97 against 0.99: 4 x 2 % of value, half in maintenance margin; nothing where nothing is owed, and no
+    // USDC at 0.97 against 0.99: 2 x 2 % of value; nothing where nothing is owed, and no
     // more than what is owed.
     let run = |owed: i128| {
         let held = [("USDC", 1_000_000_000_000), ("USD", -owed)];
@@ -192,7 +192,7 @@ fn collateral_is_cut_by_marginal_haircuts_and_debt_counts_in_full() {
     assert_eq!((run(0).im, run(0).addons.len()), (Ticks(0), 0));
     let (little, much) = (run(1_000_000_000), run(1_000_000_000_000));
     assert_eq!((little.im, little.mm), (Ticks(1_000_000), Ticks(1_000_000)));
-    assert_eq!((much.im, much.mm), (Ticks(77_600_000), Ticks(38_800_000)));
+    assert_eq!((much.im, much.mm), (Ticks(38_800_000), Ticks(38_800_000)));
 }
 
 #[test]
@@ -204,15 +204,15 @@ fn an_isolated_account_is_as_healthy_as_its_weakest_position() {
     let mut book = portfolio_of(&[1, 1], &[("USD", 200_000)], &[]);
     book.collateral.push(Holding { earmark: Some(InstrumentIx(0)), ..book.collateral[0].clone() });
     let r = evaluate(&book, &arrays, &params).unwrap();
-    // 200 ticks of its own and a quarter of 200 free ones against 100; three quarters of 200 against 300.
-    assert_eq!(r.isolated.iter().map(|p| p.im_excess.0).collect::<Vec<_>>(), [150, -150]);
-    assert_eq!((r.im, r.equity, r.im_excess), (Ticks(400), Ticks(400), Ticks(-150)));
+    // 200 ticks of its own against 100; all 200 free ones against 300, for the first lacks nothing.
+    assert_eq!(r.isolated.iter().map(|p| p.im_excess.0).collect::<Vec<_>>(), [100, -100]);
+    assert_eq!((r.im, r.equity, r.im_excess), (Ticks(400), Ticks(400), Ticks(-100)));
 }
 
 #[test]
 fn the_recommended_parameters_are_clean_and_every_rule_has_its_code() {
-    for name in ["plimsoll-margin.toml", "span-margin.toml"] {
-        assert_eq!(lint(&load(name), &LintInput::default()), []);
+    for params in [plimsoll(), load("span-margin.toml")] {
+        assert_eq!(lint(&params, &LintInput::default()), []);
     }
     let column = |spot: i64, vol, skew| LintColumn {
         label: format!("spot {spot}"),
@@ -221,8 +221,8 @@ fn the_recommended_parameters_are_clean_and_every_rule_has_its_code() {
         vol,
         skew,
     };
-    let mut bad = load("plimsoll-margin.toml");
-    bad.im_scale = Ppb(900_000_000);
+    let mut bad = plimsoll();
+    bad.im_scale = Ppb(700_000_000);
     bad.collateral.get_mut(&"USD".parse().unwrap()).unwrap().haircut = Ppb(1_100_000_000);
     for terms in bad.addons.short_option.0.values_mut() {
         terms.rate = Ppb(-1);
@@ -270,7 +270,7 @@ fn the_recommended_parameters_are_clean_and_every_rule_has_its_code() {
 fn the_explanation_names_the_scenario_the_positions_and_the_state() {
     let entries: Vec<i64> = (0..200_i64).map(|i| (i * 7_919) % 20_001 - 10_000).collect();
     let arrays = arrays_of(2, 3, 0, &entries);
-    let params = load("plimsoll-margin.toml");
+    let params = plimsoll();
     let book = portfolio_of(&[100, -50, -20, 0, 0, -70], &[("USD", 5_000_000_000)], &[(0, 10, -5)]);
     let r = evaluate(&book, &arrays, &params).unwrap();
     let text = explain(&r, &arrays, &params);
@@ -306,8 +306,7 @@ fn there_is_no_floating_point_number_in_the_source() {
 
 #[test]
 fn parameters_read_back_as_written_and_refuse_unknown_keys() {
-    for name in ["plimsoll-margin.toml", "span-margin.toml"] {
-        let params = load(name);
+    for params in [plimsoll(), load("span-margin.toml")] {
         let text = toml::to_string(&params).unwrap();
         assert_eq!(toml::from_str::<Params>(&text).unwrap(), params);
         assert!(toml::from_str::<Params>(&format!("surprise = 1\n{text}")).is_err());

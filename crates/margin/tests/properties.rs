@@ -188,7 +188,7 @@ proptest! {
         turned.pnl = a.pnl.chunks(a.scenarios.len()).rev().flatten().copied().collect();
         let mut back = lots.clone();
         back.reverse();
-        let params = Params { joint: Some(JOINT), aggregation: factor(), ..load("plimsoll-margin.toml") };
+        let params = Params { joint: Some(JOINT), aggregation: factor(), ..plimsoll() };
         let (x, y) = (run(&a, &lots, &params), run(&turned, &back, &params));
         prop_assert_eq!(x.summary(), y.summary());
         prop_assert_eq!(x.addons, y.addons);
@@ -201,7 +201,7 @@ proptest! {
         let scaled: Vec<i64> = lots.iter().map(|l| l * k).collect();
         for mode in [Mode::Portfolio, Mode::Cross, Mode::Isolated, Mode::Fixed] {
             let fixed = Some(FixedRatio { im_ratio: Ppb(1_500_000_000), mm_ratio: Ppb(1_000_000_000) });
-            let params = Params { joint: Some(JOINT), mode, fixed, ..load("plimsoll-margin.toml") };
+            let params = Params { joint: Some(JOINT), mode, fixed, ..plimsoll() };
             let held = [("USD", 50_000_000_000), ("USDC", 1_000_000_000_000), ("BTC", 3_000_000_000)];
             let one = evaluate(&portfolio_of(&lots, &held, &orders), &a, &params).unwrap();
             complete(&one);
@@ -223,7 +223,7 @@ proptest! {
             *l = if a.instruments[i].instrument.option().is_some() { l.abs() } else { 0 };
         }
         for mode in [Mode::Portfolio, Mode::Cross, Mode::Isolated] {
-            let params = Params { mode, joint: Some(JOINT), ..load("plimsoll-margin.toml") };
+            let params = Params { mode, joint: Some(JOINT), ..plimsoll() };
             let r = run(&a, &lots, &params);
             prop_assert!(r.im <= r.marks && r.mm <= r.im && r.im_excess.0 >= 0);
             let rich = evaluate(&portfolio_of(&lots, &[("BTC", btc), ("USDC", btc)], &[]), &a, &params).unwrap();
@@ -242,7 +242,7 @@ proptest! {
     fn what_if_equals_a_full_evaluation_of_the_traded_book(a in market(), lots in lots(), at in 0_usize..5,
         traded in -3_000_i64..3_000) {
         let lots = cut(&a, &lots);
-        let params = Params { joint: Some(JOINT), ..load("plimsoll-margin.toml") };
+        let params = Params { joint: Some(JOINT), ..plimsoll() };
         let ix = InstrumentIx(u32::try_from(at).unwrap());
         let before = portfolio_of(&lots, &[("USD", 7_000_000_000)], &[(0, 5, -3)]);
         let answer = what_if(&before, &[Trade { instrument: ix, lots: Lots(traded) }], &a, &params).unwrap();
@@ -314,7 +314,7 @@ proptest! {
     #[test]
     fn an_attribution_adds_up_and_leaves_no_residual(a in market(), first in lots(), second in lots()) {
         let (x, y) = (cut(&a, &first), cut(&a, &second));
-        let params = Params { joint: Some(JOINT), ..load("plimsoll-margin.toml") };
+        let params = Params { joint: Some(JOINT), ..plimsoll() };
         let dearer = Params { im_scale: Ppb(1_500_000_000), ..params.clone() };
         let (before, moved, after) = (run(&a, &x, &params), run(&a, &y, &params), run(&a, &y, &dearer));
         let steps = [(Cause::Price, &before), (Cause::Position, &moved), (Cause::Parameter, &after)];

@@ -13,8 +13,17 @@ pub(crate) fn load(name: &str) -> Params {
     toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// The `[margin]` table of the recommended parameter set itself.
+pub(crate) fn plimsoll() -> Params {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../presets/plimsoll.toml");
+    let set: toml::Table = toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    set["margin"].clone().try_into().unwrap()
+}
+
 pub(crate) fn plain(aggregation: Aggregation) -> Params {
-    Params { aggregation, addons: Addons::default(), rounding_guard: false, ..load("plimsoll-margin.toml") }
+    let (im_scale, mm_scale) = (Ppb(1_250_000_000), Ppb::ONE);
+    let addons = Addons::default();
+    Params { aggregation, addons, rounding_guard: false, im_scale, mm_scale, ..plimsoll() }
 }
 
 /// Per underlying: future, perpetual, call, put, spot.
