@@ -1,14 +1,16 @@
 //! Generalised Black-Scholes: European options on a spot with a continuous yield.
 //!
 //! The one idea: it is Black-76 between the two discounted legs `S e^(-y tau)` and `K e^(-r tau)`, with the
-//! logarithm of their ratio taken as `ln(S/K) + (r - y) tau` rather than from the rounded legs.
+//! logarithm `x` of their ratio taken as `ln(S/K) + (r - y) tau` in double-double rather than from the rounded
+//! legs. The intrinsic value near the forward is `leg (e^|x| - 1)` for the same reason: within minutes of expiry the
+//! value is a ten-thousandth of the legs, and the rounding of their difference would be seen in it.
 //!
 //! Source: Haug, *The Complete Guide to Option Pricing Formulas* (1998), chapter 1. This module must never know
 //! where a rate or a yield comes from.
 
 use crate::black::{OptionKind, Otm, finite_product, total_vol};
 use crate::special::dd::{Dd, two_prod, two_sum};
-use crate::special::{exp_dd, ln_ratio};
+use crate::special::{exp_dd, exp_m1, ln_ratio};
 
 /// Inputs of the generalised Black-Scholes formula.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -89,21 +91,24 @@ pub fn greeks(kind: OptionKind, inputs: &SpotInputs) -> SpotGreeks {
     let spot_leg = inputs.spot * exp_dd(two_prod(-inputs.yield_, tau));
     let strike_leg = inputs.strike * exp_dd(two_prod(-inputs.rate, tau));
     let s = total_vol(inputs.vol, tau);
-    if s.hi < 1e-290 || spot_leg == 0.0 || strike_leg == 0.0 {
-        let probabilities = steps(kind, spot_leg, strike_leg);
-        let value = spot_leg * probabilities.0 - strike_leg * probabilities.1;
+    if spot_leg == 0.0 || strike_leg == 0.0 {
+        let probabilities = steps(kind, spot_leg - strike_leg);
+        let value = (kind.sign() * (spot_leg - strike_leg)).max(0.0);
         return first_order(inputs, tau, &Parts { spot_leg, strike_leg, value, probabilities });
     }
     let carry = two_sum(inputs.rate, -inputs.yield_).mul(Dd::from(tau));
     let x = ln_ratio(inputs.spot, inputs.strike).add(carry);
+    let intrinsic = (kind.sign() * leg_difference(spot_leg, strike_leg, x.hi, tau)).max(0.0);
+    if s.hi < 1e-290 {
+        let probabilities = steps(kind, x.hi);
+        return first_order(inputs, tau, &Parts { spot_leg, strike_leg, value: intrinsic, probabilities });
+    }
     let otm = Otm::new(spot_leg, strike_leg, x, s);
-    let in_the_money = kind.sign() * x.hi > 0.0;
-    let intrinsic = if in_the_money { kind.sign() * (spot_leg - strike_leg) } else { 0.0 };
     let probabilities = (
         otm.signed_probability(kind, otm.d1, otm.g / spot_leg),
         otm.signed_probability(kind, otm.d2, otm.g / strike_leg),
     );
-    let value = intrinsic.max(0.0) + otm.value;
+    let value = intrinsic + otm.value;
     second_order(
         inputs,
         &otm,
@@ -116,10 +121,18 @@ fn is_valid(i: &SpotInputs) -> bool {
     finite && i.vol >= 0.0 && i.tau < f64::INFINITY && i.rate.is_finite() && i.yield_.is_finite()
 }
 
-/// `w N(w d)` for both legs when nothing is left to chance.
-fn steps(kind: OptionKind, spot_leg: f64, strike_leg: f64) -> (f64, f64) {
+/// `S e^(-y tau) - K e^(-r tau)` for positive legs whose ratio has the logarithm `x`.
+///
+/// Where the legs are close their roundings would make up the difference, so it is taken from `x`; at expiry they
+/// are the spot and the strike themselves, and the difference is exact.
+fn leg_difference(spot_leg: f64, strike_leg: f64, x: f64, tau: f64) -> f64 {
+    if tau == 0.0 || x.abs() > 0.5 { spot_leg - strike_leg } else { strike_leg * exp_m1(x) }
+}
+
+/// `w N(w d)` for both legs when nothing is left to chance; `ahead` has the sign of spot leg less strike leg.
+fn steps(kind: OptionKind, ahead: f64) -> (f64, f64) {
     let w = kind.sign();
-    let moneyness = w * (spot_leg - strike_leg);
+    let moneyness = w * ahead;
     let step = if moneyness > 0.0 {
         w
     } else if moneyness < 0.0 {
@@ -136,15 +149,26 @@ fn first_order(i: &SpotInputs, tau: f64, parts: &Parts) -> SpotGreeks {
     let strike_part = parts.strike_leg * parts.probabilities.1;
     let yield_discount = exp_dd(two_prod(-i.yield_, tau));
     let delta = yield_discount * parts.probabilities.0;
-    let live = if i.tau > 0.0 { 1.0 } else { 0.0 };
     SpotGreeks {
         value: parts.value,
         delta,
-        theta: live * (i.yield_ * spot_part - i.rate * strike_part),
+        theta: if i.tau > 0.0 { carry_theta(i, parts.value, spot_part, strike_part) } else { 0.0 },
         rho: tau * strike_part,
         dividend_rho: -tau * spot_part,
         elasticity: if parts.value > 0.0 { delta * i.spot / parts.value } else { f64::NAN },
         ..SpotGreeks::default()
+    }
+}
+
+/// `y S e^(-y tau) w N(w d1) - r K e^(-r tau) w N(w d2)`, the part of theta that is not decay.
+///
+/// The value is the difference of the two parts. Where it is far smaller than they are, it is known better than
+/// they are, and `r value + (y - r) part` does not cancel.
+fn carry_theta(i: &SpotInputs, value: f64, spot_part: f64, strike_part: f64) -> f64 {
+    if value < 0.25 * spot_part.abs() {
+        i.rate * value + (i.yield_ - i.rate) * spot_part
+    } else {
+        i.yield_ * spot_part - i.rate * strike_part
     }
 }
 

@@ -114,3 +114,24 @@ fn expiry_and_zero_volatility_give_the_intrinsic_value() {
     assert!(price(Call, &inputs(f64::NAN, 100.0, 0.0, 0.05, 2.0, 0.5)).is_nan());
     assert!(price(Call, &inputs(1.0, 100.0, 0.0, f64::INFINITY, 2.0, 0.5)).is_nan());
 }
+
+#[test]
+fn values_and_greeks_are_within_2e_14_of_high_precision_from_five_minutes_to_ten_years() {
+    let mut worst = [0.0f64; 10];
+    let mut steepest = 0.0f64;
+    let mut rows = 0;
+    for line in include_str!("reference/spot.csv").lines() {
+        let r: Vec<f64> = line.split(',').map(|v| v.parse().unwrap()).collect();
+        let kind = if r[0] > 0.0 { OptionKind::Call } else { OptionKind::Put };
+        let g = greeks(kind, &inputs(r[1], r[2], r[3], r[4], r[5], r[6]));
+        for (i, (computed, &expected)) in list(&g).into_iter().zip(&r[7..17]).enumerate() {
+            let error = if computed == expected { 0.0 } else { (computed / expected - 1.0).abs() };
+            worst[i] = worst[i].max(error);
+            assert!(error < 2e-14, "{} of {line}: {computed}", NAMES[i]);
+        }
+        steepest = steepest.max(r[14].abs());
+        rows += 1;
+    }
+    println!("worst {worst:?}, largest elasticity {steepest}");
+    assert!(rows > 500 && steepest > 1e4);
+}
