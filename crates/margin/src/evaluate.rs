@@ -8,8 +8,8 @@ use crate::money::Exact;
 use crate::orders::worst_fills;
 use crate::requirement::{Parts, Scan, View, requirement, standalone_sum};
 use crate::{
-    Contribution, GreekSums, MarginError, MarginReport, Mode, OrdersReport, Params, State, Trade,
-    UnderlyingReport, WhatIf,
+    CollateralReport, Contribution, GreekSums, MarginError, MarginReport, Mode, OrdersReport, Params, State,
+    Trade, UnderlyingReport, WhatIf,
 };
 use plimsoll_types::{Book, GreekTicks, Portfolio, Position, RiskArrays, Ticks};
 
@@ -103,31 +103,37 @@ pub(crate) fn report(state: &AccountState, params: &Params) -> Result<MarginRepo
     report_as(state, params, params.mode)
 }
 
-/// The report under a mode of its own, for the parts of an isolated account.
-pub(crate) fn report_as(
-    state: &AccountState,
-    params: &Params,
-    mode: Mode,
-) -> Result<MarginReport, MarginError> {
+fn report_as(state: &AccountState, params: &Params, mode: Mode) -> Result<MarginReport, MarginError> {
     let portfolio = &state.portfolio;
     let exact = Exact { account: &portfolio.account };
     let held = collateral(portfolio.collateral.iter(), state.arrays, params, exact)?;
-    let view = View {
-        arrays: state.arrays,
-        params,
-        mode,
-        exact,
-        positions: &portfolio.positions,
-        slots: &state.slots,
-        pessimistic: &[],
-        collateral: &held,
-    };
+    let view = view_of(state, params, mode, &held);
     let parts = requirement(view)?;
     let orders = worst_fills(state, view, &parts)?;
     assemble(view, parts, orders)
 }
 
-fn assemble(view: View, parts: Parts, orders: OrdersReport) -> Result<MarginReport, MarginError> {
+/// All of an account as one view, under a mode and with collateral of its own.
+pub(crate) fn view_of<'a>(
+    state: &'a AccountState,
+    params: &'a Params,
+    mode: Mode,
+    collateral: &'a [CollateralReport],
+) -> View<'a> {
+    View {
+        arrays: state.arrays,
+        params,
+        mode,
+        exact: Exact { account: &state.portfolio.account },
+        positions: &state.portfolio.positions,
+        slots: &state.slots,
+        pessimistic: &[],
+        collateral,
+    }
+}
+
+/// The report of a view from its requirement and what its orders add.
+pub(crate) fn assemble(view: View, parts: Parts, orders: OrdersReport) -> Result<MarginReport, MarginError> {
     let exact = view.exact;
     let (marks, unrealised) = positions_value(view.positions, view.arrays, exact)?;
     let counted = exact.sum(view.collateral.iter().map(|c| c.counted.0), "collateral")?;

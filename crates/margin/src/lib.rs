@@ -22,6 +22,7 @@ mod equity;
 mod error;
 mod evaluate;
 mod explain;
+mod free_pool;
 mod isolated;
 mod joint;
 mod lint;

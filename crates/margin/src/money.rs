@@ -56,6 +56,21 @@ impl Exact<'_> {
     }
 }
 
+/// Splits a total in proportion to weights >= 0, of which one is > 0, so that the parts add up to it exactly: each is
+/// what the rounded cumulative share gains, within a tick of its own share.
+pub(crate) fn split(total: i128, weights: &[i128], exact: Exact) -> Result<Vec<i128>, MarginError> {
+    let what = "the share of collateral";
+    let all = exact.sum(weights.iter().copied(), what)?;
+    let (mut given, mut passed, mut parts) = (0, 0, Vec::with_capacity(weights.len()));
+    for weight in weights {
+        passed += weight;
+        let upto = exact.ratio_down(total, passed, all, what)?;
+        parts.push(upto - given);
+        given = upto;
+    }
+    Ok(parts)
+}
+
 /// The square root rounded down.
 ///
 /// ```
