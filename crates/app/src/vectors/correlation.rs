@@ -39,7 +39,7 @@ fn nearest(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     let input = Symmetric::new(rows.len(), rows.concat()).map_err(|e| e.to_string())?;
     let weights = match case.get("weights") {
         None | Some(Value::Null) => None,
-        Some(given) => Some(diagonal(given)?),
+        Some(given) => Some(diagonal(given, rows.len())?),
     };
     let found = nearest_correlation(&input, weights.as_deref()).map_err(|e| e.to_string())?;
     let allowed = Tolerance::Absolute(tolerance(case)?);
@@ -58,14 +58,28 @@ fn nearest(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     Ok(())
 }
 
-/// The diagonal of a weight matrix, given as such or as the matrix.
-fn diagonal(given: &Value) -> Result<Vec<f64>, Reason> {
+/// The diagonal of a weight matrix, given as `n` numbers or as the `n x n` matrix, which has nothing beside it.
+fn diagonal(given: &Value, n: usize) -> Result<Vec<f64>, Reason> {
     let rows = given.as_array().ok_or("`weights` is not an array")?;
-    let entry = |(i, row): (usize, &Value)| match row.get(i) {
-        Some(value) => field::as_number(value, "weights"),
-        None => field::as_number(row, "weights"),
+    if rows.len() != n {
+        return Err(format!("`weights` has {} entries: expected {n}, or {n} x {n}", rows.len()));
+    }
+    if !rows.iter().any(Value::is_array) {
+        return field::numbers(given, "weights");
+    }
+    let on_diagonal = |(i, row): (usize, &Value)| {
+        let row = field::numbers(row, &format!("weights[{i}]"))?;
+        if row.len() != n {
+            return Err(format!("`weights[{i}]` has {} entries: expected {n}", row.len()));
+        }
+        match row.iter().enumerate().find(|(j, weight)| *j != i && **weight != 0.0) {
+            Some((j, weight)) => {
+                Err(format!("`weights[{i}][{j}]` is {weight}: expected 0 beside the diagonal"))
+            }
+            None => Ok(row[i]),
+        }
     };
-    rows.iter().enumerate().map(entry).collect()
+    rows.iter().enumerate().map(on_diagonal).collect()
 }
 
 /// One check per entry of the lower triangle.

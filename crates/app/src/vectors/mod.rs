@@ -12,6 +12,7 @@ mod field;
 mod haug;
 mod ledger;
 mod span;
+mod span_position;
 mod svi;
 mod var_es;
 
@@ -124,6 +125,7 @@ impl Parity {
 
 /// Checks the content of one file; `file` is its name as given, whose stem names the method in the answer.
 pub(crate) fn check(file: &str, content: &[u8]) -> Result<Parity, VectorsError> {
+    let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     let parsed: Value = serde_json::from_slice(content)
         .map_err(|source| VectorsError::Json { file: file.to_owned(), source })?;
     let known = METHODS.iter().find(|method| (method.recognise)(&parsed));
@@ -135,14 +137,21 @@ pub(crate) fn check(file: &str, content: &[u8]) -> Result<Parity, VectorsError> 
     if ledger.cases() == 0 {
         return Err(VectorsError::Empty { file: file.to_owned(), method: method.name });
     }
-    let stem = Path::new(file).file_stem().map_or_else(|| file.into(), |stem| stem.to_string_lossy());
     Ok(Parity {
         file: file.to_owned(),
-        method: stem.into_owned(),
+        method: stem(file),
         cases: ledger.cases(),
         passed: ledger.passed(),
         checks: ledger.into_checks(),
     })
+}
+
+/// The name of a file without directory, form and compression: `svi` for `cases/svi.json.gz`.
+fn stem(file: &str) -> String {
+    let name = Path::new(file).file_name().map_or_else(|| file.into(), |name| name.to_string_lossy());
+    let packed = [".gz", ".zst", ".zstd"].iter().find_map(|ending| name.strip_suffix(ending));
+    let plain = Path::new(packed.unwrap_or(&name));
+    plain.file_stem().map_or_else(|| file.to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
 /// All files as the JSON array documented for `--format json`.
@@ -316,5 +325,106 @@ mod tests {
         assert!(checked(&surface("boundary", 4.0, 1.0)).is_clean());
         assert!(!checked(&surface("boundary", 0.2, 1.0)).is_clean());
         assert!(!checked(&surface("unheard_of", 0.2, 1.0)).is_clean());
+        // First bound 2, second 4: on the second bound.
+        assert!(checked(&two("boundary", (0.5, 0.0, 2.0), (1.0, 0.0, 2.0))).is_clean());
+        // Steeper by exactly what the tilt moves: theta phi rises by 0.1, rho theta phi by 0.1.
+        assert!(checked(&two("boundary", (0.1, 0.0, 1.0), (0.2, 0.5, 1.0))).is_clean());
+        assert!(!checked(&two("boundary", (0.1, 0.0, 1.0), (0.2, 0.4, 1.0))).is_clean());
+        // First bound 2, second 4.4, and g >= 0: judged by the bound or by g.
+        let beyond = |label: &str| two(label, (0.5, 0.0, 2.0), (10.0 / 11.0, 0.0, 2.2));
+        for (label, fits) in [("butterfly_violation", true), ("arb_free", true), ("boundary", false)] {
+            assert_eq!(checked(&beyond(label)).is_clean(), fits, "{label}");
+        }
+    }
+
+    type Params = (f64, f64, f64);
+
+    fn two(label: &str, near: Params, far: Params) -> String {
+        let slice =
+            |(theta, rho, phi): Params| format!(r#"{{"theta": {theta}, "rho": {rho}, "phi": {phi}}}"#);
+        format!(
+            r#"{{"ssvi_cases": {{"rows": [{{"id": "s", "label": "{label}", "slices": [{}, {}]}}]}}}}"#,
+            slice(near),
+            slice(far)
+        )
+    }
+
+    fn reasons(text: &str) -> Vec<String> {
+        checked(text).misses().map(|check| check.computed.to_string()).collect()
+    }
+
+    #[test]
+    fn a_surface_without_slices_is_refused() {
+        let found = reasons(r#"{"ssvi_cases": [{"id": "s", "label": "arb_free", "slices": []}]}"#);
+        assert_eq!(found, ["`slices` is empty: a surface has at least one"]);
+    }
+
+    #[test]
+    fn a_density_is_checked_and_an_unknown_kind_is_one_miss_beside_the_others() {
+        let text = r#"{"raw_cases": [{"id": "vogt",
+            "params": {"a": -0.041, "b": 0.1331, "rho": 0.306, "m": 0.3586, "sigma": 0.4153, "t": 1.0},
+            "rows": [{"kind": "colour", "k": 0.0, "expected": 1.0}, {"kind": "w", "k": 0.3586, "expected": 0.01427643},
+                {"kind": "density", "k": 0.1, "expected": 2.950888715114}]}]}"#;
+        let found = checked(text);
+        assert_eq!(found.checks.len(), 3);
+        let misses: Vec<&Check> = found.misses().collect();
+        assert_eq!(misses.len(), 1, "{misses:?}");
+        assert_eq!(misses[0].quantity, "colour");
+        assert!(misses[0].computed.to_string().starts_with("`kind` is `colour`"), "{misses:?}");
+    }
+
+    #[test]
+    fn weights_are_a_diagonal_or_a_diagonal_matrix_of_the_size_of_the_input() {
+        let case = |weights: &str| {
+            format!(
+                r#"{{"higham": [{{"id": "h", "A": [[1, 0.5], [0.5, 1]], "weights": {weights}, "expected": [[1, 0.5], [0.5, 1]]}}]}}"#
+            )
+        };
+        for sound in ["null", "[1, 2]", "[[1, 0], [0, 2]]"] {
+            assert!(checked(&case(sound)).is_clean(), "{sound}");
+        }
+        let bad = [
+            ("[1]", "`weights` has 1 entries: expected 2, or 2 x 2"),
+            ("[[1, 0], [0]]", "`weights[1]` has 1 entries: expected 2"),
+            ("[[1, 0.5], [0.5, 2]]", "`weights[0][1]` is 0.5: expected 0 beside the diagonal"),
+            ("[[1, 0], 2]", "`weights[1]` is not an array"),
+        ];
+        for (weights, reason) in bad {
+            assert_eq!(reasons(&case(weights)), [reason], "{weights}");
+        }
+    }
+
+    #[test]
+    fn extremes_are_those_of_the_file() {
+        let full = "[0,1,1],[0,-1,1],[0.3333333333333333,1,1],[0.3333333333333333,-1,1],
+            [-0.3333333333333333,1,1],[-0.3333333333333333,-1,1],[0.6666666666666666,1,1],[0.6666666666666666,-1,1],
+            [-0.6666666666666666,1,1],[-0.6666666666666666,-1,1],[1,1,1],[1,-1,1],[-1,1,1],[-1,-1,1]";
+        let file = |extremes: &str, entry: i64| {
+            format!(
+                r#"{{"scenarios": {{"rows": [{full}, {extremes}], "paired": {{"1": 2, "15": 15, "16": 16}}}},
+                "mcmillan": {{"long_future": [0, 0, 3330, 3330, -3330, -3330, 6670, 6670, -6670, -6670,
+                    10000, 10000, -10000, -10000, {entry}, -{entry}],
+                "published": [{{"position": "nonsense", "requirement": 1}},
+                    {{"position": "1 Long Future", "requirement": {}}}]}}}}"#,
+                entry.max(10_000)
+            )
+        };
+        let missed = |text: &str| -> Vec<String> {
+            checked(text).misses().map(|check| check.quantity.clone()).collect()
+        };
+        let nonsense = "requirement of nonsense";
+        assert_eq!(missed(&file("[3, 0, 0.33], [-3, 0, 0.33]", 9900)), [nonsense]);
+        assert_eq!(missed(&file("[3, 0, 0.35], [-3, 0, 0.35]", 10_500)), [nonsense]);
+        assert_eq!(missed(&file("[2, 0, 0.35], [-2, 0, 0.35]", 7000)), [nonsense]);
+        let off = missed(&file("[3, 0, 0.33], [-3, 0, 0.33]", 7000));
+        assert_eq!(off, ["long_future 15", "long_future 16", nonsense]);
+        assert_eq!(missed(&file("[3, 1, 0.33], [-3, 0, 0.33]", 9900)), ["vol of 15", nonsense]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_a_compressed_name_change_nothing() {
+        let text = "\u{feff}{\"covariance\": {\"data\": [[1, 2], [2, 4]], \"expected_corr01\": 1}}";
+        let parity = check("a/tradfi-x.json.gz", text.as_bytes()).unwrap();
+        assert_eq!((parity.method.as_str(), parity.is_clean()), ("tradfi-x", true));
     }
 }

@@ -8,6 +8,12 @@ use serde_json::Value;
 
 const POINT: Tolerance = Tolerance::Absolute(1e-9);
 
+/// Both closed-form bounds of a slice are against this number (Gatheral and Jacquier 2014, theorem 4.2).
+const BOUND: f64 = 4.0;
+
+/// What is as near as this to a bound is on it.
+const BOUNDARY: f64 = 1e-9;
+
 /// Half-width and points of the log-moneyness grid that calendar flags `_pm3` speak of.
 const CALENDAR_GRID: (f64, i32) = (3.0, 600);
 
@@ -60,7 +66,10 @@ fn raw_case(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     }
     for points in [case.get("peer_point_values"), Some(case)].into_iter().flatten() {
         for row in field::section(points, "rows") {
-            point(&slice, tau, row, ledger)?;
+            if let Err(reason) = point(&slice, tau, row, ledger) {
+                let kind = row.get("kind").and_then(Value::as_str).unwrap_or("point");
+                ledger.refused(kind, "a quantity that can be computed", reason);
+            }
         }
     }
     least_durrleman(&slice, case, ledger)
@@ -76,13 +85,14 @@ fn point(slice: &Svi, tau: f64, row: &Value, ledger: &mut Ledger) -> Result<(), 
         "ivar" | "variance" => slice.w(k) / tau,
         "ivol" | "vol" => slice.vol(k, tau),
         "g" | "durrleman" => slice.durrleman(k),
+        "density" => slice.density(k),
         "dw" => slice.dw(k),
         "d2w" => slice.d2w(k),
         "call_slope" => jump_wing()?.c,
         "put_slope" => jump_wing()?.p,
         "min_var" | "minimum_variance" => jump_wing()?.v_min,
         "skew" | "atm_skew" => jump_wing()?.psi,
-        other => return Err(format!("`kind` is `{other}`: expected w, ivar, ivol, g, dw or d2w")),
+        other => return Err(format!("`kind` is `{other}`: expected w, ivar, ivol, g, density, dw or d2w")),
     };
     let expected = match field::number_if_any(row, "recomputed")? {
         Some(expected) => expected,
@@ -121,6 +131,7 @@ fn least_durrleman(slice: &Svi, case: &Value, ledger: &mut Ledger) -> Result<(),
 /// What may be said of a surface.
 struct Facts {
     butterfly_free: bool,
+    second_bound_exceeded: bool,
     both_bounds_exceeded: bool,
     calendar_free: bool,
     on_boundary: bool,
@@ -128,6 +139,9 @@ struct Facts {
 
 fn surface_case(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     let rows = field::array(case, "slices")?;
+    if rows.is_empty() {
+        return Err("`slices` is empty: a surface has at least one".to_owned());
+    }
     let slices: Vec<SsviSlice> = rows.iter().map(ssvi_slice).collect::<Result<_, _>>()?;
     for (index, (row, slice)) in rows.iter().zip(&slices).enumerate() {
         slice_figures(index, row, slice, ledger)?;
@@ -181,31 +195,45 @@ fn rises_on_grid(near: &SsviSlice, far: &SsviSlice) -> bool {
     (0..=steps).map(k).all(|k| far.w(k) >= near.w(k) - 1e-12)
 }
 
+/// Equality on a bound, up to the digits a file is written with.
+fn is(x: f64, bound: f64) -> bool {
+    (x - bound).abs() <= BOUNDARY
+}
+
+/// Whether one of the conditions between two slices holds with equality: at-the-money variance, `theta phi`, or the
+/// slope of a wing does not move (Hendriks and Martini 2019).
+fn touch(near: &SsviSlice, far: &SsviSlice) -> bool {
+    let tilt = (far.rho * far.chi() - near.rho * near.chi()).abs();
+    is(near.theta, far.theta) || is(near.chi(), far.chi()) || is(tilt, far.chi() - near.chi())
+}
+
 fn facts(slices: &[SsviSlice]) -> Facts {
     let verdicts: Vec<Butterfly> = slices.iter().map(SsviSlice::butterfly).collect();
-    let bounds = slices.iter().map(|s| (s.first_bound(), s.second_bound()));
-    let is = |x: f64, bound: f64| (x - bound).abs() <= 1e-9;
-    let flat = |pair: &[SsviSlice]| is(pair[0].theta, pair[1].theta) || is(pair[0].chi(), pair[1].chi());
+    let bounds: Vec<(f64, f64)> = slices.iter().map(|s| (s.first_bound(), s.second_bound())).collect();
     let butterfly_free = verdicts.iter().all(Butterfly::is_free);
     let adjacent = slices.windows(2).all(|pair| hendriks_martini(&pair[0], &pair[1]));
+    let on_bound = bounds.iter().any(|(first, second)| is(*first, BOUND) || is(*second, BOUND));
     Facts {
         butterfly_free,
-        both_bounds_exceeded: bounds.clone().any(|(first, second)| first > 4.0 && second > 4.0),
+        second_bound_exceeded: bounds.iter().any(|(_, second)| *second > BOUND + BOUNDARY),
+        both_bounds_exceeded: bounds.iter().any(|(first, second)| *first > BOUND && *second > BOUND),
         calendar_free: adjacent && (!butterfly_free || check_surface(slices).is_ok()),
-        on_boundary: bounds.clone().any(|(first, _)| is(first, 4.0)) || slices.windows(2).any(flat),
+        on_boundary: on_bound || slices.windows(2).any(|pair| touch(&pair[0], &pair[1])),
     }
 }
 
 impl Facts {
     /// Whether a label is true of the surface. One surface may bear several: a slice exactly on a bound may be called by
-    /// the bound or by the arbitrage it has there.
+    /// the bound or by the arbitrage it has there, and one beyond the second bound alone by that bound, which is
+    /// sufficient and not necessary, or by what Durrleman's function says.
     fn agree_with(&self, label: &str) -> Result<bool, Reason> {
         let free = self.butterfly_free && self.calendar_free;
+        let butterfly = !self.butterfly_free || self.second_bound_exceeded;
         Ok(match label {
             "arb_free" => free,
             "boundary" => self.on_boundary,
-            "butterfly_violation" => !self.butterfly_free,
-            "both_violation" => !self.butterfly_free && (self.both_bounds_exceeded || !self.calendar_free),
+            "butterfly_violation" => butterfly,
+            "both_violation" => butterfly && (self.both_bounds_exceeded || !self.calendar_free),
             "calendar_violation" => !self.calendar_free,
             other => return Err(format!("`label` is `{other}`, which is not known")),
         })
@@ -214,7 +242,11 @@ impl Facts {
     fn in_words(&self) -> String {
         let butterfly = if self.butterfly_free { "butterfly free" } else { "butterfly arbitrage" };
         let calendar = if self.calendar_free { "calendar free" } else { "calendar arbitrage" };
-        let both = if self.both_bounds_exceeded { ", both bounds exceeded" } else { "" };
+        let both = match (self.both_bounds_exceeded, self.second_bound_exceeded) {
+            (true, _) => ", both bounds exceeded",
+            (false, true) => ", second bound exceeded",
+            (false, false) => "",
+        };
         let boundary = if self.on_boundary { ", on a boundary" } else { "" };
         format!("{butterfly}, {calendar}{both}{boundary}")
     }
