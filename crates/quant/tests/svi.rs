@@ -1,6 +1,6 @@
 //! Raw SVI, SSVI and their arbitrage conditions against mpmath (40 digits), published cases and dense search.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 #![allow(clippy::excessive_precision, clippy::approx_constant, reason = "references are printed in full")]
 
 use plimsoll_quant::ssvi::{
@@ -275,6 +275,70 @@ fn slices_that_cross_have_a_calendar_violation_where_they_cross() {
     // A bump between wings that agree.
     let bump = Svi { a: 0.02, b: 0.1, rho: -0.3, m: 0.01, sigma: 0.2 };
     assert!(calendar_violation(&near, &bump).is_some() && calendar_violation(&bump, &near).is_some());
+}
+
+/// Rows of `reference/calendar.csv`: the two slices, the largest excess, its `k` and the largest share of it in `w`.
+fn pairs_with_nearly_parallel_wings() -> Vec<(Svi, Svi, [f64; 3])> {
+    include_str!("reference/calendar.csv")
+        .lines()
+        .map(|line| {
+            let v: Vec<f64> = line.split(',').map(|v| v.parse().unwrap()).collect();
+            let slice = |i: usize| Svi { a: v[i], b: v[i + 1], rho: v[i + 2], m: v[i + 3], sigma: v[i + 4] };
+            (slice(0), slice(5), [v[10], v[11], v[12]])
+        })
+        .collect()
+}
+
+#[test]
+fn two_real_slices_that_cross_between_one_thousand_and_one_million_are_refused() {
+    let (near, far, [excess, k, _]) = pairs_with_nearly_parallel_wings()[0];
+    assert!(far.right_slope() > near.right_slope() && far.w(1e3) > near.w(1e3) && far.w(1e6) > near.w(1e6));
+    let (at, found) = calendar_violation(&near, &far).unwrap();
+    close(found, excess, 1e-6);
+    close(at, k, 1e-2);
+    // Lifted by what was found, and a little more, they are in order.
+    let lifted = Svi { a: far.a + found * (1.0 + 1e-6) + 1e-12 * near.w(at), ..far };
+    assert_eq!(calendar_violation(&near, &lifted), None);
+}
+
+#[test]
+fn crossings_of_nearly_parallel_wings_are_those_of_a_scan_to_1e12_in_forty_digits() {
+    let (mut crossed, mut far_out, mut ordered) = (0, 0, 0);
+    for (near, far, [largest, at, share]) in pairs_with_nearly_parallel_wings() {
+        let found = calendar_violation(&near, &far);
+        if share > 1e-12 {
+            let (k, excess) =
+                found.unwrap_or_else(|| panic!("{near:?} {far:?}: {largest} at {at} is missed"));
+            // A slope lower by less than 1e-12 of itself counts as equal.
+            let slopes = |s: &Svi| if k > 0.0 { s.right_slope() } else { s.left_slope() };
+            let flatter = (slopes(&near) - slopes(&far)).clamp(0.0, 1e-12 * slopes(&near));
+            let rounding = (1e-14 * (near.b + far.b) + flatter) * (k.abs() + 1.0);
+            assert!((near.w(k) - far.w(k) - excess).abs() <= rounding, "{near:?} {far:?} {k} {excess}");
+            let bounded = at.abs() < 1e11;
+            assert!(!bounded || excess > 0.9 * largest, "{near:?} {far:?}: {excess} of {largest} at {at}");
+            crossed += 1;
+            far_out += i32::from(bounded && at.abs() > 1e3);
+        } else if largest <= 0.0 {
+            assert_eq!(found, None, "{near:?} {far:?}");
+            ordered += 1;
+        }
+    }
+    println!("{crossed} cross, {far_out} of them only come and go beyond 1e3, {ordered} are in order");
+    assert!(crossed > 150 && far_out > 30 && ordered > 150);
+}
+
+#[test]
+fn a_hardly_flatter_wing_crosses_even_where_levels_agree() {
+    // The rest of the wider slice hides the crossing until |k| is about sqrt(C/A) = 4e4.
+    let near = Svi { a: 0.02, b: 0.1, rho: 0.0, m: 0.0, sigma: 0.2 };
+    let far = Svi { b: 0.1 - 1e-11, sigma: 0.6, ..near };
+    assert!(far.w(1e3) > near.w(1e3) && far.w(1e6) < near.w(1e6));
+    let (k, excess) = calendar_violation(&near, &far).unwrap();
+    assert!(excess > 0.0 && near.w(k) > far.w(k), "{k} {excess}");
+    // Equal slopes: the level decides, where the rest has died out.
+    let lower = Svi { a: near.a - 1e-6, sigma: 0.6, ..near };
+    let (k, excess) = calendar_violation(&near, &lower).unwrap();
+    assert!(k.abs() > 1e4 && excess > 0.9e-6 && excess < 1e-6, "{k} {excess}");
 }
 
 #[test]
