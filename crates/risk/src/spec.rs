@@ -221,7 +221,8 @@ pub struct GridSpec {
 ///
 /// Each state has two blocks with a column per point. In the systematic one a point's price move is times `l` and its
 /// vol, skew, wing and term moves times `|l|`; in the idiosyncratic one all of them are times `sqrt(1 - l^2)`, so that
-/// opposite vega in two underlyings offsets no further than the loading reaches. Basis, rate and time act in full in
+/// opposite vega in two underlyings offsets no further than the loading reaches ([`VolShock::min_vol_up`] is the least
+/// volatility of every up move, however small its share). Basis, rate and time act in full in
 /// both. In the crash state `l` is 1 or -1: the systematic block is the points as they are, the idiosyncratic one a
 /// single column without a move.
 ///

@@ -13,15 +13,20 @@ use plimsoll_types::{Issue, Reason};
 /// Least Durrleman value the optimiser aims at, and weight of its penalties: gentle first, then firm.
 const FIRMNESS: [(f64, f64); 3] = [(1e-3, 1e2), (5e-3, 1e4), (2e-2, 1e6)];
 /// Steps of the optimiser per attempt.
-const STEPS: usize = 40;
+const STEPS: usize = 100;
 /// Largest share of the variance at the money by which a proposal may be lifted over the slice before.
 const LIFT_MAX: f64 = 0.02;
 /// A quote within this many vol points of the others is never an outlier.
 const OUTLIER_VOL_MIN: f64 = 0.02;
 /// A fit that misses by no more than this is not doubted.
-const MISFIT_FINE: f64 = 0.01;
+const MISFIT_FINE: f64 = 0.0001;
 /// Other smiles are held under a fit that misses by no more than this.
 const MISFIT_TRUSTED: f64 = 0.03;
+/// Least share of the full pull on wings, where quotes have no noise.
+const PULL_LEAST: f64 = 0.01;
+/// Noise of quotes about their slice, in volatility, from which wings are pulled in full: it is what the full pull costs
+/// on a smile of unusually flat wings.
+const NOISE_FULL_PULL: f64 = 0.002;
 /// Standard deviations per median absolute deviation of a normal sample.
 const MAD: f64 = 1.4826;
 
@@ -55,7 +60,26 @@ pub(super) fn free_fit(smile: &mut Smile, params: &FitParams) -> Result<Svi, Iss
         weights = smile.points.iter().map(Point::weight).collect();
         svi = propose(smile, &weights, &svi, (None, &[]), FIRMNESS[0]).unwrap_or(svi);
     }
-    Ok(svi)
+    Ok(relax(smile, &weights, &svi))
+}
+
+/// The fit again with no more pull on its wings than the noise of the quotes asks for, which is noted in the smile.
+///
+/// Noise is the standard deviation from a slice that is hardly pulled, five parameters counted. Quotes that lie on one
+/// slice say what its wings are; scattered ones, or five of them, do not.
+fn relax(smile: &mut Smile, weights: &[f64], svi: &Svi) -> Svi {
+    smile.pull = PULL_LEAST;
+    let Some(loose) = propose(smile, weights, svi, (None, &[]), FIRMNESS[0]) else {
+        smile.pull = 1.0;
+        return *svi;
+    };
+    let used = smile.used().count() as f64;
+    let noise = misfit(smile, &loose) * (used / (used - 5.0).max(1e-9)).sqrt();
+    smile.pull = (noise / NOISE_FULL_PULL).clamp(PULL_LEAST, 1.0);
+    if smile.pull >= 1.0 {
+        return *svi;
+    }
+    propose(smile, weights, &loose, (None, &[]), FIRMNESS[0]).unwrap_or(*svi)
 }
 
 /// A free fit as something earlier smiles may lean on; `None` when it is too poor for that.
@@ -127,6 +151,7 @@ fn task<'a>(
         scale: scale(smile),
         floor,
         ceiling,
+        pull: smile.pull,
         margin,
         stiffness,
     }
@@ -250,6 +275,7 @@ pub(super) fn refit(smile: &Smile, target: impl Fn(f64) -> f64, floor: Option<&S
         forward: smile.forward,
         points: samples(smile, target),
         refused: Vec::new(),
+        pull: PULL_LEAST,
     };
     let weights: Vec<f64> = sampled.points.iter().map(Point::weight).collect();
     let start = explicit(&sampled, &weights)?;

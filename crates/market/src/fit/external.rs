@@ -107,6 +107,7 @@ pub(super) fn insert_rest(
                     forward: supplied.forward,
                     points: Vec::new(),
                     refused: Vec::new(),
+                    pull: 1.0,
                 };
                 let found = Found { svi: supplied.svi, method: FitMethod::External };
                 slices.insert(after, quality::slice(smile, &found, near.as_ref()));

@@ -18,6 +18,9 @@ pub(super) struct Smile {
     pub(super) points: Vec<Point>,
     /// Quotes that are no use, with reasons.
     pub(super) refused: Vec<Issue>,
+    /// How far the wings are pulled to the usual slope, as a share of the full pull; full until the noise of the quotes is
+    /// known.
+    pub(super) pull: f64,
 }
 
 /// One strike.
@@ -78,6 +81,7 @@ impl Smile {
             forward,
             points: Vec::with_capacity(quotes.len() / 2 + 1),
             refused: Vec::new(),
+            pull: 1.0,
         };
         for quote in quotes {
             let Some((strike, kind)) = quote.instrument.option() else { continue };

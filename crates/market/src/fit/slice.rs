@@ -17,12 +17,14 @@ const SLOPE_MAX: f64 = 1.98;
 const SLOPE_MIN: f64 = 0.01;
 /// Least width of the vertex, in deviations.
 const SIGMA_MIN: f64 = 0.02;
+/// How far out the vertex may lie, as a multiple of the farthest quote: a smile that only slopes has it outside.
+const VERTEX_REACH: f64 = 2.0;
 /// Weight of a ceiling against that of the floor: where the later smile is quoted, and where it is a guess.
 const CEILING: [f64; 2] = [0.1, 0.003];
-/// Slope of a wing, in deviations, that quotes reaching far out are usually found to have; a wing without quotes is
-/// pulled there, one with quotes hardly feels it.
+/// Slope of a wing, in deviations, that quotes reaching far out are usually found to have; a wing whose quotes leave it
+/// open is pulled there.
 const SLOPE_USUAL: f64 = 1.2;
-/// A wing off by 1 from the usual slope counts like this much volatility on every quote.
+/// Full pull: a wing off by 1 from the usual slope counts like this much volatility on every quote.
 const SLOPE_PULL: f64 = 0.001;
 /// Points of the fixed grid on either side.
 const GRID: usize = 20;
@@ -50,6 +52,8 @@ pub(super) struct Task<'a> {
     pub(super) floor: Option<&'a Svi>,
     /// The smiles after, fitted by themselves: beyond the quoted strikes, where this smile is a guess, not above any.
     pub(super) ceiling: &'a [Ceiling],
+    /// Share of the full pull of the wings to their usual slope, 0 to 1: how little the quotes say of them.
+    pub(super) pull: f64,
     /// Least `g` aimed at on the grid.
     pub(super) margin: f64,
     /// Weight of the penalties.
@@ -161,8 +165,8 @@ impl Task<'_> {
         };
         let reach = self.points.iter().fold(1.0, |most: f64, p| most.max((p.k / s).abs()));
         Bounds {
-            lower: [1e-4, left, right, -reach, SIGMA_MIN],
-            upper: [20.0, steepest.max(left), steepest.max(right), reach, 4.0 * reach],
+            lower: [1e-4, left, right, -VERTEX_REACH * reach, SIGMA_MIN],
+            upper: [20.0, steepest.max(left), steepest.max(right), VERTEX_REACH * reach, 4.0 * reach],
         }
     }
 
@@ -190,7 +194,7 @@ impl Task<'_> {
             xs,
             // At stiffness 100 a breach of 1e-3 of the variance counts like one vol point on every quote.
             unit: (total * self.stiffness).sqrt(),
-            pull: SLOPE_PULL * total.sqrt(),
+            pull: self.pull * SLOPE_PULL * total.sqrt(),
         }
     }
 
