@@ -203,7 +203,7 @@ impl Text<'_> {
 
     fn totals(&mut self, report: &MarginReport) {
         if report.premium_relief != crate::Requirement::default() {
-            self.pair(0, "- long options lose no more", report.premium_relief.im, report.premium_relief.mm);
+            self.pair(0, "- more than longs may lose", report.premium_relief.im, report.premium_relief.mm);
         }
         self.pair(0, "+ open orders", report.orders.extra.im, report.orders.extra.mm);
         self.pair(0, "= requirement", report.im, report.mm);

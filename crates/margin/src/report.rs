@@ -34,7 +34,7 @@ pub struct Summary {
     pub im: Ticks,
     /// Maintenance margin; >= 0.
     pub mm: Ticks,
-    /// Collateral after haircuts, marks and unrealised profit, rounded down.
+    /// Collateral after haircuts, rounded down, plus marks and unrealised profit.
     pub equity: Ticks,
     /// `equity - im`; in isolated mode the least over positions.
     pub im_excess: Ticks,
@@ -56,7 +56,8 @@ pub struct MarginReport {
     pub im: Ticks,
     /// Maintenance margin; >= 0.
     pub mm: Ticks,
-    /// Collateral after haircuts plus marks plus unrealised profit, rounded down.
+    /// Collateral after haircuts, rounded down, plus marks (whole ticks per lot, rounded to nearest) plus unrealised
+    /// profit.
     pub equity: Ticks,
     /// `equity - im`; in isolated mode the least over positions.
     pub im_excess: Ticks,
@@ -76,8 +77,8 @@ pub struct MarginReport {
     pub guard: Requirement,
     /// Charges beside the scenario losses, in a fixed order, zero charges left out.
     pub addons: Vec<Addon>,
-    /// What is forgiven because a book of long options and spot cannot lose more than its value; >= 0. Charges on
-    /// collateral are forgiven too, unless the account has debt that the collateral secures.
+    /// What is taken off because long options and long spot may be dropped: a book is never charged more than it would be
+    /// without them, plus their marks; >= 0.
     pub premium_relief: Requirement,
     /// What open orders added, and under which fills.
     pub orders: OrdersReport,
@@ -215,13 +216,13 @@ pub enum AddonKind {
     Liquidity,
     /// Cost of closing a large vega.
     VegaLiquidity,
-    /// Wide confidence interval of the index.
+    /// Wide confidence interval of the index, or of the price of collateral.
     Confidence,
-    /// Collateral that falls when the account loses.
+    /// Collateral that falls when the account loses by more than its haircut.
     WrongWay,
     /// A stable coin beneath its peg.
     Depeg,
-    /// Short options near expiry.
+    /// Uncovered short options near expiry.
     Expiry,
     /// Funding about to be paid.
     Funding,
@@ -271,7 +272,8 @@ pub struct Addon {
     pub asset: Asset,
     /// In initial margin; >= 0.
     pub im: Ticks,
-    /// In maintenance margin; >= 0. At most `im`, but for a minimum of style `floor`, whose scan loss differs too.
+    /// In maintenance margin; >= 0. At most `im`, but for a minimum of style `floor`, whose loss differs too, and for a
+    /// charge on collateral cut to what the collateral secures.
     pub mm: Ticks,
     /// What it was computed from, by name.
     pub inputs: Vec<(String, Input)>,
@@ -284,7 +286,7 @@ pub struct CollateralReport {
     pub asset: Asset,
     /// Billionths of a unit, all holdings together; negative is borrowed.
     pub amount_nano: i128,
-    /// Price of one unit, ticks.
+    /// Price of one unit that counts, ticks: of a stable coin that is held, at most one unit of the currency.
     pub price: i64,
     /// Value before the haircut, rounded down.
     pub value: Ticks,
