@@ -362,3 +362,145 @@ fn a_month_with_a_crash_is_fitted_without_arbitrage_within_one_vol_point() {
     assert_eq!(beyond["tenor"], "beyond 2 days");
     assert!(beyond["median"].as_f64().unwrap() <= 1.0, "{beyond}");
 }
+
+#[test]
+fn files_that_cannot_be_checked_do_not_void_the_others() {
+    let sound = r#"{"covariance": {"data": [[1, 2], [2, 4], [3, 6]], "expected_corr01": 1}}"#;
+    let off = file("off.json", sound.replace("corr01\": 1", "corr01\": 0.5"));
+    let sound = file("sound.json", format!("\u{feff}{sound}"));
+    let (empty, unknown) = (file("empty.json", ""), file("unknown.json", "{}"));
+    let checked = |files: &[&str]| {
+        let found = run(&[&["vectors"], files, &["--format", "json"]].concat());
+        (found.code, found.json().as_array().unwrap().len(), found.err)
+    };
+    assert_eq!(checked(&[&sound]).0, 0);
+    assert_eq!(checked(&[&sound, &off]).0, 1);
+    let (code, count, err) = checked(&[&empty, &sound, &unknown, "/nowhere/x.json", &off]);
+    assert_eq!((code, count), (2, 2), "{err}");
+    for named in ["empty.json: not JSON", "unknown.json: no known form", "/nowhere/x.json: cannot be read"] {
+        assert!(err.contains(named), "{err}");
+    }
+    run(&["vectors", &empty, &unknown]).refused(&["empty.json", "unknown.json"]);
+}
+
+#[test]
+fn a_linted_set_is_refused_unless_it_is_allowed() {
+    let toml = run(&["params", "plimsoll"]).ok().text();
+    let bad = file("bad.toml", toml.replace("mm_scale = 0.8 ", "mm_scale = 1.2 "));
+    let findings = run(&["lint", &bad, "--format", "json"]).json();
+    let message = findings[0]["finding"].as_str().unwrap();
+    for (command, more) in [
+        ("margin", &[][..]),
+        ("greeks", &[]),
+        ("heatmap", &["--account", "alice"]),
+        ("what-if", &["--account", "alice", "--trade", "+1 BTC"]),
+    ] {
+        let args = [more, &["--params", &bad]].concat();
+        on_book(command, &args).refused(&[message, "--allow-lint"]);
+        let found = on_book(command, &[&args[..], &["--allow-lint", "--format", "json"]].concat()).ok();
+        assert!(found.err.contains(message), "{}", found.err);
+        let notes = found.json()["notes"].to_string();
+        assert!(notes.contains(&message.replace('"', "\\\"")), "{notes}");
+    }
+}
+
+#[test]
+fn what_was_assumed_is_said_and_is_in_the_json() {
+    // The generated market states funding for every perpetual; without it none is charged, and that is said.
+    let mut market: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(market()).unwrap()).unwrap();
+    for perpetual in market["underlyings"]["ETH"]["perpetuals"].as_array_mut().unwrap() {
+        perpetual.as_object_mut().unwrap().remove("funding_8h");
+    }
+    let market = file("unfunded.json", market.to_string());
+    let positions = file("positions.csv", BOOK);
+    let args = ["margin", "--market", &market, "--positions", &positions, "--format", "json"];
+    let found = run(&args);
+    let note = "ETH-PERPETUAL: no funding rate is stated, none is charged";
+    assert!(found.err.contains(&format!("note: {note}")), "{}", found.err);
+    assert!(found.json()["notes"].as_array().unwrap().contains(&note.into()), "{}", found.json()["notes"]);
+    let args = ["attribute", "--before", common::market(), "--after", &market, "--positions", &positions];
+    let found = run(&[&args[..], &["--format", "json"]].concat());
+    assert_eq!(found.json()["notes"].to_string(), format!("[\"after: {note}\"]"));
+}
+
+#[test]
+fn volatility_in_a_series_moves_what_is_long_of_it() {
+    let toml = run(&["params", "plimsoll"]).ok().text();
+    let more = "
+[[scenarios.scenarios]]
+kind = \"historical\"
+purpose = \"both\"
+series = \"daily\"
+horizon = 1
+step = 1
+
+[margin.joint]
+statistic = \"worst\"
+level = \"0.99\"
+stress_weight = \"0\"
+";
+    let params = file("own.toml", toml + more);
+    let rows = |vol: &str| {
+        let names = if vol.is_empty() { "" } else { ",BTC_VOL,ETH_VOL,SOL_VOL" };
+        let later = if vol.is_empty() { String::new() } else { format!(",{vol},{vol},{vol}") };
+        let first = if vol.is_empty() { "" } else { ",0.5,0.5,0.5" };
+        format!(
+            "time,BTC,ETH,SOL{names}\n2026-01-01T00:00:00Z,60000,3000,150{first}\n2026-01-02T00:00:00Z,60000,3000,150{later}\n"
+        )
+    };
+    let joint = |vol: &str| -> f64 {
+        let series = format!("daily={}", file("prices.csv", rows(vol)));
+        let args = ["--params", &params, "--series", &series, "--account", "alice", "--format", "json"];
+        let json = on_book("margin", &args).ok().json();
+        let block = json["blocks"].as_array().unwrap().last().unwrap()["columns"]["start"].as_u64().unwrap();
+        let report = &json["accounts"][0]["report"]["underlyings"][0]["pnl"];
+        report[usize::try_from(block).unwrap()].as_f64().unwrap()
+    };
+    // Alice is short calls: nothing moves, volatility doubles, volatility halves.
+    assert_eq!(joint(""), joint("0.5"));
+    assert!(joint("1.0") < joint("0.5") && joint("0.25") > joint("0.5"));
+}
+
+/// The checkout's root, from which the README's commands are run.
+fn root() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../..")
+}
+
+#[test]
+fn the_bundled_book_is_valued_whole_with_its_orders() {
+    let path = |name: &str| format!("{}/examples/bundled/{name}", root());
+    let (market, positions) = (path("market.json"), path("positions.csv"));
+    let (collateral, orders) = (path("collateral.csv"), path("orders.csv"));
+    let args = ["margin", "--market", &market, "--positions", &positions, "--collateral", &collateral];
+    let found = run(&[&args[..], &["--orders", &orders, "--format", "json"]].concat()).ok();
+    let json = found.json();
+    assert_eq!(json["accounts"].as_array().unwrap().len(), 40);
+    assert_eq!(json["failures"].as_array().unwrap().len(), 0);
+}
+
+/// The lines of the first block of this kind.
+fn block<'a>(text: &'a str, kind: &str) -> Vec<&'a str> {
+    let fence = format!("```{kind}");
+    text.lines().skip_while(|line| *line != fence).skip(1).take_while(|line| *line != "```").collect()
+}
+
+#[test]
+fn the_first_command_of_the_readme_prints_what_the_readme_shows() {
+    let readme = std::fs::read_to_string(format!("{}/README.md", root())).unwrap();
+    let command = block(&readme, "sh").join(" ");
+    let (_, arguments) = command.split_once(" -- ").unwrap();
+    let found = std::process::Command::new(env!("CARGO_BIN_EXE_plimsoll"))
+        .args(arguments.split_whitespace())
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(found.stdout).unwrap();
+    assert_eq!(found.status.code(), Some(0), "{}", String::from_utf8_lossy(&found.stderr));
+    let mut printed = text.lines();
+    let shown = block(&readme, "text");
+    assert!(shown.len() > 5);
+    for line in shown.into_iter().filter(|line| line.trim() != "...") {
+        assert!(printed.any(|found| found.trim_end() == line.trim_end()), "`{line}` is not printed:\n{text}");
+    }
+}

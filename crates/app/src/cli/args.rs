@@ -45,12 +45,16 @@ pub(super) struct ParamArgs {
     /// Parameter set that comes with the program (default: plimsoll)
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// Prices behind historical scenarios, CSV time,BTC,ETH,... (may be given several times)
+    /// Prices behind historical scenarios, CSV time,BTC,ETH,...[,BTC_VOL,ETH_VOL,...] with 30-day implied
+    /// volatilities as annualised decimals (may be given several times)
     #[arg(long, value_name = "NAME=FILE")]
     pub series: Vec<NamedFile>,
     /// Revalue by delta, gamma and vega instead of full reprice, and report the error
     #[arg(long)]
     pub approximate: bool,
+    /// Use the parameter set in spite of what `plimsoll lint` finds in it
+    #[arg(long)]
+    pub allow_lint: bool,
     /// Value options that the snapshot does not list from the surface
     #[arg(long)]
     pub unlisted: bool,
@@ -83,7 +87,8 @@ impl ParamArgs {
 
     /// The options of a build, with every series read; refused when one that is needed is missing.
     pub(super) fn options(&self, set: &ParamSet) -> anyhow::Result<BuildOptions> {
-        let mut options = BuildOptions { unlisted: self.unlisted, ..BuildOptions::default() };
+        let (unlisted, allow_lint) = (self.unlisted, self.allow_lint);
+        let mut options = BuildOptions { unlisted, allow_lint, ..BuildOptions::default() };
         for named in &self.series {
             options.series.insert(named.name.clone(), series::series(&named.path)?);
         }

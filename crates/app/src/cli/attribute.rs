@@ -1,7 +1,7 @@
 //! `plimsoll attribute`: why an account's margin changed.
 
 use super::args::{BookArgs, MarketArgs, ParamArgs};
-use super::loaded::{DeskArgs, FailureRow, Loaded};
+use super::loaded::{DeskArgs, FailureRow, Loaded, say_notes};
 use super::say;
 use crate::io::progress::Progress;
 use crate::output::{Answer, Cell, JsonBody, Kind, Table, Verdict};
@@ -116,8 +116,8 @@ const PARTS: [(&str, Read); 7] = [
 pub(super) fn run(args: &AttributeArgs) -> anyhow::Result<Answer<'static>> {
     let (before, after) = args.sides();
     refuse_shared_stdin(&before, &after)?;
-    let first = before.load(args.account.as_ref(), &[]).context("before")?;
-    let last = after.load(args.account.as_ref(), &[]).context("after")?;
+    let first = before.assemble(args.account.as_ref(), &[]).context("before")?;
+    let last = after.assemble(args.account.as_ref(), &[]).context("after")?;
     if first.desk.params.units.ticks_per_unit != last.desk.params.units.ticks_per_unit {
         anyhow::bail!("the parameter sets before and after count in different ticks");
     }
@@ -125,7 +125,20 @@ pub(super) fn run(args: &AttributeArgs) -> anyhow::Result<Answer<'static>> {
         Some(account) => (vec![one(&first, &last, account)?], Vec::new()),
         None => every(&first, &last),
     };
-    Ok(answer(&last, &reports, &failures))
+    let assumed = assumed(&first, &last);
+    say_notes(&assumed);
+    Ok(answer(&last, &reports, &failures, &assumed))
+}
+
+/// What was assumed on either side; once where it is the same on both.
+fn assumed(first: &Loaded, last: &Loaded) -> Vec<String> {
+    let (before, after) = (&first.desk.notes, &last.desk.notes);
+    let of = |side: &str, note: &String, other: &[String]| {
+        if other.contains(note) { note.clone() } else { format!("{side}: {note}") }
+    };
+    let mut notes: Vec<String> = before.iter().map(|note| of("before", note, after)).collect();
+    notes.extend(after.iter().filter(|note| !before.contains(note)).map(|note| of("after", note, before)));
+    notes
 }
 
 fn one(first: &Loaded, last: &Loaded, account: &AccountId) -> anyhow::Result<AttributionReport> {
@@ -157,7 +170,12 @@ fn every(first: &Loaded, last: &Loaded) -> (Vec<AttributionReport>, Vec<FailureR
     (reports, failures)
 }
 
-fn answer(last: &Loaded, reports: &[AttributionReport], failures: &[FailureRow]) -> Answer<'static> {
+fn answer(
+    last: &Loaded,
+    reports: &[AttributionReport],
+    failures: &[FailureRow],
+    assumed: &[String],
+) -> Answer<'static> {
     let table = table(last, reports);
     let mut notes = Vec::new();
     if let Some(report) = reports.first() {
@@ -167,6 +185,7 @@ fn answer(last: &Loaded, reports: &[AttributionReport], failures: &[FailureRow])
         "before": reports.first().map(|report| &report.before),
         "after": reports.first().map(|report| &report.after),
         "currency": last.desk.arrays.currency.to_string(),
+        "notes": assumed,
         "attribution": table.json(),
         "failures": failures,
     });

@@ -47,6 +47,7 @@ pub(super) fn run(args: &GreeksArgs) -> anyhow::Result<Answer<'static>> {
     let failures: Vec<_> = loaded.desk.failures.iter().map(super::loaded::FailureRow::from).collect();
     let json = serde_json::json!({
         "basis": loaded.basis(),
+        "notes": loaded.desk.notes,
         "account": args.account.as_ref().map(ToString::to_string),
         "ladder": table.json(),
         "failures": failures,

@@ -78,6 +78,7 @@ fn answer(loaded: &Loaded, args: &HeatmapArgs, map: &HeatMap) -> Answer<'static>
     };
     let json = serde_json::json!({
         "basis": loaded.basis(),
+        "notes": loaded.desk.notes,
         "account": args.account.to_string(),
         "days": args.days,
         "cells": main.json(),

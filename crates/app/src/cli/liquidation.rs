@@ -66,6 +66,7 @@ fn answer(loaded: &Loaded, args: &LiquidationArgs, surface: &LiquidationSurface)
     let table = table(loaded, args, surface);
     let json = serde_json::json!({
         "basis": loaded.basis(),
+        "notes": loaded.desk.notes,
         "account": args.account.to_string(),
         "points": table.json(),
         "nearest": surface.nearest,

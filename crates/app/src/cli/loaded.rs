@@ -7,7 +7,7 @@ use crate::io::market;
 use crate::io::progress::Progress;
 use crate::output::Cell;
 use clap::Args;
-use plimsoll_engine::{Desk, Failure, Market};
+use plimsoll_engine::{Desk, EngineError, Failure, Market};
 use plimsoll_types::{AccountId, Asset, Decimal, Instrument, Reason, Ticks};
 use serde::Serialize;
 use std::io::Write;
@@ -56,8 +56,16 @@ pub(super) struct FailureRow {
 }
 
 impl DeskArgs {
-    /// Reads everything and assembles a desk for one account or for all, able to value `extra` besides the book.
+    /// Reads everything and assembles a desk for one account or for all, able to value `extra` besides the book; says
+    /// what it had to assume.
     pub(super) fn load(&self, only: Option<&AccountId>, extra: &[Instrument]) -> anyhow::Result<Loaded> {
+        let loaded = self.assemble(only, extra)?;
+        say_notes(&loaded.desk.notes);
+        Ok(loaded)
+    }
+
+    /// The same without a word about what was assumed.
+    pub(super) fn assemble(&self, only: Option<&AccountId>, extra: &[Instrument]) -> anyhow::Result<Loaded> {
         one_stdin(
             self.book.paths().chain([self.market.market.as_path()]).chain(self.params.params.as_deref()),
         )?;
@@ -73,8 +81,12 @@ impl DeskArgs {
         }
         let progress = Progress::spinner("pricing scenarios");
         let market = Market::new(snapshot, &params);
-        let desk = Desk::assemble(params, market, read.builder, extra, &options)?;
+        let mut desk = Desk::assemble(params, market, read.builder, extra, &options).map_err(with_remedy)?;
         drop(progress);
+        if self.params.allow_lint {
+            let found = desk.params.lint().into_iter();
+            desk.notes.extend(found.map(|f| format!("lint, {}: {}", f.subject, f.message)));
+        }
         if let Some(error) = &desk.approximation {
             say!(
                 "approximate revaluation: largest error {} per unit, root mean square {} over {} cells",
@@ -84,6 +96,21 @@ impl DeskArgs {
             );
         }
         Ok(Loaded { desk, places: read.places })
+    }
+}
+
+/// Findings of the linter, and what may be done about them.
+fn with_remedy(error: EngineError) -> anyhow::Error {
+    match error {
+        EngineError::Lint { .. } => anyhow::anyhow!("{error} (--allow-lint uses them nevertheless)"),
+        other => other.into(),
+    }
+}
+
+/// Says what was assumed, one line each.
+pub(super) fn say_notes(notes: &[String]) {
+    for note in notes {
+        say!("note: {note}");
     }
 }
 

@@ -174,6 +174,7 @@ impl Totals {
 struct Document<'a> {
     #[serde(flatten)]
     basis: Basis,
+    notes: &'a [String],
     scenarios: &'a [plimsoll_types::ScenarioColumn],
     blocks: &'a [plimsoll_types::Block],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -209,6 +210,7 @@ fn write_json(
     let desk = &loaded.desk;
     let document = Document {
         basis: loaded.basis(),
+        notes: &desk.notes,
         scenarios: &desk.arrays.scenarios,
         blocks: &desk.arrays.blocks,
         arrays: args.arrays.then_some(&desk.arrays),

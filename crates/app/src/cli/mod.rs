@@ -97,6 +97,7 @@ pub fn run() -> ExitCode {
     match execute(&cli.command, &output) {
         Ok(Verdict::Passed) => ExitCode::SUCCESS,
         Ok(Verdict::Failed) => ExitCode::from(1),
+        Ok(Verdict::Refused) => ExitCode::from(2),
         Err(error) => {
             if closed_pipe(&error) {
                 return ExitCode::SUCCESS;
@@ -138,7 +139,7 @@ fn in_words(error: &anyhow::Error) -> String {
             text = format!("{text}{joint}{cause}");
         }
     }
-    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+    text.trim_end().chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
 }
 
 /// Whether the reader of the standard output stream went away, as `head` does.

@@ -41,7 +41,7 @@ fn panel(slice: &Slice) -> SmilePanel {
     let (year, month, day) = slice.expiry.date();
     SmilePanel {
         title: format!("{year}-{month:02}-{day:02}, {:.1} d", slice.tau * YEAR_DAYS),
-        note: format!("RMSE {:.2} vol points", slice.quality.rmse_vol_points),
+        note: format!("RMSE {:.2} vol pts", slice.quality.rmse_vol_points),
         points: points.iter().map(point).collect(),
         curve: curve.filter(|(_, vol)| vol.is_finite()).collect(),
     }

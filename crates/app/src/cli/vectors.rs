@@ -3,11 +3,11 @@
 use super::say;
 use crate::io::source::Source;
 use crate::output::{Answer, Cell, JsonBody, Kind, Table, Verdict};
-use crate::vectors::{COLUMNS, Parity, VectorsError, check, json, rows};
+use crate::vectors::{COLUMNS, Parity, check, json, rows};
 use anyhow::Context;
 use clap::Args;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `vectors`.
 #[derive(Args, Debug)]
@@ -23,7 +23,7 @@ const BYTES_MAX: u64 = 1 << 30;
 /// Answers; a quantity that is off fails the check.
 pub(super) fn run(args: &VectorsArgs) -> anyhow::Result<Answer<'static>> {
     super::args::one_stdin(args.files.iter().map(PathBuf::as_path))?;
-    let (parities, unknown) = checked(&args.files)?;
+    let (parities, all) = checked(&args.files)?;
     let columns = COLUMNS.map(|name| (name, Kind::Text));
     let mut main = Table::new("", &columns);
     main.columns.insert(0, ("file".to_owned(), Kind::Text));
@@ -44,29 +44,33 @@ pub(super) fn run(args: &VectorsArgs) -> anyhow::Result<Answer<'static>> {
             parity.worst_error()
         ));
     }
-    let clean = parities.iter().all(Parity::is_clean);
-    let verdict = if clean && !unknown { Verdict::Passed } else { Verdict::Failed };
+    let verdict = match (all, parities.iter().all(Parity::is_clean)) {
+        (false, _) => Verdict::Refused,
+        (true, false) => Verdict::Failed,
+        (true, true) => Verdict::Passed,
+    };
     let text = json(&parities)?;
     let json = JsonBody::Stream(Box::new(move |out| out.write_all(text.as_bytes()).context("writing JSON")));
     Ok(Answer { tables, notes, main, json, verdict })
 }
 
-/// The files that could be checked, and whether there was one of an unknown form beside them; it is named.
+/// The files that could be checked, and whether these are all; the others are named.
 fn checked(files: &[PathBuf]) -> anyhow::Result<(Vec<Parity>, bool)> {
-    let (mut parities, mut unknown) = (Vec::new(), Vec::new());
+    let mut parities = Vec::new();
     for path in files {
-        let (name, text) = Source::read_small(path, BYTES_MAX)?;
-        match check(&name, text.as_bytes()) {
+        match read(path) {
             Ok(parity) => parities.push(parity),
-            Err(error @ VectorsError::Unknown { .. }) => unknown.push(error),
-            Err(other) => return Err(other.into()),
+            Err(error) => say!("error: {}", super::in_words(&error)),
         }
     }
-    for error in &unknown {
-        say!("error: {error}");
-    }
     if parities.is_empty() {
-        anyhow::bail!("no file holds cases of a known form");
+        anyhow::bail!("no file holds cases that can be checked");
     }
-    Ok((parities, !unknown.is_empty()))
+    let all = parities.len() == files.len();
+    Ok((parities, all))
+}
+
+fn read(path: &Path) -> anyhow::Result<Parity> {
+    let (name, text) = Source::read_small(path, BYTES_MAX)?;
+    Ok(check(&name, text.as_bytes())?)
 }

@@ -62,6 +62,7 @@ const QUANTITIES: [(&str, Read); 6] = [
 struct Document<'a> {
     #[serde(flatten)]
     basis: Basis,
+    notes: &'a [String],
     trades: Vec<String>,
     before: AccountJson<'a>,
     after: AccountJson<'a>,
@@ -114,6 +115,7 @@ fn write_json(
     };
     let document = Document {
         basis: loaded.basis(),
+        notes: &loaded.desk.notes,
         trades,
         before: AccountJson::new(loaded, &what_if.before, None),
         after: AccountJson::new(loaded, &what_if.after, None),

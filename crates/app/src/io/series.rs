@@ -1,8 +1,8 @@
 //! Return series from price histories.
 
-use super::error::Refusal;
+use super::error::{Refusal, shortened};
 use super::source::Source;
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use plimsoll_risk::{ReturnSeries, log_returns};
 use plimsoll_types::{Asset, Timestamp};
 use std::path::{Path, PathBuf};
@@ -30,33 +30,51 @@ impl FromStr for NamedFile {
     }
 }
 
+/// What the name of a column of volatilities ends with, after the underlying.
+const VOL: &str = "_VOL";
+
+/// Which columns hold what.
+struct Header {
+    names: csv::StringRecord,
+    underlyings: Vec<Asset>,
+    /// Column of the price of each underlying.
+    price: Vec<usize>,
+    /// Column of the volatility of each underlying, if volatilities are given.
+    vol: Option<Vec<usize>>,
+}
+
+/// One instant.
+struct Row {
+    time: Timestamp,
+    price: Vec<f64>,
+    vol: Option<Vec<f64>>,
+}
+
 /// Reads a CSV of prices, `time,BTC,ETH,...`, with times in RFC 3339 that rise from row to row and positive prices,
-/// and returns the logarithm of each price over the one before it.
+/// and returns the logarithm of each price over the one before it. Columns `BTC_VOL,ETH_VOL,...`, for every underlying
+/// or for none, are implied volatilities at 30 days, annualised decimals; of them too the logarithms of the ratios.
 pub fn series(path: &Path) -> anyhow::Result<ReturnSeries> {
     let (name, reader) = Source::open(path)?.text()?;
     let mut csv = csv::Reader::from_reader(reader);
-    let header = csv.headers().with_context(|| name.clone())?.clone();
-    let mut columns = header.iter();
-    if columns.next() != Some("time") || header.len() < 2 {
-        bail!(
-            "{name}: line 1: columns `{}`; expected time,BTC,ETH,...",
-            header.iter().collect::<Vec<_>>().join(",")
-        );
-    }
-    let underlyings: Vec<Asset> =
-        columns.map(str::parse).collect::<Result<_, _>>().with_context(|| format!("{name}: line 1"))?;
-    let mut out = ReturnSeries { underlyings, times: Vec::new(), spot: Vec::new(), vol: None };
-    let mut before: Option<(Timestamp, Vec<f64>)> = None;
+    let header = header(csv.headers().with_context(|| name.clone())?, &name)?;
+    let vol = header.vol.as_ref().map(|_| Vec::new());
+    let underlyings = header.underlyings.clone();
+    let mut out = ReturnSeries { underlyings, times: Vec::new(), spot: Vec::new(), vol };
+    let mut before: Option<Row> = None;
     for record in csv.records() {
         let record = record.with_context(|| name.clone())?;
         let line = record.position().map_or(0, csv::Position::line);
-        let row = prices(&record, &header).map_err(|refusal| refusal.at(&name, "line", line))?;
-        if let Some((time, last)) = &before {
-            if row.0 <= *time {
-                bail!("{name}: line {line}: field `time`: value `{}`: expected a time after {time}", row.0);
+        let row = row(&record, &header).map_err(|refusal| refusal.at(&name, "line", line))?;
+        if let Some(last) = &before {
+            if row.time <= last.time {
+                let expected = format!("expected a time after {}", last.time);
+                bail!(Refusal::new("time", &row.time.to_string(), expected).at(&name, "line", line));
             }
-            out.times.push(row.0);
-            out.spot.push(log_returns(last, &row.1));
+            out.times.push(row.time);
+            out.spot.push(log_returns(&last.price, &row.price));
+            if let (Some(all), Some(old), Some(new)) = (&mut out.vol, &last.vol, &row.vol) {
+                all.push(log_returns(old, new));
+            }
         }
         before = Some(row);
     }
@@ -66,17 +84,60 @@ pub fn series(path: &Path) -> anyhow::Result<ReturnSeries> {
     Ok(out)
 }
 
-fn prices(record: &csv::StringRecord, header: &csv::StringRecord) -> Result<(Timestamp, Vec<f64>), Refusal> {
+fn header(names: &csv::StringRecord, file: &str) -> anyhow::Result<Header> {
+    let found: Vec<&str> = names.iter().collect();
+    let refused = |why: &str| {
+        let shown = shortened(&found.join(","));
+        anyhow!("{file}: line 1: columns `{shown}`{why}; expected time,BTC,ETH,...[,BTC_VOL,ETH_VOL,...]")
+    };
+    if found.first() != Some(&"time") {
+        return Err(refused(""));
+    }
+    if let Some((_, twice)) = found.iter().enumerate().find(|(i, name)| found[..*i].contains(name)) {
+        return Err(refused(&format!(": `{}` is there twice", shortened(twice))));
+    }
+    let price: Vec<usize> = (1..found.len()).filter(|at| !found[*at].ends_with(VOL)).collect();
+    let vols = found.len() - 1 - price.len();
+    let vol_of = |at: &usize| found.iter().position(|name| name.strip_suffix(VOL) == Some(found[*at]));
+    let vol: Vec<usize> = price.iter().filter_map(vol_of).collect();
+    if price.is_empty() {
+        return Err(refused(""));
+    }
+    if vols > 0 && (vol.len() != vols || vols != price.len()) {
+        return Err(refused(": either every underlying has a volatility or none"));
+    }
+    let asset = |at: &usize| found[*at].parse::<Asset>().with_context(|| format!("{file}: line 1"));
+    let underlyings = price.iter().map(asset).collect::<anyhow::Result<_>>()?;
+    Ok(Header { names: names.clone(), underlyings, price, vol: (vols > 0).then_some(vol) })
+}
+
+fn row(record: &csv::StringRecord, header: &Header) -> Result<Row, Refusal> {
     let text = record.get(0).unwrap_or_default();
     let time: Timestamp = text
         .parse()
         .map_err(|_| Refusal::new("time", text, "expected RFC 3339 such as 2026-03-27T08:00:00Z"))?;
-    let price = |(name, text): (&str, &str)| match text.parse::<f64>() {
-        Ok(price) if price.is_finite() && price > 0.0 => Ok(price),
-        _ => Err(Refusal::new(name, text, "expected a positive finite price")),
+    let price = numbers(record, header, &header.price, "expected a positive finite price")?;
+    let volatility = "expected a positive finite volatility such as 0.55";
+    let vol = header.vol.as_ref().map(|at| numbers(record, header, at, volatility)).transpose()?;
+    Ok(Row { time, price, vol })
+}
+
+/// The positive numbers in some columns.
+fn numbers(
+    record: &csv::StringRecord,
+    header: &Header,
+    columns: &[usize],
+    expected: &str,
+) -> Result<Vec<f64>, Refusal> {
+    let number = |at: &usize| {
+        let (name, text) = (header.names.get(*at), record.get(*at));
+        let (name, text) = (name.unwrap_or_default(), text.unwrap_or_default());
+        match text.trim().parse::<f64>() {
+            Ok(x) if x.is_finite() && x > 0.0 => Ok(x),
+            _ => Err(Refusal::new(name, text, expected)),
+        }
     };
-    let prices = header.iter().zip(record).skip(1).map(price).collect::<Result<_, _>>()?;
-    Ok((time, prices))
+    columns.iter().map(number).collect()
 }
 
 #[cfg(test)]
@@ -92,12 +153,52 @@ mod tests {
 
     #[test]
     fn returns_are_logarithms_of_price_ratios() {
-        let path = std::env::temp_dir().join(format!("plimsoll-series-{}.csv", std::process::id()));
-        std::fs::write(&path, "time,BTC\n2026-01-01T00:00:00Z,100\n2026-01-02T00:00:00Z,110\n").unwrap();
-        let read = series(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(read.times.len(), 1);
+        let read = read("ratios", "time,BTC\n2026-01-01T00:00:00Z,100\n2026-01-02T00:00:00Z,110\n").unwrap();
+        assert_eq!((read.times.len(), read.vol), (1, None));
         // ln 1.1, from mpmath.
         assert!((read.spot[0][0] - 0.095_310_179_804_324_86).abs() < 1e-15, "{:?}", read.spot);
+    }
+
+    fn read(name: &str, text: &str) -> anyhow::Result<ReturnSeries> {
+        let path = std::env::temp_dir().join(format!("plimsoll-series-{name}-{}.csv", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        let read = series(&path);
+        std::fs::remove_file(&path).unwrap();
+        read
+    }
+
+    #[test]
+    fn volatilities_are_read_beside_prices_in_any_order_of_columns() {
+        let text = "time,ETH_VOL,BTC,ETH,BTC_VOL
+2026-01-01T00:00:00Z,0.6,100,10,0.5
+2026-01-02T00:00:00Z,0.3,110,10,0.55
+";
+        let read = read("vol", text).unwrap();
+        assert_eq!(read.underlyings.iter().map(Asset::as_str).collect::<Vec<_>>(), ["BTC", "ETH"]);
+        assert_eq!(read.spot[0][1], 0.0);
+        let vol = &read.vol.unwrap()[0];
+        // ln 1.1 and ln 0.5, from mpmath.
+        assert!((vol[0] - 0.095_310_179_804_324_86).abs() < 2e-15, "{vol:?}");
+        assert!((vol[1] + 0.693_147_180_559_945_3).abs() < 1e-15, "{vol:?}");
+    }
+
+    #[test]
+    fn every_underlying_has_a_positive_volatility_or_none_has() {
+        let bad = [
+            ("time,BTC,ETH,BTC_VOL", "", "either every underlying has a volatility or none"),
+            ("time,BTC,SOL_VOL", "", "either every underlying has a volatility or none"),
+            ("time,BTC_VOL", "", "expected time,BTC"),
+            ("time,BTC,BTC", "", "`BTC` is there twice"),
+            (
+                "time,BTC,BTC_VOL",
+                "2026-01-01T00:00:00Z,1,0",
+                "line 2: field `BTC_VOL`: value `0`: expected a positive",
+            ),
+            ("time,BTC,BTC_VOL", "2026-01-01T00:00:00Z,1,", "field `BTC_VOL`: value ``"),
+        ];
+        for (at, (header, row, expected)) in bad.into_iter().enumerate() {
+            let error = read(&format!("bad{at}"), &format!("{header}\n{row}\n")).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

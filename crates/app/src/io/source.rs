@@ -10,6 +10,9 @@ use std::path::Path;
 /// zstd windows up to this many bits are read; 27 and more need to be allowed explicitly.
 const WINDOW_LOG_MAX: u32 = 31;
 
+/// What some programs begin a text with.
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+
 /// The path that stands for the standard input stream.
 pub const STDIN: &str = "-";
 
@@ -64,7 +67,7 @@ impl Source {
     /// Opens `path`, or the standard input stream when it is `-`.
     pub fn open(path: &Path) -> Result<Self, InputError> {
         let name = display_name(path);
-        let unreadable = |source| InputError::Unreadable { file: name.clone(), source };
+        let unreadable = |reason| InputError::Unreadable { file: name.clone(), reason };
         if path.as_os_str() == STDIN {
             let content = content(io::stdin(), None, &name).map_err(unreadable)?;
             return Ok(Self { name, content });
@@ -87,8 +90,8 @@ impl Source {
         match self.content {
             Content::Text(reader) => Ok((self.name, reader)),
             Content::ParquetFile(_) | Content::ParquetBytes(_) => {
-                let source = io::Error::new(io::ErrorKind::InvalidData, "is Parquet; expected text");
-                Err(InputError::Unreadable { file: self.name, source })
+                let reason = io::Error::new(io::ErrorKind::InvalidData, "is Parquet; expected text");
+                Err(InputError::Unreadable { file: self.name, reason })
             }
         }
     }
@@ -96,7 +99,7 @@ impl Source {
     /// The whole text of a small input such as a parameter file; more than `limit` bytes are refused.
     pub fn read_small(path: &Path, limit: u64) -> Result<(String, String), InputError> {
         let (name, reader) = Self::open(path)?.text()?;
-        let unreadable = |source| InputError::Unreadable { file: name.clone(), source };
+        let unreadable = |reason| InputError::Unreadable { file: name.clone(), reason };
         let mut text = String::new();
         let read = reader.take(limit + 1).read_to_string(&mut text).map_err(unreadable)?;
         if read as u64 > limit {
@@ -130,7 +133,7 @@ fn content<R: Read + 'static>(raw: R, length: Option<u64>, name: &str) -> io::Re
     let buffered = BufReader::with_capacity(1 << 16, whole);
     Ok(match container {
         Container::Parquet => Content::ParquetBytes(read_all(buffered)?),
-        Container::Plain => Content::Text(Box::new(buffered)),
+        Container::Plain => text(buffered),
         Container::Gzip => decoded(flate2::bufread::MultiGzDecoder::new(buffered), container),
         Container::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered)?;
@@ -147,7 +150,39 @@ fn read_all(mut reader: impl Read) -> io::Result<Bytes> {
 }
 
 fn decoded<R: Read + 'static>(decoder: R, container: Container) -> Content {
-    Content::Text(Box::new(BufReader::with_capacity(1 << 16, Decoded { decoder, container })))
+    text(Decoded { decoder, container })
+}
+
+fn text<R: Read + 'static>(reader: R) -> Content {
+    Content::Text(Box::new(BufReader::with_capacity(1 << 16, Unmarked { inner: reader, head: None })))
+}
+
+/// Passes over a UTF-8 byte order mark at the start of a text.
+struct Unmarked<R> {
+    inner: R,
+    /// The first bytes, once they are read, as far as they were not handed on.
+    head: Option<Cursor<Vec<u8>>>,
+}
+
+impl<R: Read> Read for Unmarked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let head = match &mut self.head {
+            Some(head) => head,
+            unread => {
+                let mut first = Vec::with_capacity(BYTE_ORDER_MARK.len());
+                let take = BYTE_ORDER_MARK.len() as u64;
+                Read::by_ref(&mut self.inner).take(take).read_to_end(&mut first)?;
+                if first == BYTE_ORDER_MARK {
+                    first.clear();
+                }
+                unread.insert(Cursor::new(first))
+            }
+        };
+        match head.read(buffer)? {
+            0 => self.inner.read(buffer),
+            read => Ok(read),
+        }
+    }
 }
 
 /// Counts what passes.
@@ -209,6 +244,17 @@ mod tests {
         assert_eq!(text_of(text.clone().into_bytes()).unwrap(), text);
         assert_eq!(text_of(gzip(&text)).unwrap(), text);
         assert_eq!(text_of(zstd::encode_all(text.as_bytes(), 3).unwrap()).unwrap(), text);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_and_only_at_the_start() {
+        let marked = "\u{feff}a,b\n\u{feff}1,2\n".as_bytes().to_vec();
+        let plain = "a,b\n\u{feff}1,2\n";
+        assert_eq!(text_of(marked.clone()).unwrap(), plain);
+        assert_eq!(text_of(zstd::encode_all(&marked[..], 3).unwrap()).unwrap(), plain);
+        for short in ["", "a", "ab", "\u{feff}"] {
+            assert_eq!(text_of(short.into()).unwrap(), short.trim_start_matches('\u{feff}'));
+        }
     }
 
     #[test]

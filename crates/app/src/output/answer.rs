@@ -29,6 +29,8 @@ pub enum Verdict {
     Passed,
     /// A check failed, or an account could not be valued: 1.
     Failed,
+    /// One of several inputs was refused, the others were answered: 2.
+    Refused,
 }
 
 /// Writes a JSON document.

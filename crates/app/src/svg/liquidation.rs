@@ -49,6 +49,8 @@ pub(crate) struct LiquidationPicture {
 }
 
 const PLOT: Frame = Frame { x: 88.0, y: 84.0, width: 660.0, height: 360.0 };
+/// Of what is liquidatable now.
+const SHADE: &str = "#f9e4e6";
 const PAGE: (f64, f64) = (920.0, 520.0);
 
 /// The picture: one pair of curves per day ahead; between a pair the account stands.
@@ -60,11 +62,13 @@ pub(crate) fn liquidation(picture: &LiquidationPicture) -> String {
     let more = 0.06 * (high - low);
     let y = Scale::new((low - more, high + more), (PLOT.y + PLOT.height, PLOT.y));
     head(&mut canvas, picture);
-    axes(&mut canvas, &x, &y);
-    canvas.open_clip("plot", PLOT);
+    canvas.open_clip("shade", PLOT);
     if let Some(now) = picture.boundaries.first() {
         shade(&mut canvas, now, &x, &y);
     }
+    canvas.close_clip();
+    axes(&mut canvas, &x, &y);
+    canvas.open_clip("plot", PLOT);
     for (i, boundary) in picture.boundaries.iter().enumerate() {
         curves(&mut canvas, boundary, (&x, &y), i);
     }
@@ -122,8 +126,10 @@ fn axes(canvas: &mut Canvas, x: &Scale, y: &Scale) {
     canvas.turned_text(middle, name, "relative move of volatility", -90.0);
 }
 
-/// What lies beyond the boundary of the first day, faintly.
+/// What lies beyond the boundary of the first day, faintly; where the account is liquidatable at unchanged spot, all of
+/// the row. The colour is solid and the axes come after it, so that areas may overlap.
 fn shade(canvas: &mut Canvas, now: &Boundary, x: &Scale, y: &Scale) {
+    let fill = format!(r#"fill="{SHADE}" stroke="none""#);
     for pair in now.points.windows(2) {
         let (top, bottom) = (y.at(pair[1].vol), y.at(pair[0].vol));
         for (from, to, edge) in
@@ -131,10 +137,27 @@ fn shade(canvas: &mut Canvas, now: &Boundary, x: &Scale, y: &Scale) {
         {
             if let (Some(from), Some(to)) = (from, to) {
                 let outline = [(edge, bottom), (x.at(from), bottom), (x.at(to), top), (edge, top)];
-                canvas.path(&outline, r##"fill="#b2182b" fill-opacity="0.07" stroke="none""##);
+                canvas.path(&outline, &fill);
             }
         }
     }
+    for at in (0..now.points.len()).filter(|at| is_closed(&now.points[*at])) {
+        let (top, bottom) = row(&now.points, at, y);
+        canvas.rect(Frame { x: PLOT.x, y: top, width: PLOT.width, height: bottom - top }, &fill);
+    }
+}
+
+/// Top and bottom of the row of a move of volatility: half way to its neighbours, to the edge where it has none.
+fn row(points: &[BoundaryPoint], at: usize, y: &Scale) -> (f64, f64) {
+    let middle = |other: usize| points.get(other).map(|p| y.at(0.5 * (p.vol + points[at].vol)));
+    let top = middle(at + 1).unwrap_or(PLOT.y);
+    let bottom = at.checked_sub(1).and_then(middle).unwrap_or(PLOT.y + PLOT.height);
+    (top, bottom)
+}
+
+/// Whether the account is liquidatable at unchanged spot: both sides are there.
+fn is_closed(point: &BoundaryPoint) -> bool {
+    point.down == Some(0.0) && point.up == Some(0.0)
 }
 
 fn style(index: usize) -> String {
@@ -166,9 +189,8 @@ fn curves(canvas: &mut Canvas, boundary: &Boundary, (x, y): (&Scale, &Scale), in
 
 /// Whether a point lies wholly in what is liquidatable: there both sides are at spot 0, and so are its neighbours'.
 fn is_inside(points: &[BoundaryPoint], at: usize) -> bool {
-    let closed = |p: &BoundaryPoint| p.down == Some(0.0) && p.up == Some(0.0);
     let around = &points[at.saturating_sub(1)..(at + 2).min(points.len())];
-    around.iter().all(closed)
+    around.iter().all(is_closed)
 }
 
 fn legend(canvas: &mut Canvas, picture: &LiquidationPicture) {
@@ -187,7 +209,7 @@ fn legend(canvas: &mut Canvas, picture: &LiquidationPicture) {
         ring(canvas, (left + 14.0, y + 17.0));
         canvas.text((left + 36.0, y + 21.0), label, "nearest point");
         let swatch = Frame { x: left, y: y + 33.0, width: 28.0, height: 12.0 };
-        canvas.rect(swatch, r##"fill="#b2182b" fill-opacity="0.1""##);
+        canvas.rect(swatch, &format!(r#"fill="{SHADE}""#));
         canvas.text((left + 36.0, y + 43.0), label, "liquidatable now");
     }
 }
@@ -232,6 +254,22 @@ mod tests {
         let svg = liquidation(&picture(Some(MarkedPoint { spot: -0.2, vol: 0.0, days: 0.0 })));
         assert!(svg.contains("nearest point: spot −20 %, volatility 0 %, now"));
         assert!(!svg.contains("NaN"));
+    }
+
+    #[test]
+    fn where_unchanged_spot_is_liquidatable_the_whole_row_is_shaded() {
+        let rows = |points: Vec<BoundaryPoint>| {
+            let boundaries = vec![Boundary { days: 0.0, points }];
+            let nearest = Some(MarkedPoint { spot: 0.0, vol: 0.5, days: 0.0 });
+            let picture = LiquidationPicture { boundaries, ..picture(nearest) };
+            let whole = format!(r#"width="{:.2}""#, PLOT.width);
+            liquidation(&picture).lines().filter(|l| l.contains(SHADE) && l.contains(&whole)).count()
+        };
+        let point = |vol, down, up| BoundaryPoint { vol, down, up };
+        let open = point(0.0, Some(-0.2), None);
+        assert_eq!(rows(vec![open]), 0);
+        assert_eq!(rows(vec![open, point(0.5, Some(0.0), Some(0.0))]), 1);
+        assert_eq!(rows(vec![point(0.5, Some(0.0), Some(0.0))]), 1);
     }
 
     #[test]

@@ -18,9 +18,9 @@ pub(crate) struct SmilePoint {
 /// One expiry.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct SmilePanel {
-    /// `27 Mar 2026, 71 d`.
+    /// `2026-03-27, 71.0 d`.
     pub(crate) title: String,
-    /// `RMSE 0.31 vol points`.
+    /// `RMSE 0.31 vol pts`.
     pub(crate) note: String,
     /// Quotes.
     pub(crate) points: Vec<SmilePoint>,
@@ -116,9 +116,8 @@ fn draw_panel(canvas: &mut Canvas, panel: &SmilePanel, frame: Frame, id: &str) {
         width: frame.width - 62.0,
         height: frame.height - 64.0,
     };
-    canvas.text((plot.x, plot.y - 8.0), Style::new(12.5, INK, Anchor::Start).bold(), &panel.title);
     let right = plot.x + plot.width;
-    canvas.text((right, plot.y - 8.0), Style::new(11.0, GREY, Anchor::End), &panel.note);
+    heading(canvas, panel, (plot.x, right), plot.y - 8.0);
     let x = Scale::new(widened(k_range(panel), 0.04), (plot.x, right));
     let y = Scale::new(widened(vol_range(panel), 0.08), (plot.y + plot.height, plot.y));
     axes(canvas, &x, &y, plot);
@@ -141,6 +140,24 @@ fn draw_panel(canvas: &mut Canvas, panel: &SmilePanel, frame: Frame, id: &str) {
     let curve: Vec<(f64, f64)> = panel.curve.iter().map(|(k, vol)| (x.at(*k), y.at(*vol))).collect();
     canvas.path(&curve, &curve_style());
     canvas.close_clip();
+}
+
+/// Title on the left and note on the right, smaller where they would touch.
+fn heading(canvas: &mut Canvas, panel: &SmilePanel, (left, right): (f64, f64), y: f64) {
+    let sizes = fitted((&panel.title, &panel.note), right - left);
+    canvas.text((left, y), Style::new(sizes.0, INK, Anchor::Start).bold(), &panel.title);
+    canvas.text((right, y), Style::new(sizes.1, GREY, Anchor::End), &panel.note);
+}
+
+/// Sizes of a bold and a plain text that stand side by side in `width`. A character is taken to be as wide as a digit
+/// of the widest common font (DejaVu Sans: 0.70 of the size when bold, 0.64 plain), since the font is the reader's.
+fn fitted((bold, plain): (&str, &str), width: f64) -> (f64, f64) {
+    const SIZES: (f64, f64) = (12.5, 11.0);
+    const GAP: f64 = 8.0;
+    let needed = |text: &str, size: f64| text.chars().count() as f64 * size;
+    let both = needed(bold, 0.70 * SIZES.0) + needed(plain, 0.64 * SIZES.1);
+    let share = ((width - GAP) / both).min(1.0);
+    (SIZES.0 * share, SIZES.1 * share)
 }
 
 /// A quote with one side: a cap with a stem that points where the other side would be.
@@ -216,6 +233,20 @@ mod tests {
         assert!(svg.contains("a &lt; b") && !svg.contains("a < b"));
         assert!(svg.starts_with("<svg xmlns") && svg.trim_end().ends_with("</svg>"));
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
+    }
+
+    #[test]
+    fn a_title_and_a_note_never_touch() {
+        for (title, note) in [
+            ("2026-06-26, 140.4 d", "RMSE 3.01 vol pts"),
+            ("2026-06-26, 1140.4 d", "RMSE 13.01 vol points"),
+            ("x", "y"),
+        ] {
+            let (bold, plain) = fitted((title, note), PANEL.0 - 62.0);
+            let wide = 0.70 * bold * title.len() as f64 + 0.64 * plain * note.len() as f64;
+            assert!(wide <= PANEL.0 - 62.0 - 7.9 && plain > 8.0, "{title} {note}: {wide}");
+        }
+        assert_eq!(fitted(("", ""), 286.0), (12.5, 11.0));
     }
 
     #[test]

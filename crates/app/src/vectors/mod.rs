@@ -43,12 +43,12 @@ const METHODS: [Method; 6] = [
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VectorsError {
     /// Not JSON.
-    #[error("{file}: not JSON: {source}")]
+    #[error("{file}: not JSON: {reason}")]
     Json {
         /// The file.
         file: String,
         /// Where and why.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// JSON of a form nobody here knows.
     #[error("{file}: no known form of cases; supported are {}", supported())]
@@ -127,7 +127,7 @@ impl Parity {
 pub(crate) fn check(file: &str, content: &[u8]) -> Result<Parity, VectorsError> {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     let parsed: Value = serde_json::from_slice(content)
-        .map_err(|source| VectorsError::Json { file: file.to_owned(), source })?;
+        .map_err(|reason| VectorsError::Json { file: file.to_owned(), reason })?;
     let known = METHODS.iter().find(|method| (method.recognise)(&parsed));
     let Some(method) = known else {
         return Err(VectorsError::Unknown { file: file.to_owned() });
