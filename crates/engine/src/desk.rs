@@ -106,11 +106,24 @@ impl Market {
         Self { snapshot, surface, id }
     }
 
-    /// Whether the snapshot lists the instrument. Spot, perpetuals and futures need only their underlying and a
-    /// forward; an option must be quoted.
+    /// Whether the snapshot lists the instrument. An option must be quoted; a dated future must be quoted or be the one
+    /// that quoted options of its expiry and settlement are on. Spot needs its underlying, a perpetual its mark, which
+    /// is seen to where it is valued.
     fn lists(&self, instrument: &Instrument) -> bool {
         let Some(market) = self.snapshot.underlyings.get(instrument.underlying()) else { return false };
-        instrument.option().is_none() || market.options.iter().any(|quote| quote.instrument == *instrument)
+        let kin = |other: &Instrument| {
+            other.expiry() == instrument.expiry()
+                && other.settlement() == instrument.settlement()
+                && other.quote() == instrument.quote()
+        };
+        match instrument.contract() {
+            Contract::Spot | Contract::Perpetual => true,
+            Contract::Option { .. } => market.options.iter().any(|quote| quote.instrument == *instrument),
+            Contract::Future { .. } => {
+                market.futures.iter().any(|quote| quote.instrument == *instrument)
+                    || market.options.iter().any(|quote| kin(&quote.instrument))
+            }
+        }
     }
 }
 
@@ -399,6 +412,18 @@ fn notes(scenarios: &ScenarioSet, arrays: &RiskArrays, surface: &Surface) -> Vec
     notes.into_iter().collect()
 }
 
+/// Why an underlying of the snapshot has no market: what the guard had against its index.
+fn no_market(instrument: &Instrument, market: &Market) -> Issue {
+    let asset = instrument.underlying();
+    let of_index = |issue: &&Issue| issue.underlying.as_ref() == Some(asset) && issue.expiry.is_none();
+    let cause = market.surface.issues.iter().find(of_index);
+    let missing = Issue::new(Reason::MissingIndex, "");
+    let Issue { reason, value, limit, .. } = cause.cloned().unwrap_or(missing);
+    let issue =
+        Issue::new(reason, format!("{instrument}: the index of {asset}")).at(asset, instrument.expiry());
+    Issue { value, limit, ..issue }
+}
+
 /// What stands against valuing an instrument, before any attempt.
 fn refusal(instrument: &Instrument, market: &Market, options: &BuildOptions) -> Option<Issue> {
     let as_of = market.surface.as_of;
@@ -407,8 +432,10 @@ fn refusal(instrument: &Instrument, market: &Market, options: &BuildOptions) -> 
     if instrument.expiry().is_some_and(|expiry| expiry <= as_of) {
         return Some(issue(Reason::Expired));
     }
-    if !market.surface.underlyings.contains_key(instrument.underlying()) {
-        return Some(issue(Reason::UnknownUnderlying));
+    let asset = instrument.underlying();
+    if !market.surface.underlyings.contains_key(asset) {
+        let known = market.snapshot.underlyings.contains_key(asset);
+        return Some(if known { no_market(instrument, market) } else { issue(Reason::UnknownUnderlying) });
     }
     (!options.unlisted && !market.lists(instrument)).then(|| issue(Reason::UnknownInstrument))
 }

@@ -9,16 +9,35 @@ use std::collections::{BTreeMap, BTreeSet};
 /// No grid may leave more than half a price scan between neighbouring spot moves, whatever its own step.
 const WIDEST_STEP: f64 = 0.5;
 
-/// Everything the set breaks.
+/// Everything the set breaks. Entries that need a past have no fixed columns: they count as joint blocks without any.
 pub(crate) fn lint(set: &ParamSet) -> Vec<LintFinding> {
     let underlyings = named(&set.scenarios);
-    match plimsoll_risk::generate(&without_series(&set.scenarios), &underlyings, &BTreeMap::new()) {
-        Ok(scenarios) => match input(&scenarios) {
-            Ok(input) => plimsoll_margin::lint(&set.margin, &input),
-            Err(error) => vec![unusable(&error)],
-        },
-        Err(error) => vec![unusable(&error)],
+    let fixed = without_series(&set.scenarios);
+    let columns = if fixed.scenarios.is_empty() && !set.scenarios.scenarios.is_empty() {
+        Ok(LintInput { underlyings, ..LintInput::default() })
+    } else {
+        match plimsoll_risk::generate(&fixed, &underlyings, &BTreeMap::new()) {
+            Ok(scenarios) => input(&scenarios).map_err(|error| unusable(&error)),
+            Err(error) => Err(unusable(&error)),
+        }
+    };
+    match columns {
+        Ok(mut input) => {
+            input.blocks.extend(set.scenarios.scenarios.iter().filter_map(of_the_past));
+            plimsoll_margin::lint(&set.margin, &input)
+        }
+        Err(finding) => vec![finding],
     }
+}
+
+fn of_the_past(entry: &EntrySpec) -> Option<LintBlock> {
+    let (purpose, stressed) = match entry {
+        EntrySpec::Historical(spec) => (spec.purpose, spec.stressed),
+        EntrySpec::FilteredHistorical(spec) => (spec.purpose, false),
+        EntrySpec::Grid(_) | EntrySpec::Factor(_) | EntrySpec::MonteCarlo(_) => return None,
+    };
+    let kind = if stressed { BlockKind::StressedJoint } else { BlockKind::Joint };
+    Some(LintBlock { kind, purpose, columns: 0..0, step: None })
 }
 
 fn unusable(error: &dyn std::error::Error) -> LintFinding {

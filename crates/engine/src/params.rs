@@ -42,6 +42,16 @@ pub enum ParamError {
         /// Which and why.
         source: SpecError,
     },
+    /// A limit of the guard or the fit is no limit.
+    #[error("{origin}: `{field}` is {value}: expected a finite number, not negative")]
+    Limit {
+        /// The file or preset.
+        origin: String,
+        /// Which limit.
+        field: String,
+        /// What it says.
+        value: String,
+    },
     /// A unit is not positive.
     #[error("{origin}: units: `{field}` must be positive")]
     Units {
@@ -85,6 +95,7 @@ impl ParamSet {
         let set =
             read.map_err(|e| ParamError::Unreadable { origin: origin.to_owned(), source: Box::new(e) })?;
         set.check_units(origin)?;
+        set.check_limits(origin)?;
         set.scenarios
             .validate()
             .map_err(|source| ParamError::Scenarios { origin: origin.to_owned(), source })?;
@@ -104,6 +115,31 @@ impl ParamSet {
                 || lot.quote.is_zero()
             {
                 return bad("lot");
+            }
+        }
+        Ok(())
+    }
+
+    /// Every number of the guard and the fit must be finite and not negative, and whole counts positive.
+    fn check_limits(&self, origin: &str) -> Result<(), ParamError> {
+        let tables =
+            [("guard", toml::Value::try_from(&self.guard)), ("fit", toml::Value::try_from(&self.fit))];
+        for (table, value) in tables {
+            let Ok(toml::Value::Table(fields)) = value else { continue };
+            for (field, value) in fields {
+                let sound = match value {
+                    toml::Value::Float(x) => x.is_finite() && x >= 0.0,
+                    toml::Value::Integer(x) => x > 0,
+                    _ => true,
+                };
+                if !sound {
+                    let field = format!("{table}.{field}");
+                    return Err(ParamError::Limit {
+                        origin: origin.to_owned(),
+                        field,
+                        value: value.to_string(),
+                    });
+                }
             }
         }
         Ok(())

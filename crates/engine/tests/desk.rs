@@ -89,7 +89,7 @@ fn a_change_is_attributed_without_residual() {
     let mut rows: Vec<Row> = BOOK.to_vec();
     rows[4].2 = "-12";
     let before = desk();
-    let after = desk_on("plimsoll", Tweak { spot: 0.93, vol: 1.15, hours: 6 }, &rows);
+    let after = desk_on("plimsoll", Tweak { spot: 0.93, vol: 1.15, hours: 2 }, &rows);
     for name in ["condor", "hedged", "longs", "pair", "seller"] {
         let report = attribute(&before, &after, &account(name)).unwrap().attribution;
         for split in [report.im, report.mm, report.equity] {
@@ -249,4 +249,46 @@ fn a_set_that_is_silent_on_what_the_book_does_not_hold_is_enough() {
             .unwrap();
     assert_eq!(desk.scenarios.underlyings.len(), 1);
     assert!(desk.account(&account("a")).is_ok());
+}
+
+#[test]
+fn a_historical_only_set_lints_clean_and_limits_must_be_numbers() {
+    let text = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../examples/params/monte-carlo.toml"
+    ))
+    .unwrap();
+    let from = text.find("[[scenarios.scenarios]]").unwrap();
+    let to = text.find("[margin]").unwrap();
+    let past = "[[scenarios.scenarios]]\nkind = \"historical\"\npurpose = \"both\"\nseries = \"daily\"\nhorizon = 1\nstep = 1\n";
+    let past = format!("{}{past}{}", &text[..from], &text[to..])
+        .replace("stress_weight = 0.25", "stress_weight = 0.0");
+    let set = ParamSet::from_toml(&past, "past").unwrap();
+    assert_eq!(set.lint(), []);
+    assert_eq!(set.series_needed(), ["daily"]);
+    for bad in ["rmse_max = nan", "rmse_max = -1.0"] {
+        assert!(ParamSet::from_toml(&text.replace("rmse_max = 0.10", bad), "bad").is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn futures_that_nobody_lists_and_markets_without_an_index_say_so() {
+    let rows = [("a", "BTC-28MAR26", "1000"), ("b", "BTC_USDC-27MAR26", "1"), ("c", "BTC-27MAR26", "1000")];
+    let desk = desk_on("plimsoll", PLAIN, &rows);
+    assert_eq!(desk.failures.len(), 2);
+    assert!(desk.failures.iter().all(|f| f.reason.contains("unknown_instrument")), "{:?}", desk.failures);
+
+    let params = ParamSet::preset("plimsoll").unwrap();
+    let mut stale = common::snapshot(PLAIN);
+    let as_of = stale.as_of;
+    for price in &mut stale.underlyings.get_mut(&"BTC".parse().unwrap()).unwrap().index {
+        price.time = as_of.plus_seconds(-600);
+    }
+    let market = plimsoll_engine::Market::new(stale, &params);
+    let book = common::builder(&params, &[("a", "BTC-PERPETUAL", "1000")]);
+    let desk =
+        plimsoll_engine::Desk::assemble(params, market, book, &[], &plimsoll_engine::BuildOptions::default())
+            .unwrap();
+    let reason = &desk.failures[0].reason;
+    assert!(reason.contains("stale") && reason.contains("600") && reason.contains("180"), "{reason}");
 }

@@ -199,6 +199,9 @@ pub enum DecimalError {
     },
 }
 
+/// Beneath this a decimal of 96 bits holds every whole number, so a number it cannot hold has too many decimals.
+const DECIMAL_MAX: f64 = 7.9e28;
+
 /// How many `unit`s the decimal `text` is, exactly; plain (`-1.5`) or scientific (`2e-3`) notation.
 ///
 /// ```
@@ -217,8 +220,10 @@ pub fn parse_scaled(text: &str, unit: Decimal) -> Result<i128, DecimalError> {
     } else {
         Decimal::from_str_exact(text)
     };
-    let value = parsed.map_err(|_| {
-        if digits_overflow(text) { DecimalError::TooLarge { text: text.to_owned() } } else { unreadable() }
+    let value = parsed.map_err(|_| match text.parse::<f64>() {
+        Ok(x) if x.abs() < DECIMAL_MAX => DecimalError::TooFine { text: text.to_owned(), unit },
+        Ok(_) => DecimalError::TooLarge { text: text.to_owned() },
+        Err(_) => unreadable(),
     })?;
     let too_large = || DecimalError::TooLarge { text: text.to_owned() };
     let rest = value.checked_rem(unit).ok_or_else(too_large)?;
@@ -227,11 +232,6 @@ pub fn parse_scaled(text: &str, unit: Decimal) -> Result<i128, DecimalError> {
     }
     let units = value.checked_div(unit).ok_or_else(too_large)?.normalize();
     if units.scale() != 0 { Err(too_large()) } else { Ok(units.mantissa()) }
-}
-
-/// Whether a text that did not parse is a well-formed number that is merely out of range.
-fn digits_overflow(text: &str) -> bool {
-    text.parse::<f64>().is_ok()
 }
 
 /// The float nearest to a decimal, through its text: the one conversion that rounds correctly.
@@ -327,6 +327,9 @@ mod tests {
             parse_scaled("99999999999999999999999999999999", Decimal::ONE),
             Err(DecimalError::TooLarge { .. })
         ));
+        for text in ["1e-400", "0.12345678901234567890123456789012345"] {
+            assert!(matches!(parse_scaled(text, Decimal::ONE), Err(DecimalError::TooFine { .. })), "{text}");
+        }
         assert_eq!(parse_scaled("2e3", Decimal::ONE), Ok(2000));
         assert_eq!(parse_scaled("-0.0", Decimal::new(1, 3)), Ok(0));
     }

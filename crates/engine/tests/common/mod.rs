@@ -58,7 +58,9 @@ fn chain(base: &str, index: f64, level: f64, step: f64, as_of: Timestamp) -> Und
             m: 0.0,
             sigma: 0.6 * tau.sqrt().max(0.1),
         };
-        for i in -8..=8 {
+        // The nearest expiry needs close strikes to be worth a smile.
+        let (step, reach) = if day == EXPIRIES[0] { (step / 5.0, 20) } else { (step, 8) };
+        for i in -reach..=reach {
             let strike = ((index + f64::from(i) * step) / step).round() * step;
             let k = ln(strike / forward);
             let vol = (smile.w(k) / tau).sqrt();
