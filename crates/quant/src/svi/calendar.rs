@@ -11,16 +11,16 @@ const RATIO: f64 = 1.133_148_453_066_826_3;
 /// Ratio of successive `|k|` in the search of a wing, where nothing bends at a scale of its own.
 const WING_RATIO: f64 = 1.5;
 /// The grid reaches this many length scales; beyond, the wings are compared term by term.
-const SCALES: f64 = 1e3;
+const SCALES: f64 = 32.0;
 
 /// Where the nearer expiry has more total variance than the farther one: `(k, w_near(k) - w_far(k))`, or `None`
 /// when `w_near <= w_far` for every `k`.
 ///
 /// Freedom from calendar arbitrage is that total variance at fixed log-moneyness does not fall with time
-/// (Gatheral and Jacquier 2014, lemma 2.1). Within a thousand length scales of the money the difference is searched
+/// (Gatheral and Jacquier 2014, lemma 2.1). Within 32 length scales of the money the difference is searched
 /// on the asinh grids of both slices and refined. Beyond, it is slope times `|k|` plus a level plus a rest that falls
 /// like `1/|k|`: a farther slope that is lower crosses for certain, one that is equal or hardly higher leaves it to
-/// the levels and the rest, and a crossing may come and go between `|k| = 1e3` and `1e12`.
+/// the levels and the rest, and a crossing may come and go anywhere up to `|k| = 1e12`.
 ///
 /// The returned excess is the largest found at finite `k` (of one that grows towards a limit, most of the limit), or,
 /// when only a wing crosses for certain, one beyond the crossing.
@@ -169,7 +169,7 @@ impl Wings {
     }
 
     /// Largest excess between `reach` and `end`: a geometric scan, refined. Beyond `reach` every term is smooth in
-    /// `ln x`, and the difference is `A x + B + C/x` to a thousandth of its last term.
+    /// `ln x`, and the difference is `A x + B + C/x` to a few hundredths of its last term.
     fn scan(&self, reach: f64, end: f64) -> (f64, f64) {
         let mut x = reach;
         let mut best = (x, self.excess(x));
