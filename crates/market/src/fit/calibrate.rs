@@ -69,7 +69,10 @@ pub(super) fn free_fit(smile: &mut Smile, params: &FitParams) -> Result<Svi, Iss
 /// slice say what its wings are; scattered ones, or five of them, do not.
 fn relax(smile: &mut Smile, weights: &[f64], svi: &Svi) -> Svi {
     smile.pull = PULL_LEAST;
-    let Some(loose) = propose(smile, weights, svi, (None, &[]), FIRMNESS[0]) else {
+    // Where the quotes lie on a slice the explicit fit is all but there, and the pulled one may be a valley away.
+    let starts = explicit(smile, weights).into_iter().chain([*svi]);
+    let loose = starts.filter_map(|start| propose(smile, weights, &start, (None, &[]), FIRMNESS[0]));
+    let Some(loose) = loose.min_by(|a, b| misfit(smile, a).total_cmp(&misfit(smile, b))) else {
         smile.pull = 1.0;
         return *svi;
     };
