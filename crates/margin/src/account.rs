@@ -6,7 +6,7 @@
 use crate::evaluate::report;
 use crate::money::Exact;
 use crate::{MarginError, MarginReport, Params, Trade};
-use plimsoll_types::{InstrumentIx, InstrumentRow, Lots, Portfolio, Position, RiskArrays, Ticks};
+use plimsoll_types::{Holding, InstrumentIx, InstrumentRow, Lots, Portfolio, Position, RiskArrays, Ticks};
 
 /// The width in which scenario sums run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +37,9 @@ pub struct AccountState<'a> {
 
 impl<'a> AccountState<'a> {
     /// Sums the rows of every position, on the narrow lane when the bound allows it.
+    ///
+    /// Refuses a portfolio that names what the arrays do not have, and arrays whose rows, blocks or indices do not hold
+    /// together where this account reads them; the instruments it does not hold are not looked at.
     pub fn new(portfolio: Portfolio, arrays: &'a RiskArrays) -> Result<Self, MarginError> {
         check(&portfolio, arrays)?;
         let lane = if bound(&portfolio.positions, arrays).is_some() { Lane::Narrow } else { Lane::Wide };
@@ -176,20 +179,61 @@ pub(crate) fn underlying_of(arrays: &RiskArrays, instrument: InstrumentIx) -> Op
     arrays.instrument(instrument).map(|row| row.underlying.index())
 }
 
-/// The row of an instrument, or the error that it is not there.
+/// The row of an instrument, or the error that it is not there or not whole.
 fn known<'a>(
     arrays: &'a RiskArrays,
     portfolio: &Portfolio,
     instrument: InstrumentIx,
 ) -> Result<&'a InstrumentRow, MarginError> {
-    arrays.instrument(instrument).ok_or_else(|| MarginError::UnknownInstrument {
+    let row = arrays.instrument(instrument).ok_or_else(|| MarginError::UnknownInstrument {
         account: portfolio.account.clone(),
         index: instrument.0,
         instruments: arrays.instruments.len(),
-    })
+    })?;
+    let misshapen = |what, found, expected| MarginError::Arrays {
+        account: portfolio.account.clone(),
+        what,
+        found,
+        expected,
+    };
+    let (underlying, width) = (row.underlying.index(), arrays.row(instrument).len());
+    if underlying >= arrays.underlyings.len() {
+        let what = "an instrument on underlying number";
+        return Err(misshapen(what, underlying, arrays.underlyings.len()));
+    }
+    if width != arrays.scenarios.len() {
+        return Err(misshapen("a row of entries numbering", width, arrays.scenarios.len()));
+    }
+    Ok(row)
+}
+
+/// The shape of the arrays as far as one account depends on it: the number of entries, the blocks, and the columns only
+/// where collateral is an underlying too (its fall is read from them). Rows are looked at one by one, when used.
+fn check_shape(portfolio: &Portfolio, arrays: &RiskArrays) -> Result<(), MarginError> {
+    let misshapen = |what, found, expected| {
+        let account = portfolio.account.clone();
+        Err(MarginError::Arrays { account, what, found, expected })
+    };
+    let scenarios = arrays.scenarios.len();
+    let entries = arrays.instruments.len().saturating_mul(scenarios);
+    if arrays.pnl.len() != entries {
+        return misshapen("entries numbering", arrays.pnl.len(), entries);
+    }
+    if let Some(block) = arrays.blocks.iter().find(|b| b.columns.end > scenarios) {
+        return misshapen("a block that ends at column", block.columns.end, scenarios);
+    }
+    let underlyings = arrays.underlyings.len();
+    let falls = |h: &Holding| arrays.underlyings.iter().any(|row| row.asset == h.asset);
+    if portfolio.collateral.iter().any(falls)
+        && let Some(column) = arrays.scenarios.iter().find(|column| column.spot.len() != underlyings)
+    {
+        return misshapen("a scenario with spot moves numbering", column.spot.len(), underlyings);
+    }
+    Ok(())
 }
 
 fn check(portfolio: &Portfolio, arrays: &RiskArrays) -> Result<(), MarginError> {
+    check_shape(portfolio, arrays)?;
     let positions = portfolio.positions.iter().map(|p| p.instrument);
     let orders = portfolio.orders.iter().map(|o| o.instrument);
     let earmarks = portfolio.collateral.iter().filter_map(|h| h.earmark);

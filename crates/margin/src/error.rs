@@ -23,6 +23,18 @@ pub enum MarginError {
         /// Rows there are.
         instruments: usize,
     },
+    /// The risk arrays do not hold together: a row, an index or a block points outside them.
+    #[error("account {account}: the risk arrays have {what} {found}, expected {expected}")]
+    Arrays {
+        /// Whose.
+        account: AccountId,
+        /// What is out of shape.
+        what: &'static str,
+        /// As it is.
+        found: usize,
+        /// The size it must have, or must stay below.
+        expected: usize,
+    },
     /// The same instrument twice, or out of order.
     #[error("account {account}: instrument number {index} is out of order or twice among the positions")]
     Positions {

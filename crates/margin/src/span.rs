@@ -79,8 +79,8 @@ fn commodity<'a>(
     let first = scene.columns(BlockKind::Grid).next().unwrap_or(0);
     let active = worst.unwrap_or(first);
     let loss = |column: usize| slot.pnl.get(column).map_or(0, |x| -x);
-    let pair = |column: usize| scene.arrays.scenarios.get(column).map_or(column, |c| c.pair);
-    let parts = [scan_loss, loss(pair(active)), -loss(first), -loss(pair(first))];
+    let (active_pair, first_pair) = (pair(scene, active)?, pair(scene, first)?);
+    let parts = [scan_loss, loss(active_pair), -loss(first), -loss(first_pair)];
     let value = held.iter().map(|p| option_value(scene, p));
     let report = SpanCommodityReport {
         asset: row.asset.clone(),
@@ -98,6 +98,17 @@ fn commodity<'a>(
         requirement: Ticks(0),
     };
     Ok(Leg { terms, underlying: slot.underlying, report, left: net_delta })
+}
+
+/// The column that differs in the move of volatility only, or the error that it is not there.
+fn pair(scene: Scene, column: usize) -> Result<usize, MarginError> {
+    let columns = scene.arrays.scenarios.len();
+    let pair = scene.arrays.scenarios.get(column).map_or(columns, |c| c.pair);
+    if pair < columns {
+        return Ok(pair);
+    }
+    let (account, what) = (scene.exact.account.clone(), "a scenario paired with column");
+    Err(MarginError::Arrays { account, what, found: pair, expected: columns })
 }
 
 fn option_value(scene: Scene, position: &Position) -> i128 {
