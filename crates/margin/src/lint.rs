@@ -1,6 +1,10 @@
 //! Whether a parameter set makes sense: the rules of the design, section 6, each broken in public at least once.
 
-use crate::{Addons, Aggregation, JointTerms, LiquidityTerms, Mode, Params, SpanParams, Statistic};
+use crate::orders::EXACT_ORDERS_MAX;
+use crate::{
+    Addons, Aggregation, ConfidenceTerms, InterMethod, InterSpread, JointTerms, LiquidityTerms, Mode,
+    OrderMethod, Params, ShortCount, SpanCommodity, SpanParams, Statistic,
+};
 use plimsoll_types::{Asset, BlockKind, NANO, Ppb, Purpose};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -210,16 +214,23 @@ fn scales(params: &Params, found: &mut Findings) {
         let message = format!("im_scale {} is below mm_scale {}", params.im_scale, params.mm_scale);
         found.add(LintCode::ImBelowMm, "im_scale", message);
     }
-    match params.fixed {
-        Some(fixed) if fixed.im_ratio < fixed.mm_ratio => {
-            let message = format!("im_ratio {} is below mm_ratio {}", fixed.im_ratio, fixed.mm_ratio);
-            found.add(LintCode::ImBelowMm, "fixed", message);
-        }
-        Some(fixed) => found.rate("fixed.mm_ratio", fixed.mm_ratio.0),
-        None if params.mode == Mode::Fixed => {
+    if let OrderMethod::Exact { max_orders } = params.orders.method
+        && max_orders > EXACT_ORDERS_MAX
+    {
+        let message =
+            format!("max_orders {max_orders} is above {EXACT_ORDERS_MAX}, the most that is searched");
+        found.add(LintCode::BoundsCrossed, "orders.method.exact", message);
+    }
+    let Some(fixed) = params.fixed else {
+        if params.mode == Mode::Fixed {
             found.add(LintCode::Missing, "fixed", "mode fixed needs [fixed]");
         }
-        None => {}
+        return;
+    };
+    found.rate("fixed.mm_ratio", fixed.mm_ratio.0);
+    if fixed.im_ratio < fixed.mm_ratio {
+        let message = format!("im_ratio {} is below mm_ratio {}", fixed.im_ratio, fixed.mm_ratio);
+        found.add(LintCode::ImBelowMm, "fixed", message);
     }
 }
 
@@ -263,30 +274,65 @@ fn lint_span(span: &SpanParams, found: &mut Findings) {
         found.add(LintCode::ImBelowMm, "aggregation.im_ratio", message);
     }
     for (scope, terms) in &span.commodities.0 {
-        let path = format!("aggregation.commodities.{scope}");
-        found.positive(&format!("{path}.contract"), terms.contract.0);
-        found.rate(&format!("{path}.short_option_rate"), terms.short_option_rate);
-        for (i, tier) in terms.tiers.iter().enumerate() {
-            if tier.from_days > tier.to_days {
-                let message = format!("from_days {} is above to_days {}", tier.from_days, tier.to_days);
-                found.add(LintCode::BoundsCrossed, format!("{path}.tiers[{i}]"), message);
-            }
+        span_commodity(&format!("aggregation.commodities.{scope}"), terms, found);
+    }
+    for (i, spread) in span.inter.iter().enumerate() {
+        span_inter(&format!("aggregation.inter[{i}]"), spread, span, found);
+    }
+}
+
+fn span_commodity(path: &str, terms: &SpanCommodity, found: &mut Findings) {
+    found.positive(&format!("{path}.contract"), terms.contract.0);
+    found.rate(&format!("{path}.short_option_rate"), terms.short_option_rate);
+    if terms.short_option_count == ShortCount::Naked {
+        let message = "the minimum of SPAN counts `sum` or `larger`, not `naked`";
+        found.add(LintCode::Missing, format!("{path}.short_option_count"), message);
+    }
+    let mut last = i64::MIN;
+    for (i, tier) in terms.tiers.iter().enumerate() {
+        let (from, to) = (tier.from_days, tier.to_days);
+        if from >= to || from < last {
+            let message = format!("from_days {from} to_days {to} does not follow the tier before it");
+            found.add(LintCode::BoundsCrossed, format!("{path}.tiers[{i}]"), message);
         }
-        for (i, spread) in terms.intra.iter().enumerate() {
-            found.rate(&format!("{path}.intra[{i}].rate"), spread.rate);
-            for leg in &spread.legs {
-                found.positive(&format!("{path}.intra[{i}].ratio"), leg.ratio.0);
-                if leg.tier >= terms.tiers.len() {
-                    let message = format!("tier {} of {}", leg.tier, terms.tiers.len());
-                    found.add(LintCode::Missing, format!("{path}.intra[{i}].tier"), message);
-                }
+        last = to;
+    }
+    for (i, spread) in terms.intra.iter().enumerate() {
+        found.rate(&format!("{path}.intra[{i}].rate"), spread.rate);
+        if spread.legs.len() < 2 {
+            found.add(LintCode::Missing, format!("{path}.intra[{i}].legs"), "a spread has two legs or more");
+        }
+        for leg in &spread.legs {
+            found.positive(&format!("{path}.intra[{i}].ratio"), leg.ratio.0);
+            if leg.tier >= terms.tiers.len() {
+                let message = format!("tier {} of {}", leg.tier, terms.tiers.len());
+                found.add(LintCode::Missing, format!("{path}.intra[{i}].tier"), message);
             }
         }
     }
-    for (i, spread) in span.inter.iter().enumerate() {
-        for leg in &spread.legs {
-            found.unit(&format!("aggregation.inter[{i}].rate"), leg.rate);
-            found.positive(&format!("aggregation.inter[{i}].ratio"), leg.ratio.0);
+    if let Some(spot) = terms.spot {
+        found.rate(&format!("{path}.spot.rate_consumed"), spot.rate_consumed);
+        found.rate(&format!("{path}.spot.rate_outright"), spot.rate_outright);
+        found.positive(&format!("{path}.spot.within_days"), spot.within_days);
+    }
+}
+
+fn span_inter(path: &str, spread: &InterSpread, span: &SpanParams, found: &mut Findings) {
+    if let InterMethod::Flat { credit } = spread.method
+        && credit < 0
+    {
+        let message = format!("the credit {credit} is negative: a hedge is charged");
+        found.add(LintCode::ChargeFalls, format!("{path}.method.flat.credit"), message);
+    }
+    if spread.legs.len() < 2 {
+        found.add(LintCode::Missing, format!("{path}.legs"), "a spread has two legs or more");
+    }
+    for leg in &spread.legs {
+        found.unit(&format!("{path}.rate"), leg.rate);
+        found.positive(&format!("{path}.ratio"), leg.ratio.0);
+        if span.commodities.of(&leg.asset).is_none() {
+            let message = format!("{} is not among the commodities", leg.asset);
+            found.add(LintCode::Missing, format!("{path}.legs"), message);
         }
     }
 }
@@ -299,6 +345,7 @@ fn collateral(params: &Params, found: &mut Findings) {
         found.unit(&format!("{path}.mm_share"), terms.mm_share);
         if let Some(depeg) = terms.depeg {
             found.rate(&format!("{path}.depeg.factor"), depeg.factor.0);
+            found.positive(&format!("{path}.depeg.threshold"), depeg.threshold.0);
         }
         let mut last = (0, terms.haircut);
         for (i, tier) in terms.tiers.iter().enumerate() {
@@ -333,6 +380,10 @@ fn addons(addons: &Addons, found: &mut Findings) {
         for bucket in &t.buckets {
             found.rate(&format!("addons.vega.{scope}.buckets.shock"), bucket.shock.0);
         }
+        if t.buckets.is_empty() {
+            let message = "without a bucket nothing is charged";
+            found.add(LintCode::Missing, format!("addons.vega.{scope}.buckets"), message);
+        }
         if !t.buckets.is_sorted_by(|a, b| a.up_to_days < b.up_to_days) {
             let path = format!("addons.vega.{scope}.buckets");
             found.add(LintCode::BoundsCrossed, path, "up_to_days does not rise");
@@ -342,9 +393,7 @@ fn addons(addons: &Addons, found: &mut Findings) {
         liquidity(&format!("addons.liquidity.{scope}"), t, found);
     }
     for (scope, t) in &addons.confidence.0 {
-        found.rate(&format!("addons.confidence.{scope}.multiplier"), t.multiplier.0);
-        found.rate(&format!("addons.confidence.{scope}.threshold"), t.threshold.0);
-        found.unit(&format!("addons.confidence.{scope}.mm_share"), t.mm_share);
+        confidence(&format!("addons.confidence.{scope}"), t, found);
     }
     for (scope, t) in &addons.expiry.0 {
         found.rate(&format!("addons.expiry.{scope}.rate"), t.rate.0);
@@ -354,6 +403,20 @@ fn addons(addons: &Addons, found: &mut Findings) {
     for (scope, t) in &addons.funding.0 {
         found.unit(&format!("addons.funding.{scope}.mm_share"), t.mm_share);
     }
+}
+
+/// The width of the interval is the lack of confidence: what it costs may not fall as it widens.
+fn confidence(path: &str, t: &ConfidenceTerms, found: &mut Findings) {
+    if t.multiplier.0 < 0 {
+        let message =
+            format!("the multiplier {} is negative: the charge falls with falling confidence", t.multiplier);
+        found.add(LintCode::ChargeFalls, format!("{path}.multiplier"), message);
+    }
+    if t.threshold.0 < 0 {
+        let message = format!("the threshold {} is negative: no confidence is free of charge", t.threshold);
+        found.add(LintCode::ChargeFalls, format!("{path}.threshold"), message);
+    }
+    found.unit(&format!("{path}.mm_share"), t.mm_share);
 }
 
 fn liquidity(path: &str, t: &LiquidityTerms, found: &mut Findings) {

@@ -21,7 +21,7 @@ use crate::{
 use plimsoll_types::{Lots, Order, Ticks};
 
 /// The largest number of orders that is ever searched exactly: 65,536 subsets.
-const EXACT_ORDERS_MAX: u32 = 16;
+pub(crate) const EXACT_ORDERS_MAX: u32 = 16;
 
 /// What the orders of an account add to the requirement `without` them.
 pub(crate) fn worst_fills(
