@@ -139,6 +139,17 @@ fn a_small_short_beside_long_options_adds_what_it_is_charged_alone() {
     assert_eq!((both.im, both.mm), (Ticks(40_101), Ticks(40_081)));
     assert_eq!(both.premium_relief.im, Ticks(139_899 - 40_101));
     complete(&both);
+    // An order to sell the short comes to the same once every fill is tried.
+    let orders = OrderTerms { method: OrderMethod::Exact { max_orders: 4 }, in_mm: true };
+    let book = portfolio_of(&[1_000], &[], &[(1, -1, 0)]);
+    let ordered = evaluate(&book, &arrays, &Params { orders, ..params.clone() }).unwrap();
+    assert_eq!((ordered.im, ordered.mm), (both.im, both.mm));
+    assert_eq!((ordered.orders.extra.im, ordered.orders.extra.mm), (Ticks(101), Ticks(81)));
+    complete(&ordered);
+    let text = explain(&both, &arrays, &params);
+    for part in ["- more than longs may lose", "99798.00", "99999.00", "40101.00"] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
 }
 
 #[test]
