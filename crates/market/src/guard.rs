@@ -33,11 +33,15 @@ pub struct GuardParams {
     pub disagreement_max: f64,
     /// Largest mark volatility, annualised decimal, that is not an error of its source.
     pub mark_vol_max: f64,
+    /// Largest relative distance of a perpetual's price from the index, and of any mark from its own bid and ask. A
+    /// dated future is given as much again for every quarter to its expiry: an annualised basis of 40 % at a limit of 10 %.
+    pub mark_divergence_max: f64,
 }
 
 impl Default for GuardParams {
     /// The limits of the parameter set `plimsoll`: index 180 s, quotes 1200 s, external smiles 3600 s, 2 s into the future,
-    /// confidence 2 % with a floor of 5 bp, sources within 1 %, volatility up to 600 %.
+    /// confidence 2 % with a floor of 5 bp, sources within 1 %, volatility up to 600 %, perpetuals
+    /// within 10 % of the index.
     fn default() -> Self {
         Self {
             index_age_seconds_max: 180.0,
@@ -48,6 +52,7 @@ impl Default for GuardParams {
             confidence_floor: 0.0005,
             disagreement_max: 0.01,
             mark_vol_max: 6.0,
+            mark_divergence_max: 0.10,
         }
     }
 }
@@ -88,7 +93,9 @@ pub struct GuardedMarket {
 ///
 /// Per price field: not finite ([`Reason::NonFinite`]), zero or negative ([`Reason::NonPositive`]; a zero bid, ask, mark or
 /// mark volatility counts), bid above ask ([`Reason::Crossed`], both sides go), mark volatility above its limit
-/// ([`Reason::Outlier`]). Per item: too old ([`Reason::Stale`]), dated in the future ([`Reason::Future`]), past its expiry
+/// ([`Reason::Outlier`]), a mark or middle of a perpetual or future too far from the index, or a mark too far outside its own
+/// bid and ask (same reason). An external smile on a forward or a time to expiry that is not the market's (same reason). Per
+/// item: too old ([`Reason::Stale`]), dated in the future ([`Reason::Future`]), past its expiry
 /// ([`Reason::Expired`]), nothing left ([`Reason::MissingQuote`]). Per index: confidence below zero or above the price
 /// ([`Reason::BadConfidence`], dropped), zero (same reason, the floor is used), not stated (the floor is used), above the
 /// limit ([`Reason::WideConfidence`], used only alone); a source off the median by more than the band ([`Reason::Outlier`]); two sources that disagree, or no
@@ -103,8 +110,10 @@ pub fn guard(snapshot: &Snapshot, params: &GuardParams) -> Guarded {
         let mut checks = Checks { asset, times, issues: &mut issues };
         match index::consensus(&mut checks, &market.index) {
             Some((index, confidence)) => {
-                let market = sound_market(&mut checks, market);
-                underlyings.insert(asset.clone(), GuardedMarket { index, confidence, market });
+                let market = sound_market(&mut checks, market, index);
+                let mut guarded = GuardedMarket { index, confidence, market };
+                checks.keep_agreeing_smiles(&mut guarded);
+                underlyings.insert(asset.clone(), guarded);
             }
             None => issues.push(Issue::new(Reason::MissingIndex, asset.as_str()).at(asset, None)),
         }
@@ -121,12 +130,12 @@ pub fn guard(snapshot: &Snapshot, params: &GuardParams) -> Guarded {
 }
 
 /// The sound part of everything but the index.
-fn sound_market(checks: &mut Checks, market: &UnderlyingMarket) -> UnderlyingMarket {
+fn sound_market(checks: &mut Checks, market: &UnderlyingMarket, index: f64) -> UnderlyingMarket {
     UnderlyingMarket {
         index: market.index.clone(),
         forwards: market.forwards.iter().filter(|f| checks.forward_is_sound(f)).cloned().collect(),
-        futures: market.futures.iter().filter_map(|q| checks.future(q)).collect(),
-        perpetuals: market.perpetuals.iter().filter_map(|q| checks.perpetual(q)).collect(),
+        futures: market.futures.iter().filter_map(|q| checks.future(q, index)).collect(),
+        perpetuals: market.perpetuals.iter().filter_map(|q| checks.perpetual(q, index)).collect(),
         options: market.options.iter().filter_map(|q| checks.option(q)).collect(),
         depth: market.depth.as_ref().filter(|d| checks.depth_is_sound(d)).cloned(),
         pool: market.pool.filter(|&x| checks.amount_is_sound("pool", x)),

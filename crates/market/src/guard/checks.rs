@@ -1,9 +1,20 @@
 //! The rules, one quote at a time.
 
-use super::GuardParams;
+use super::{GuardParams, GuardedMarket};
+use crate::forwards::forwards;
 use plimsoll_types::{
     Asset, Depth, ExternalSlice, Forward, FutureQuote, Issue, OptionQuote, PerpQuote, Reason, Timestamp,
 };
+
+/// How often per year a dated future is given the allowance of a perpetual once more. At 10 % that is a basis of 40 % a
+/// year; three-month bitcoin futures of April 2021 stood near that.
+const ALLOWANCES_PER_YEAR: f64 = 4.0;
+/// Largest relative distance of the forward an external smile was fitted on from the market's.
+const SMILE_FORWARD_MAX: f64 = 0.05;
+/// Largest relative distance of an external smile's time to expiry from what its two instants say.
+const SMILE_TAU_MAX: f64 = 0.01;
+/// The same in seconds; the larger of the two counts.
+const SMILE_TAU_SECONDS_MAX: i64 = 3600;
 
 /// The instant to judge ages against, and the limits.
 #[derive(Clone, Copy)]
@@ -18,6 +29,9 @@ pub(super) struct Checks<'a> {
     pub(super) times: Times<'a>,
     pub(super) issues: &'a mut Vec<Issue>,
 }
+
+/// Mark, bid and ask.
+type Prices = (Option<f64>, Option<f64>, Option<f64>);
 
 /// Whose field is judged.
 #[derive(Clone, Copy)]
@@ -97,6 +111,52 @@ impl Checks<'_> {
         (bid, ask)
     }
 
+    /// The mark and the two sides that are near enough to the index, and a mark near enough to its own two sides.
+    ///
+    /// Both sides go where their middle, which would stand in for a mark, is off the index.
+    fn near_index(
+        &mut self,
+        subject: Subject,
+        (mark, bid, ask): Prices,
+        (index, limit): (f64, f64),
+    ) -> Prices {
+        let mark = mark.filter(|&x| self.is_within(subject, "mark", x / index - 1.0, limit));
+        let own = self.times.params.mark_divergence_max;
+        let outside = |x: f64| {
+            let under = bid.map_or(0.0, |bid| (1.0 - x / bid).max(0.0));
+            let over = ask.map_or(0.0, |ask| (x / ask - 1.0).max(0.0));
+            under.max(over)
+        };
+        let mark = mark.filter(|&x| self.is_within(subject, "mark", outside(x), own));
+        let Some((low, high)) = bid.zip(ask) else { return (mark, bid, ask) };
+        let middle = low + 0.5 * (high - low);
+        if self.is_within(subject, "middle", middle / index - 1.0, limit) {
+            (mark, bid, ask)
+        } else {
+            (mark, None, None)
+        }
+    }
+
+    /// Whether a relative distance is within its limit; otherwise an issue about `name.field`.
+    fn is_within(&mut self, subject: Subject, field: &str, distance: f64, limit: f64) -> bool {
+        let within = distance.abs() <= limit;
+        if !within {
+            let name = format!("{}.{field}", subject.name);
+            self.refuse_at(
+                Reason::Outlier,
+                Subject { name: &name, ..subject },
+                Some((distance, Some(limit))),
+            );
+        }
+        within
+    }
+
+    /// Largest relative distance from the index of a price for delivery at `expiry`.
+    fn basis_max(&self, expiry: Option<Timestamp>) -> f64 {
+        let years = expiry.map_or(0.0, |expiry| self.times.as_of.years_until(expiry).max(0.0));
+        self.times.params.mark_divergence_max * (1.0 + ALLOWANCES_PER_YEAR * years)
+    }
+
     fn open_interest(&mut self, subject: Subject, value: Option<f64>) -> Option<f64> {
         let value = value?;
         if value.is_finite() && value >= 0.0 {
@@ -116,7 +176,7 @@ impl Checks<'_> {
             && self.positive_at(subject, "price", forward.price).is_some()
     }
 
-    pub(super) fn future(&mut self, quote: &FutureQuote) -> Option<FutureQuote> {
+    pub(super) fn future(&mut self, quote: &FutureQuote, index: f64) -> Option<FutureQuote> {
         let name = quote.instrument.to_string();
         let subject = Subject { name: &name, expiry: quote.instrument.expiry() };
         let age_max = self.times.params.quote_age_seconds_max;
@@ -125,6 +185,8 @@ impl Checks<'_> {
         }
         let mark = quote.mark.and_then(|x| self.positive_at(subject, "mark", x));
         let (bid, ask) = self.sides(subject, quote.bid, quote.ask);
+        let limit = self.basis_max(subject.expiry);
+        let (mark, bid, ask) = self.near_index(subject, (mark, bid, ask), (index, limit));
         if mark.is_none() && (bid.is_none() || ask.is_none()) {
             self.refuse_at(Reason::MissingQuote, subject, None);
             return None;
@@ -133,7 +195,7 @@ impl Checks<'_> {
         Some(FutureQuote { mark, bid, ask, open_interest, ..quote.clone() })
     }
 
-    pub(super) fn perpetual(&mut self, quote: &PerpQuote) -> Option<PerpQuote> {
+    pub(super) fn perpetual(&mut self, quote: &PerpQuote, index: f64) -> Option<PerpQuote> {
         let name = quote.instrument.to_string();
         let subject = Subject { name: &name, expiry: None };
         if !self.is_current_at(subject, quote.time, self.times.params.index_age_seconds_max) {
@@ -141,6 +203,8 @@ impl Checks<'_> {
         }
         let mark = quote.mark.and_then(|x| self.positive_at(subject, "mark", x));
         let (bid, ask) = self.sides(subject, quote.bid, quote.ask);
+        let limit = self.basis_max(subject.expiry);
+        let (mark, bid, ask) = self.near_index(subject, (mark, bid, ask), (index, limit));
         if mark.is_none() && (bid.is_none() || ask.is_none()) {
             self.refuse_at(Reason::MissingQuote, subject, None);
             return None;
@@ -224,5 +288,27 @@ impl Checks<'_> {
         let positive = [("sigma", slice.sigma), ("forward", slice.forward), ("tau", slice.tau)];
         positive.iter().all(|&(field, value)| self.positive_at(subject, field, value).is_some())
             && self.share_is_sound(&format!("external {} blend", slice.expiry), slice.blend)
+    }
+
+    /// Keeps the external smiles whose forward and time to expiry are the market's.
+    ///
+    /// The forward is held against the one of its expiry; against the index, with the allowance of a dated future, where
+    /// the market has none.
+    pub(super) fn keep_agreeing_smiles(&mut self, market: &mut GuardedMarket) {
+        if market.market.external.is_empty() {
+            return;
+        }
+        let (forwards, _) = forwards(market, self.times.as_of);
+        let index = market.index;
+        market.market.external.retain(|slice| {
+            let name = format!("{} external smile {} of {}", self.asset, slice.expiry, slice.source);
+            let subject = Subject { name: &name, expiry: Some(slice.expiry) };
+            let stated = forwards.iter().find(|f| f.0 == slice.expiry).map(|f| (f.1, SMILE_FORWARD_MAX));
+            let (forward, limit) = stated.unwrap_or((index, self.basis_max(subject.expiry)));
+            let tau = slice.time.years_until(slice.expiry);
+            let hour = slice.time.years_until(slice.time.plus_seconds(SMILE_TAU_SECONDS_MAX));
+            self.is_within(subject, "forward", slice.forward / forward - 1.0, limit)
+                && self.is_within(subject, "tau", slice.tau - tau, hour.max(SMILE_TAU_MAX * tau))
+        });
     }
 }
