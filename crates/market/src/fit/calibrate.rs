@@ -27,6 +27,8 @@ const PULL_LEAST: f64 = 0.01;
 /// Noise of quotes about their slice, in volatility, from which wings are pulled in full: it is what the full pull costs
 /// on a smile of unusually flat wings.
 const NOISE_FULL_PULL: f64 = 0.002;
+/// Parameters of a raw slice: as many quotes say nothing of their noise.
+const PARAMETERS: usize = 5;
 /// Standard deviations per median absolute deviation of a normal sample.
 const MAD: f64 = 1.4826;
 
@@ -76,9 +78,13 @@ fn relax(smile: &mut Smile, weights: &[f64], svi: &Svi) -> Svi {
         smile.pull = 1.0;
         return *svi;
     };
-    let used = smile.used().count() as f64;
-    let noise = misfit(smile, &loose) * (used / (used - 5.0).max(1e-9)).sqrt();
-    smile.pull = (noise / NOISE_FULL_PULL).clamp(PULL_LEAST, 1.0);
+    let used = smile.used().count();
+    if used > PARAMETERS {
+        let noise = misfit(smile, &loose) * (used as f64 / (used - PARAMETERS) as f64).sqrt();
+        smile.pull = (noise / NOISE_FULL_PULL).clamp(PULL_LEAST, 1.0);
+    } else {
+        smile.pull = 1.0;
+    }
     if smile.pull >= 1.0 {
         return *svi;
     }
