@@ -152,9 +152,12 @@ fn every(first: &Loaded, last: &Loaded) -> (Vec<AttributionReport>, Vec<FailureR
     let (mut reports, mut failures) = (Vec::new(), Vec::new());
     let accounts = &last.desk.book.accounts;
     let progress = Progress::items("attribution", accounts.len() as u64);
-    for side in [first, last] {
+    for (name, side) in [("before", first), ("after", last)] {
+        if !side.desk.failures.is_empty() {
+            say!("{name}:");
+        }
         side.say_failures(&side.desk.failures);
-        failures.extend(side.desk.failures.iter().map(FailureRow::from));
+        failures.extend(side.failure_rows(&side.desk.failures));
     }
     for account in accounts.iter().filter(|account| first.desk.book.find(account).is_some()) {
         progress.advance(1);
@@ -163,7 +166,12 @@ fn every(first: &Loaded, last: &Loaded) -> (Vec<AttributionReport>, Vec<FailureR
             Err(error) => {
                 say!("error: account {account}: {error}");
                 let reason = error.to_string();
-                failures.push(FailureRow { account: account.to_string(), instrument: None, reason });
+                failures.push(FailureRow {
+                    account: account.to_string(),
+                    instrument: None,
+                    code: None,
+                    reason,
+                });
             }
         }
     }

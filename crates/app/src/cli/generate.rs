@@ -3,8 +3,10 @@
 use super::say;
 use crate::generate::{BookSpec, MarketSpec, book, market};
 use crate::io::market::snapshot;
-use crate::output::Verdict;
-use anyhow::Context;
+use crate::io::source::STDIN;
+use crate::output::answer::Output;
+use crate::output::{Format, Verdict};
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use plimsoll_market::read::write_json;
 use plimsoll_types::Timestamp;
@@ -53,7 +55,14 @@ enum What {
 }
 
 /// Makes and writes.
-pub(super) fn run(args: &GenerateArgs) -> anyhow::Result<Verdict> {
+pub(super) fn run(args: &GenerateArgs, output: &Output) -> anyhow::Result<Verdict> {
+    let (What::Market { to, .. } | What::Book { to, .. }) = &args.what;
+    if to.as_os_str() == STDIN {
+        bail!("--to -: a file or a directory must be named");
+    }
+    if output.file.is_some() || output.format != Format::Table {
+        bail!("generate writes what --to names, in its own form: --out and --format are of no use here");
+    }
     match &args.what {
         What::Market { seed, to } => {
             let mut spec = MarketSpec::bundled();

@@ -44,7 +44,7 @@ pub(super) fn run(args: &GreeksArgs) -> anyhow::Result<Answer<'static>> {
     for rung in &rows {
         table.push(row(rung));
     }
-    let failures: Vec<_> = loaded.desk.failures.iter().map(super::loaded::FailureRow::from).collect();
+    let failures = loaded.failure_rows(&loaded.desk.failures);
     let json = serde_json::json!({
         "basis": loaded.basis(),
         "notes": loaded.desk.notes,

@@ -44,7 +44,7 @@ pub(super) fn run(args: &HeatmapArgs) -> anyhow::Result<Answer<'static>> {
     }
     let map = loaded.desk.heat_map(&args.account, &spec)?;
     if let Some(path) = &args.svg {
-        write_svg(path, &pictures::heat_map_svg(&args.account, &map, &loaded.desk.params.units))?;
+        write_svg(path, &pictures::heat_map_svg(&args.account, &map, args.days, &loaded.desk.params.units))?;
     }
     Ok(answer(&loaded, args, &map))
 }

@@ -5,6 +5,7 @@ use super::loaded::{DeskArgs, Loaded};
 use super::pictures;
 use crate::io::progress::Progress;
 use crate::output::{Answer, Cell, JsonBody, Kind, Table, Verdict};
+use anyhow::bail;
 use clap::Args;
 use plimsoll_engine::{LiquidationSpec, LiquidationSurface};
 use plimsoll_types::AccountId;
@@ -56,13 +57,32 @@ pub(super) fn run(args: &LiquidationArgs) -> anyhow::Result<Answer<'static>> {
     let progress = Progress::spinner("searching the boundary");
     let surface = loaded.desk.liquidation(&args.account, &spec)?;
     drop(progress);
+    let left_out = left_out(&spec, &surface);
+    if surface.points.is_empty() {
+        bail!("{}", left_out.unwrap_or_else(|| "no point was asked for".to_owned()));
+    }
     if let Some(path) = &args.svg {
         write_svg(path, &pictures::liquidation_svg(&args.account, &spec, &surface))?;
     }
-    Ok(answer(&loaded, args, &surface))
+    Ok(answer(&loaded, args, &surface, left_out))
 }
 
-fn answer(loaded: &Loaded, args: &LiquidationArgs, surface: &LiquidationSurface) -> Answer<'static> {
+/// The days that were not looked at, in words.
+fn left_out(spec: &LiquidationSpec, surface: &LiquidationSurface) -> Option<String> {
+    let first = surface.first_expiry_days?;
+    let past: Vec<String> =
+        spec.days.iter().filter(|days| **days >= first).map(ToString::to_string).collect();
+    let days = past.join(", ");
+    let why = format!("the account's first expiry is in {first:.2} days, and what follows it is not known");
+    (!past.is_empty()).then(|| format!("days left out: {days}: {why}"))
+}
+
+fn answer(
+    loaded: &Loaded,
+    args: &LiquidationArgs,
+    surface: &LiquidationSurface,
+    left_out: Option<String>,
+) -> Answer<'static> {
     let table = table(loaded, args, surface);
     let json = serde_json::json!({
         "basis": loaded.basis(),
@@ -71,10 +91,14 @@ fn answer(loaded: &Loaded, args: &LiquidationArgs, surface: &LiquidationSurface)
         "points": table.json(),
         "nearest": surface.nearest,
         "first_expiry_days": surface.first_expiry_days,
+        "left_out": left_out,
     });
+    let mut notes = vec![nearest(surface)];
+    notes.extend(left_out);
+    notes.push(loaded.desk.provenance());
     Answer {
         tables: vec![table.clone()],
-        notes: vec![nearest(surface), loaded.desk.provenance()],
+        notes,
         main: table,
         json: JsonBody::Value(json),
         verdict: Verdict::Passed,
@@ -109,6 +133,9 @@ fn nearest(surface: &LiquidationSurface) -> String {
     surface.nearest.as_ref().map_or_else(
         || "nearest point: none in range".to_owned(),
         |p| {
+            if p.distance == 0.0 {
+                return "liquidatable now".to_owned();
+            }
             format!(
                 "nearest point: spot {:+.2} %, vol {:+.0} %, in {} days (distance {:.3})",
                 p.spot * 100.0,

@@ -8,7 +8,7 @@ use crate::io::progress::Progress;
 use crate::output::Cell;
 use clap::Args;
 use plimsoll_engine::{Desk, EngineError, Failure, Market};
-use plimsoll_types::{AccountId, Asset, Decimal, Instrument, Reason, Ticks};
+use plimsoll_types::{AccountId, Asset, Decimal, Instrument, Issue, Reason, Ticks};
 use serde::Serialize;
 use std::io::Write;
 
@@ -52,6 +52,8 @@ pub(super) struct ParamsId {
 pub(super) struct FailureRow {
     pub account: String,
     pub instrument: Option<String>,
+    /// The stable code of the reason, where an instrument is to blame (docs/reasons.md).
+    pub code: Option<&'static str>,
     pub reason: String,
 }
 
@@ -72,9 +74,7 @@ impl DeskArgs {
         let params = self.params.set()?;
         let options = self.params.options(&params)?;
         let (snapshot, issues) = market::snapshot(&self.market.market, self.market.at)?;
-        if !issues.is_empty() {
-            say!("market: {} items were left out, such as {}", issues.len(), issues[0]);
-        }
+        say_issues(&issues);
         let read = book::read(&self.book.files(), &params.units, only)?;
         for note in &read.notes {
             say!("{note}");
@@ -96,6 +96,21 @@ impl DeskArgs {
             );
         }
         Ok(Loaded { desk, places: read.places })
+    }
+}
+
+/// Accounts that are named when they cannot be valued; of more, the number.
+const FAILURES_NAMED: usize = 100;
+
+/// Says what reading the market left out, and where it took a second-best index.
+fn say_issues(issues: &[Issue]) {
+    let (index, left_out): (Vec<&Issue>, Vec<&Issue>) =
+        issues.iter().partition(|issue| issue.reason == Reason::MissingIndex);
+    for issue in index {
+        say!("note: market: {issue}");
+    }
+    if let Some(first) = left_out.first() {
+        say!("market: {} items were left out, such as {first}", left_out.len());
     }
 }
 
@@ -145,10 +160,30 @@ impl Loaded {
     }
 
     /// Says which accounts could not be valued, and why.
-    pub(super) fn say_failures<'a>(&self, failures: impl IntoIterator<Item = &'a Failure>) {
-        for failure in failures {
+    pub(super) fn say_failures(&self, failures: &[Failure]) {
+        for failure in failures.iter().take(FAILURES_NAMED) {
             say!("error: {}", self.told(failure));
         }
+        if failures.len() > FAILURES_NAMED {
+            let more = failures.len() - FAILURES_NAMED;
+            say!("error: {more} more accounts could not be valued; --format json names them all");
+        }
+    }
+
+    /// Failures as programs read them.
+    pub(super) fn failure_rows(&self, failures: &[Failure]) -> Vec<FailureRow> {
+        let row = |failure: &Failure| FailureRow {
+            account: failure.account.to_string(),
+            instrument: failure.instrument.as_ref().map(ToString::to_string),
+            code: self.reason(failure).map(Reason::code),
+            reason: failure.reason.clone(),
+        };
+        failures.iter().map(row).collect()
+    }
+
+    /// Why the instrument that is to blame cannot be valued.
+    fn reason(&self, failure: &Failure) -> Option<Reason> {
+        failure.instrument.as_ref().and_then(|i| self.desk.unvalued.get(i)).map(|issue| issue.reason)
     }
 
     /// Ends a question about one account that cannot be valued.
@@ -159,20 +194,23 @@ impl Loaded {
 
     /// A failure with the place of its instrument and what it should have been.
     fn told(&self, failure: &Failure) -> String {
-        let reason = failure.instrument.as_ref().and_then(|i| self.desk.unvalued.get(i)).map(|i| i.reason);
-        let expected = reason.and_then(|reason| self.expected(reason));
+        let expected = failure.instrument.as_ref().zip(self.reason(failure));
+        let expected = expected.and_then(|(instrument, reason)| self.expected(instrument, reason));
         let expected = expected.map_or_else(String::new, |text| format!("; expected {text}"));
         format!("{}{expected}", self.places.locate(failure))
     }
 
     /// What an instrument that is refused for this reason should have been.
-    pub(super) fn expected(&self, reason: Reason) -> Option<String> {
+    pub(super) fn expected(&self, instrument: &Instrument, reason: Reason) -> Option<String> {
         let surface = &self.desk.market.surface;
         Some(match reason {
             Reason::Expired => format!("an expiry after {}", surface.as_of),
             Reason::UnknownUnderlying => {
                 let known: Vec<&str> = surface.underlyings.keys().map(Asset::as_str).collect();
                 format!("an underlying of the market: {}", known.join(", "))
+            }
+            Reason::UnknownInstrument if instrument.option().is_none() => {
+                "an instrument that the snapshot prices".to_owned()
             }
             Reason::UnknownInstrument => {
                 "an option that the snapshot lists (--unlisted values others from the surface)".to_owned()
@@ -186,13 +224,3 @@ impl Loaded {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Unvalued(String);
-
-impl From<&Failure> for FailureRow {
-    fn from(failure: &Failure) -> Self {
-        Self {
-            account: failure.account.to_string(),
-            instrument: failure.instrument.as_ref().map(ToString::to_string),
-            reason: failure.reason.clone(),
-        }
-    }
-}

@@ -55,7 +55,7 @@ pub(super) fn run(args: &MarginArgs, output: &Output) -> anyhow::Result<Verdict>
         return Ok(Verdict::Failed);
     }
     let verdict = if outcome.failures.is_empty() { Verdict::Passed } else { Verdict::Failed };
-    let failures: Vec<FailureRow> = outcome.failures.iter().map(FailureRow::from).collect();
+    let failures = loaded.failure_rows(&outcome.failures);
     let json = |out: &mut dyn Write| write_json(&loaded, args, &failures, out);
     let (mut tables, mut notes) = (Vec::new(), outcome.explanations);
     if !args.explain {

@@ -119,7 +119,7 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Liquidation(args) => output.write(liquidation::run(args)?),
         Command::Lint(args) => output.write(lint::run(args)?),
         Command::Vectors(args) => output.write(vectors::run(args)?),
-        Command::Generate(args) => generate::run(args),
+        Command::Generate(args) => generate::run(args, output),
         Command::Params(args) => output.write(params::run(args)?),
         Command::Completions { shell } => {
             let mut text = Vec::new();
@@ -145,8 +145,10 @@ fn in_words(error: &anyhow::Error) -> String {
 /// Whether the reader of the standard output stream went away, as `head` does.
 fn closed_pipe(error: &anyhow::Error) -> bool {
     let broken = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
+    let in_csv = |e: &csv::Error| matches!(e.kind(), csv::ErrorKind::Io(e) if broken(e));
     error.chain().any(|cause| {
         cause.downcast_ref::<std::io::Error>().is_some_and(broken)
+            || cause.downcast_ref::<csv::Error>().is_some_and(in_csv)
             || cause
                 .downcast_ref::<serde_json::Error>()
                 .is_some_and(|e| e.io_error_kind() == Some(std::io::ErrorKind::BrokenPipe))

@@ -4,7 +4,7 @@ use crate::svg::{
     Boundary, BoundaryPoint, HeatPicture, LiquidationPicture, MarkedPoint, SmilePanel, SmilePicture,
     SmilePoint, heat_map, liquidation, smiles,
 };
-use plimsoll_engine::{HeatMap, LiquidationSpec, LiquidationSurface, NearestPoint};
+use plimsoll_engine::{HeatMap, LiquidationPoint, LiquidationSpec, LiquidationSurface, NearestPoint};
 use plimsoll_market::{FitPoint, Slice, Surface, UnderlyingSurface};
 use plimsoll_types::{AccountId, Asset, Instrument, Timestamp, Units};
 
@@ -48,11 +48,12 @@ fn panel(slice: &Slice) -> SmilePanel {
 }
 
 /// Profit and loss of an account over spot and volatility.
-pub(super) fn heat_map_svg(account: &AccountId, map: &HeatMap, units: &Units) -> String {
+pub(super) fn heat_map_svg(account: &AccountId, map: &HeatMap, days: f64, units: &Units) -> String {
     // Near enough to be drawn; the tables hold the exact amounts.
     let drawn = |ticks: &plimsoll_types::Ticks| ticks.0 as f64 / units.ticks_per_unit as f64;
+    let after = if days == 0.0 { String::new() } else { format!(", {days} days ahead") };
     heat_map(&HeatPicture {
-        title: account.to_string(),
+        title: format!("{account}{after}"),
         currency: units.currency.to_string(),
         spot: map.spot.clone(),
         vol: map.vol.clone(),
@@ -61,20 +62,32 @@ pub(super) fn heat_map_svg(account: &AccountId, map: &HeatMap, units: &Units) ->
     })
 }
 
+/// The points of one day; where `mm_excess` at unchanged spot changes sign between two moves of volatility, both sides
+/// meet at spot 0, at a volatility found on the straight line between the two.
+fn closed(points: &[LiquidationPoint]) -> Vec<BoundaryPoint> {
+    let mut out: Vec<BoundaryPoint> = Vec::new();
+    let mut before: Option<&LiquidationPoint> = None;
+    for point in points {
+        if let Some(last) = before.filter(|last| (last.mm_excess.0 < 0) != (point.mm_excess.0 < 0)) {
+            let (old, new) = (last.mm_excess.0 as f64, point.mm_excess.0 as f64);
+            let vol = last.vol + (point.vol - last.vol) * old / (old - new);
+            out.push(BoundaryPoint { vol, down: Some(0.0), up: Some(0.0) });
+        }
+        out.push(BoundaryPoint { vol: point.vol, down: point.spot_down, up: point.spot_up });
+        before = Some(point);
+    }
+    out
+}
+
 /// The liquidation surface of an account, over the range that was searched.
 pub(super) fn liquidation_svg(
     account: &AccountId,
     spec: &LiquidationSpec,
     surface: &LiquidationSurface,
 ) -> String {
-    let mut boundaries: Vec<Boundary> = Vec::new();
-    for point in &surface.points {
-        let at = BoundaryPoint { vol: point.vol, down: point.spot_down, up: point.spot_up };
-        match boundaries.last_mut().filter(|b| b.days.to_bits() == point.days.to_bits()) {
-            Some(boundary) => boundary.points.push(at),
-            None => boundaries.push(Boundary { days: point.days, points: vec![at] }),
-        }
-    }
+    let same_day = |a: &LiquidationPoint, b: &LiquidationPoint| a.days.to_bits() == b.days.to_bits();
+    let days = surface.points.chunk_by(same_day);
+    let boundaries = days.map(|points| Boundary { days: points[0].days, points: closed(points) }).collect();
     let marked = |p: &NearestPoint| MarkedPoint { spot: p.spot, vol: p.vol, days: p.days };
     liquidation(&LiquidationPicture {
         title: account.to_string(),

@@ -104,7 +104,8 @@ fn answer(market: &Market, set: &ParamSet, left_out: &[Issue]) -> Answer<'static
     let marks = surface_scan::mark_errors(market, &set.units);
     let repricing = surface_scan::quantiles_table(&marks);
     tables.push(repricing.clone());
-    let failed = !broken_all.is_empty();
+    let unmade = unmade(market);
+    let failed = !broken_all.is_empty() || !unmade.is_empty();
     let verdict = if failed { Verdict::Failed } else { Verdict::Passed };
     let json = serde_json::json!({
         "as_of": surface.as_of,
@@ -117,10 +118,24 @@ fn answer(market: &Market, set: &ParamSet, left_out: &[Issue]) -> Answer<'static
         "refused": surface.underlyings.iter().map(|(a, u)| (a.to_string(), u.refused.clone())).collect::<BTreeMap<_, _>>(),
         "issues": issues,
         "violations": broken_all,
+        "no_market": unmade,
     });
-    let word = if failed { "ARBITRAGE FOUND" } else { "no arbitrage violation" };
-    let notes = vec![format!("{word}; market {}, parameters {} ({})", market.id, set.name, set.id())];
+    let word = if broken_all.is_empty() { "no arbitrage violation" } else { "ARBITRAGE FOUND" };
+    let mut notes = unmade;
+    notes.push(format!("{word}; market {}, parameters {} ({})", market.id, set.name, set.id()));
     Answer { tables, notes, main, json: JsonBody::Value(json), verdict }
+}
+
+/// Underlyings of the snapshot of which nothing could be made, with what stands against them.
+fn unmade(market: &Market) -> Vec<String> {
+    let surface = &market.surface;
+    let all = market.snapshot.underlyings.keys().filter(|asset| !surface.underlyings.contains_key(*asset));
+    let told = |asset: &Asset| {
+        let named = surface.issues.iter().filter(|issue| issue.underlying.as_ref() == Some(asset));
+        let issues: Vec<String> = named.take(3).map(ToString::to_string).collect();
+        format!("{asset}: NO MARKET: {}", issues.join("; "))
+    };
+    all.map(told).collect()
 }
 
 const SIGNALS: &str = "signals at constant maturity";

@@ -35,8 +35,8 @@ fn refused(loaded: &Loaded, error: EngineError) -> anyhow::Error {
     match error {
         EngineError::Row(row) => Refusal::from(row).at("--trade", "trade", 1).into(),
         EngineError::Trade { issue } => {
-            let expected =
-                loaded.expected(issue.reason).map_or_else(String::new, |e| format!("; expected {e}"));
+            let expected = issue.subject.parse().ok().and_then(|named| loaded.expected(&named, issue.reason));
+            let expected = expected.map_or_else(String::new, |e| format!("; expected {e}"));
             anyhow::anyhow!(
                 "--trade: field `instrument`: value `{}`: {}{expected}",
                 issue.subject,

@@ -24,9 +24,20 @@ pub struct BookFiles {
     pub orders: Option<PathBuf>,
 }
 
-/// Where each instrument was named first: file and line.
+/// Where each instrument was named first.
 #[derive(Clone, Debug, Default)]
-pub struct Places(BTreeMap<Box<str>, (usize, u64)>, Vec<String>);
+pub struct Places {
+    first: BTreeMap<Box<str>, Place>,
+    files: Vec<String>,
+}
+
+/// File, line, and the account of that line.
+#[derive(Clone, Debug)]
+struct Place {
+    file: usize,
+    line: u64,
+    account: Box<str>,
+}
 
 /// A book as read.
 #[derive(Debug)]
@@ -47,23 +58,30 @@ impl From<RowError> for Refusal {
 
 impl Places {
     fn open(&mut self, path: &Path) -> usize {
-        self.1.push(display_name(path));
-        self.1.len() - 1
+        self.files.push(display_name(path));
+        self.files.len() - 1
     }
 
-    fn note(&mut self, file: usize, line: u64, instrument: &str) {
-        if !self.0.contains_key(instrument) {
-            self.0.insert(instrument.into(), (file, line));
+    fn note(&mut self, file: usize, line: u64, row: &Fields<'_>) {
+        let instrument = field(row, 1);
+        if !self.first.contains_key(instrument) {
+            self.first.insert(instrument.into(), Place { file, line, account: field(row, 0).into() });
         }
     }
 
-    /// A failure as a sentence that begins with file, line, field and value where an instrument is to blame.
+    /// A failure as a sentence that begins with file, line, field and value where an instrument is to blame. Where
+    /// another account named the instrument first, the line is said to be that of the first mention.
     pub fn locate(&self, failure: &Failure) -> String {
         let Some(instrument) = &failure.instrument else { return failure.to_string() };
         let name = instrument.to_string();
-        let Some((file, line)) = self.0.get(name.as_str()) else { return failure.to_string() };
-        let file = self.1.get(*file).map_or("", String::as_str);
-        format!("{file}: line {line}: field `instrument`: value `{name}`: {failure}")
+        let Some(Place { file, line, account }) = self.first.get(name.as_str()) else {
+            return failure.to_string();
+        };
+        let file = self.files.get(*file).map_or("", String::as_str);
+        if **account == *failure.account.as_str() {
+            return format!("{file}: line {line}: field `instrument`: value `{name}`: {failure}");
+        }
+        format!("{file}: field `instrument`: value `{name}` (first named on line {line}): {failure}")
     }
 }
 
@@ -98,7 +116,7 @@ fn optional<'a>(fields: &Fields<'a>, at: usize) -> Option<&'a str> {
 fn read_positions(path: &Path, builder: &mut BookBuilder, places: &mut Places) -> anyhow::Result<()> {
     let file = places.open(path);
     let rows = each_row(path, POSITIONS, &mut |line, row| {
-        places.note(file, line, field(row, 1));
+        places.note(file, line, row);
         Ok(builder.position(field(row, 0), field(row, 1), field(row, 2), optional(row, 3))?)
     })?;
     if rows == 0 {
@@ -137,7 +155,7 @@ fn read_collateral(path: &Path, builder: &mut BookBuilder) -> anyhow::Result<Vec
 fn read_orders(path: &Path, builder: &mut BookBuilder, places: &mut Places) -> anyhow::Result<()> {
     let file = places.open(path);
     each_row(path, ORDERS, &mut |line, row| {
-        places.note(file, line, field(row, 1));
+        places.note(file, line, row);
         Ok(builder.order(field(row, 0), field(row, 1), field(row, 2), optional(row, 3))?)
     })?;
     Ok(())

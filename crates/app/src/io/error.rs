@@ -67,6 +67,16 @@ pub enum InputError {
         /// What was expected.
         expected: String,
     },
+    /// A column of a Parquet table is of a type that nothing can be read from.
+    #[error("{file}: column `{column}` is {found}: expected text, decimals or numbers")]
+    Type {
+        /// The name as given.
+        file: String,
+        /// Which column.
+        column: String,
+        /// Its type.
+        found: String,
+    },
     /// The table is not readable Parquet.
     #[error("{file}: is not readable Parquet: {reason}")]
     Parquet {
@@ -91,7 +101,9 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal of `value` in `field`.
     pub fn new(field: &str, value: &str, expected: impl Into<String>) -> Self {
-        Self { field: field.to_owned(), value: shortened(value), expected: expected.into() }
+        let expected: String = expected.into();
+        let expected = expected.chars().map(|c| if c.is_control() { '?' } else { c }).take(400).collect();
+        Self { field: field.to_owned(), value: shortened(value), expected }
     }
 
     /// The same with the place it was found in.

@@ -12,7 +12,9 @@ use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::reader::ChunkReader;
+use std::cell::Cell;
 use std::io::{self, BufRead, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// A line of a table is never longer than this many bytes; a file without line ends is not held in memory.
@@ -76,7 +78,7 @@ fn each_csv_row(
     columns: Columns,
     each: &mut EachRow<'_>,
 ) -> Result<u64, InputError> {
-    let mut csv = csv::ReaderBuilder::new().from_reader(LineLimit { inner: reader, line: 0 });
+    let mut csv = csv::ReaderBuilder::new().from_reader(WholeLines::new(reader));
     let header = csv.byte_headers().map_err(|e| csv_error(e, name, 0))?.clone();
     let found: Vec<String> = header.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
     if found.is_empty() || found == [""] {
@@ -126,30 +128,82 @@ fn csv_error(error: csv::Error, name: &str, line: u64) -> InputError {
     }
 }
 
-/// Refuses a line that goes on for more than [`LINE_MAX`] bytes.
-struct LineLimit<R> {
+/// Refuses a line that goes on for more than [`LINE_MAX`] bytes, and a quote that is not closed on the line it begins
+/// on: either would make one record of the rest of the file.
+pub(super) struct WholeLines<R> {
     inner: R,
-    line: usize,
+    number: u64,
+    bytes: usize,
+    quotes: usize,
 }
 
-impl<R: Read> Read for LineLimit<R> {
+impl<R> WholeLines<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self { inner, number: 1, bytes: 0, quotes: 0 }
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        if !self.quotes.is_multiple_of(2) {
+            return Err(invalid(format!("a quote on line {} is not closed on it", self.number)));
+        }
+        (self.number, self.bytes, self.quotes) = (self.number + 1, 0, 0);
+        Ok(())
+    }
+}
+
+fn invalid(reason: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+impl<R: Read> Read for WholeLines<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         for piece in buffer[..read].split_inclusive(|b| *b == b'\n') {
-            self.line += piece.len();
-            if self.line > LINE_MAX {
-                let reason = format!("a line is longer than {LINE_MAX} bytes");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+            self.bytes += piece.len();
+            self.quotes += piece.iter().filter(|b| **b == b'"').count();
+            if self.bytes > LINE_MAX {
+                return Err(invalid(format!("line {} is longer than {LINE_MAX} bytes", self.number)));
             }
             if piece.ends_with(b"\n") {
-                self.line = 0;
+                self.end()?;
             }
+        }
+        if read == 0 && !buffer.is_empty() {
+            self.end()?;
         }
         Ok(read)
     }
 }
 
+/// The rows of a Parquet table. The reader panics on some damaged files; that is a refusal like any other, unless it
+/// is a row's taker that panics.
 fn each_parquet_row<R: ChunkReader + 'static>(
+    file: R,
+    name: &str,
+    columns: Columns,
+    each: &mut EachRow<'_>,
+) -> Result<u64, InputError> {
+    let taking = Cell::new(false);
+    let mut noted = |line: u64, fields: &Fields<'_>| {
+        taking.set(true);
+        let taken = each(line, fields);
+        taking.set(false);
+        taken
+    };
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let outcome = catch_unwind(AssertUnwindSafe(|| parquet_rows(file, name, columns, &mut noted)));
+    std::panic::set_hook(usual);
+    match outcome {
+        Ok(rows) => rows,
+        Err(ours) if taking.get() => std::panic::resume_unwind(ours),
+        Err(_) => {
+            Err(InputError::Parquet { file: name.to_owned(), reason: "the file is damaged".to_owned() })
+        }
+    }
+}
+
+fn parquet_rows<R: ChunkReader + 'static>(
     file: R,
     name: &str,
     columns: Columns,
@@ -187,7 +241,7 @@ fn each_batch_row(
         .zip(columns.names())
         .map(|pair| text_of(pair).transpose())
         .collect::<Result<_, _>>()
-        .map_err(|refusal: Refusal| refusal.at(name, "row", before + 1))?;
+        .map_err(|(column, found)| InputError::Type { file: name.to_owned(), column, found })?;
     let required = columns.required.len();
     for row in 0..batch.num_rows() {
         let field = |(i, column): (usize, &Option<Vec<Option<String>>>)| {
@@ -203,7 +257,7 @@ fn each_batch_row(
 }
 
 /// The values of a column as text; a float in its shortest form that reads back the same.
-fn column_text(array: &ArrayRef, name: &str) -> Result<Vec<Option<String>>, Refusal> {
+fn column_text(array: &ArrayRef, name: &str) -> Result<Vec<Option<String>>, (String, String)> {
     let integers = |texts| Ok(texts);
     match array.data_type() {
         DataType::Utf8 => {
@@ -228,9 +282,7 @@ fn column_text(array: &ArrayRef, name: &str) -> Result<Vec<Option<String>>, Refu
         DataType::UInt64 => integers(printed::<UInt64Type>(array)),
         DataType::Decimal128(..) => Ok(decimals::<Decimal128Type>(array)),
         DataType::Decimal256(..) => Ok(decimals::<Decimal256Type>(array)),
-        other => {
-            Err(Refusal::new(name, &other.to_string(), "expected a column of text, decimals or numbers"))
-        }
+        other => Err((name.to_owned(), other.to_string())),
     }
 }
 
@@ -306,7 +358,17 @@ mod tests {
     #[test]
     fn a_line_without_end_is_refused_before_it_fills_memory() {
         let text = format!("account,instrument,quantity\na,BTC,{}", "1".repeat(2 * LINE_MAX));
-        assert!(read(&text).unwrap_err().contains("a line is longer than"));
+        assert!(read(&text).unwrap_err().contains("line 2 is longer than"));
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_is_named_by_the_line_it_begins_on() {
+        assert_eq!(read("account,instrument,quantity\n\"a\",BTC,1\n").unwrap().len(), 1);
+        for tail in ["\n", "", "\nc,BTC,1\n"] {
+            let text = format!("account,instrument,quantity\na,BTC,1\n\"b,BTC,1{tail}");
+            let error = read(&text).unwrap_err();
+            assert!(error.contains("a quote on line 3 is not closed on it"), "{error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Return series from price histories.
 
 use super::error::{Refusal, shortened};
+use super::rows::WholeLines;
 use super::source::Source;
 use anyhow::{Context, anyhow, bail};
 use plimsoll_risk::{ReturnSeries, log_returns};
@@ -55,7 +56,7 @@ struct Row {
 /// or for none, are implied volatilities at 30 days, annualised decimals; of them too the logarithms of the ratios.
 pub fn series(path: &Path) -> anyhow::Result<ReturnSeries> {
     let (name, reader) = Source::open(path)?.text()?;
-    let mut csv = csv::Reader::from_reader(reader);
+    let mut csv = csv::Reader::from_reader(WholeLines::new(reader));
     let header = header(csv.headers().with_context(|| name.clone())?, &name)?;
     let vol = header.vol.as_ref().map(|_| Vec::new());
     let underlyings = header.underlyings.clone();

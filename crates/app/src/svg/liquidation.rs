@@ -147,11 +147,12 @@ fn shade(canvas: &mut Canvas, now: &Boundary, x: &Scale, y: &Scale) {
     }
 }
 
-/// Top and bottom of the row of a move of volatility: half way to its neighbours, to the edge where it has none.
+/// Top and bottom of the row of a move of volatility: as far as its neighbours where they are liquidatable too, no
+/// further where they are not, and to the edge where it has none.
 fn row(points: &[BoundaryPoint], at: usize, y: &Scale) -> (f64, f64) {
-    let middle = |other: usize| points.get(other).map(|p| y.at(0.5 * (p.vol + points[at].vol)));
-    let top = middle(at + 1).unwrap_or(PLOT.y);
-    let bottom = at.checked_sub(1).and_then(middle).unwrap_or(PLOT.y + PLOT.height);
+    let reach = |other: usize| points.get(other).map(|p| if is_closed(p) { p.vol } else { points[at].vol });
+    let top = reach(at + 1).map_or(PLOT.y, |vol| y.at(vol));
+    let bottom = at.checked_sub(1).and_then(reach).map_or(PLOT.y + PLOT.height, |vol| y.at(vol));
     (top, bottom)
 }
 
