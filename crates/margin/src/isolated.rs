@@ -56,7 +56,8 @@ pub(crate) fn report_isolated(
     merge(first, alone, (pool, charges), positions, exact).map(Some)
 }
 
-/// The report of one position on the collateral set aside for it, with its part of the account's cost of closing.
+/// The report of one position on the collateral set aside for it, with its part of the account's cost of closing. What its
+/// orders add is found on the cost of closing the position alone: a fill does not raise the parts of the others.
 fn report_alone(
     state: &AccountState,
     instrument: InstrumentIx,
