@@ -1,5 +1,3 @@
-// LEAD-NOTE (remove this comment when done; more review findings arrived after your task was written; full text in
-// /tmp/brief/addenda.md, its last section; please read it now).
 //! From the points of an expiry to a slice that may be published, or the reason why not.
 
 use super::quotes::{Point, Smile};
