@@ -223,3 +223,102 @@ fn both_inputs_may_come_compressed_or_from_a_pipe() {
     let piped = run_with(&[&args[..], &["--format", "csv"]].concat(), &snapshot).ok();
     assert_eq!(piped.text(), plain.text());
 }
+
+#[test]
+fn a_quote_that_is_not_closed_does_not_swallow_the_rest_of_the_file() {
+    positions(&format!("{HEADER}a,BTC,1\n\"b,BTC,1\nc,BTC,1\n"))
+        .refused(&["positions.csv", "a quote on line 3"]);
+}
+
+#[test]
+fn a_line_of_another_account_is_said_to_be_the_first_mention() {
+    let found = positions(&format!("{HEADER}a,BTC-27MAR20-100000-C,1\nb,BTC-27MAR20-100000-C,1\nc,BTC,1\n"));
+    assert_eq!(found.code, 1);
+    let lines: Vec<&str> = found.err.lines().filter(|line| line.starts_with("error")).collect();
+    assert!(
+        lines[0].contains("line 2: field `instrument`") && lines[0].contains("account a"),
+        "{}",
+        found.err
+    );
+    assert!(lines[1].contains("(first named on line 2)") && lines[1].contains("account b"), "{}", found.err);
+}
+
+#[test]
+fn many_failures_are_counted_and_the_json_has_them_all_with_their_codes() {
+    let rows: String = (0..150).map(|i| format!("a{i:03},BTC-27MAR20-100000-C,1\n")).collect();
+    let path = file("positions.csv", format!("{HEADER}{rows}z,BTC,1\n"));
+    let found = run(&["margin", "--market", market(), "--positions", &path, "--format", "json"]);
+    assert!(found.err.contains("50 more accounts could not be valued"), "{}", found.err);
+    let json = found.json();
+    assert_eq!(json["failures"].as_array().unwrap().len(), 150);
+    assert_eq!(json["failures"][149]["code"], "expired");
+}
+
+#[test]
+fn a_damaged_parquet_file_is_refused_and_never_a_panic() {
+    let mut content = Vec::new();
+    let column = std::sync::Arc::new(arrow_array::StringArray::from(vec!["a"; 50])) as arrow_array::ArrayRef;
+    let names = ["account", "instrument", "quantity"].map(|name| (name, column.clone()));
+    let batch = arrow_array::RecordBatch::try_from_iter(names).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut content, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    for at in (4..content.len()).step_by(9) {
+        let mut damaged = content.clone();
+        damaged[at] ^= 0xff;
+        let found =
+            run(&["margin", "--market", market(), "--positions", &file("positions.parquet", damaged)]);
+        assert_eq!(found.code, 2, "byte {at}: {}", found.err);
+    }
+}
+
+#[test]
+fn a_market_without_an_index_or_a_forward_is_no_sound_surface() {
+    let mut snapshot: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(market()).unwrap()).unwrap();
+    snapshot["underlyings"]["BTC"]["index"] = serde_json::json!([]);
+    let found = run(&["surface", "--market", &file("market.json", snapshot.to_string())]);
+    assert_eq!(found.code, 1, "{}", found.text());
+    assert!(found.text().contains("BTC: NO MARKET: "), "{}", found.text());
+}
+
+#[test]
+fn days_past_the_first_expiry_are_named_and_alone_refused() {
+    let ask = |days: &str| {
+        let args = ["--account", "alice", "--days", days, "--vol", "0", "--steps", "4"];
+        common::on_book("liquidation", &args)
+    };
+    let found = ask("0,500").ok();
+    assert!(
+        found.text().contains("days left out: 500: the account's first expiry is in 70.9"),
+        "{}",
+        found.text()
+    );
+    ask("500").refused(&["days left out: 500"]);
+}
+
+#[test]
+fn a_picture_may_go_to_the_standard_output_stream_and_neither_is_left_when_one_fails() {
+    let drawn = common::on_book("heatmap", &["--account", "alice", "--days", "3", "--svg", "-"]).ok();
+    assert!(drawn.text().starts_with("<svg") && drawn.text().contains("alice, 3 days ahead"));
+    let directory = common::directory().join("staged");
+    std::fs::create_dir_all(&directory).unwrap();
+    let (svg, out) = (directory.join("a.svg"), directory.join("a.csv"));
+    let (svg, out) = (svg.to_str().unwrap(), out.to_str().unwrap());
+    let ask = |svg: &str, out: &str| {
+        common::on_book("heatmap", &["--account", "alice", "--svg", svg, "--out", out, "--format", "csv"])
+    };
+    ask(svg, "/nowhere/a.csv").refused(&["/nowhere/a.csv: cannot be written"]);
+    ask("/nowhere/a.svg", out).refused(&["/nowhere/a.svg: cannot be written"]);
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+    ask(svg, out).ok();
+    ask(svg, out).ok();
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 2);
+}
+
+#[test]
+fn generate_needs_a_name_and_has_one_form() {
+    run(&["generate", "market", "--to", "-"]).refused(&["must be named"]);
+    let path = common::directory().join("generated.json");
+    run(&["generate", "market", "--to", path.to_str().unwrap(), "--format", "csv"]).refused(&["--format"]);
+}

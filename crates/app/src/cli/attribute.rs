@@ -199,7 +199,7 @@ fn answer(
     });
     let verdict = if failures.is_empty() { Verdict::Passed } else { Verdict::Failed };
     let json = JsonBody::Value(json);
-    Answer { tables: vec![table.clone()], notes, main: table, json, verdict }
+    Answer { tables: vec![table.clone()], notes, main: table, json, verdict, picture: None }
 }
 
 /// Both sides are read, so nothing may come from the standard input stream on both.

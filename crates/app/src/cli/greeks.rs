@@ -54,7 +54,7 @@ pub(super) fn run(args: &GreeksArgs) -> anyhow::Result<Answer<'static>> {
     });
     let notes = vec![loaded.desk.provenance()];
     let json = JsonBody::Value(json);
-    Ok(Answer { tables: vec![table.clone()], notes, main: table, json, verdict })
+    Ok(Answer { tables: vec![table.clone()], notes, main: table, json, verdict, picture: None })
 }
 
 fn row(rung: &GreeksRow) -> Vec<Cell> {

@@ -2,8 +2,7 @@
 
 use super::loaded::{DeskArgs, Loaded};
 use super::pictures;
-use crate::output::{Answer, Cell, JsonBody, Kind, Table, Verdict};
-use anyhow::Context;
+use crate::output::{Answer, Cell, JsonBody, Kind, Picture, Table, Verdict};
 use clap::Args;
 use plimsoll_engine::{HeatMap, HeatMapSpec};
 use plimsoll_types::AccountId;
@@ -26,7 +25,7 @@ pub(super) struct HeatmapArgs {
     /// Days that pass
     #[arg(long, value_name = "DAYS", default_value_t = 0.0)]
     days: f64,
-    /// Also draw it
+    /// Also draw it; `-` draws to the standard output stream instead of writing the answer there
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
@@ -43,10 +42,15 @@ pub(super) fn run(args: &HeatmapArgs) -> anyhow::Result<Answer<'static>> {
         spec.vol = sorted(&args.vol);
     }
     let map = loaded.desk.heat_map(&args.account, &spec)?;
-    if let Some(path) = &args.svg {
-        write_svg(path, &pictures::heat_map_svg(&args.account, &map, args.days, &loaded.desk.params.units))?;
-    }
-    Ok(answer(&loaded, args, &map))
+    let units = &loaded.desk.params.units;
+    let draw = || pictures::heat_map_svg(&args.account, &map, args.days, units);
+    let picture = picture(args.svg.as_deref(), draw);
+    Ok(Answer { picture, ..answer(&loaded, args, &map) })
+}
+
+/// The picture, if one is asked for.
+pub(super) fn picture(path: Option<&Path>, draw: impl FnOnce() -> String) -> Option<Picture> {
+    path.map(|path| Picture { path: path.to_owned(), text: draw() })
 }
 
 fn sorted(moves: &[f64]) -> Vec<f64> {
@@ -54,11 +58,6 @@ fn sorted(moves: &[f64]) -> Vec<f64> {
     moves.sort_by(f64::total_cmp);
     moves.dedup_by(|a, b| a == b);
     moves
-}
-
-/// Writes a picture beside the answer.
-pub(super) fn write_svg(path: &Path, text: &str) -> anyhow::Result<()> {
-    std::fs::write(path, text).with_context(|| format!("{}: cannot be written", path.display()))
 }
 
 fn percent(x: f64) -> String {
@@ -90,6 +89,7 @@ fn answer(loaded: &Loaded, args: &HeatmapArgs, map: &HeatMap) -> Answer<'static>
         main,
         json: JsonBody::Value(json),
         verdict: Verdict::Passed,
+        picture: None,
     }
 }
 

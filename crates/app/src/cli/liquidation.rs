@@ -1,6 +1,6 @@
 //! `plimsoll liquidation`: the surface where `mm_excess` is zero, and its nearest point.
 
-use super::heatmap::write_svg;
+use super::heatmap::picture;
 use super::loaded::{DeskArgs, Loaded};
 use super::pictures;
 use crate::io::progress::Progress;
@@ -31,7 +31,7 @@ pub(super) struct LiquidationArgs {
     /// Days ahead, separated by commas
     #[arg(long, value_name = "DAYS", value_delimiter = ',')]
     days: Vec<f64>,
-    /// Also draw it
+    /// Also draw it; `-` draws to the standard output stream instead of writing the answer there
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
@@ -61,10 +61,9 @@ pub(super) fn run(args: &LiquidationArgs) -> anyhow::Result<Answer<'static>> {
     if surface.points.is_empty() {
         bail!("{}", left_out.unwrap_or_else(|| "no point was asked for".to_owned()));
     }
-    if let Some(path) = &args.svg {
-        write_svg(path, &pictures::liquidation_svg(&args.account, &spec, &surface))?;
-    }
-    Ok(answer(&loaded, args, &surface, left_out))
+    let draw = || pictures::liquidation_svg(&args.account, &spec, &surface);
+    let picture = picture(args.svg.as_deref(), draw);
+    Ok(Answer { picture, ..answer(&loaded, args, &surface, left_out) })
 }
 
 /// The days that were not looked at, in words.
@@ -102,6 +101,7 @@ fn answer(
         main: table,
         json: JsonBody::Value(json),
         verdict: Verdict::Passed,
+        picture: None,
     }
 }
 

@@ -69,6 +69,7 @@ pub(super) fn run(args: &MarginArgs, output: &Output) -> anyhow::Result<Verdict>
         main: outcome.table,
         json: JsonBody::Stream(Box::new(json)),
         verdict,
+        picture: None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! `plimsoll surface`: smiles, quotes and fit, and the arbitrage report.
 
 use super::args::MarketArgs;
-use super::heatmap::write_svg;
+use super::heatmap::picture;
 use super::pictures;
 use super::surface_scan;
 use crate::io::market::snapshot;
@@ -37,7 +37,7 @@ pub(super) struct SurfaceArgs {
     /// Parameter set that comes with the program
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
-    /// Also draw the smiles
+    /// Also draw the smiles; `-` draws to the standard output stream instead of writing the answer there
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
@@ -55,10 +55,8 @@ pub(super) fn run(args: &SurfaceArgs) -> anyhow::Result<Answer<'static>> {
     let progress = Progress::spinner("fitting smiles");
     let market = Market::new(snapshot, &set);
     drop(progress);
-    if let Some(path) = &args.svg {
-        write_svg(path, &pictures::surface_svg(&market.surface))?;
-    }
-    Ok(answer(&market, &set, &left_out))
+    let picture = picture(args.svg.as_deref(), || pictures::surface_svg(&market.surface));
+    Ok(Answer { picture, ..answer(&market, &set, &left_out) })
 }
 
 /// How one pair of neighbouring smiles, or one smile, breaks no-arbitrage; both checks are those of `quant`, apart
@@ -123,7 +121,7 @@ fn answer(market: &Market, set: &ParamSet, left_out: &[Issue]) -> Answer<'static
     let word = if broken_all.is_empty() { "no arbitrage violation" } else { "ARBITRAGE FOUND" };
     let mut notes = unmade;
     notes.push(format!("{word}; market {}, parameters {} ({})", market.id, set.name, set.id()));
-    Answer { tables, notes, main, json: JsonBody::Value(json), verdict }
+    Answer { tables, notes, main, json: JsonBody::Value(json), verdict, picture: None }
 }
 
 /// Underlyings of the snapshot of which nothing could be made, with what stands against them.

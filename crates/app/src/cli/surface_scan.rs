@@ -203,6 +203,7 @@ fn answer(scan: &Scan, set: &ParamSet) -> Answer<'static> {
         main: quality,
         json: JsonBody::Value(json),
         verdict,
+        picture: None,
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) fn run(args: &VectorsArgs) -> anyhow::Result<Answer<'static>> {
     };
     let text = json(&parities)?;
     let json = JsonBody::Stream(Box::new(move |out| out.write_all(text.as_bytes()).context("writing JSON")));
-    Ok(Answer { tables, notes, main, json, verdict })
+    Ok(Answer { tables, notes, main, json, verdict, picture: None })
 }
 
 /// The files that could be checked, and whether these are all; the others are named.

@@ -83,7 +83,14 @@ pub(super) fn run(args: &WhatIfArgs) -> anyhow::Result<Answer<'static>> {
     let states = (state_name(what_if.before.state), state_name(what_if.after.state));
     let notes = vec![format!("state: {} before, {} after", states.0, states.1), loaded.desk.provenance()];
     let json = JsonBody::Stream(Box::new(move |out| out.write_all(&text).context("writing JSON")));
-    Ok(Answer { tables: vec![table.clone()], notes, main: table, json, verdict: Verdict::Passed })
+    Ok(Answer {
+        tables: vec![table.clone()],
+        notes,
+        main: table,
+        json,
+        verdict: Verdict::Passed,
+        picture: None,
+    })
 }
 
 fn table(loaded: &Loaded, what_if: &WhatIf) -> Table {

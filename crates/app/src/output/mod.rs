@@ -8,5 +8,5 @@ pub mod answer;
 pub mod columns;
 pub mod table;
 
-pub use answer::{Answer, Format, JsonBody, Verdict};
+pub use answer::{Answer, Format, JsonBody, Picture, Verdict};
 pub use table::{Cell, Kind, Table};
