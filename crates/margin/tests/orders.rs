@@ -61,15 +61,17 @@ fn two_far_bids_do_not_pay_for_a_third_that_loses() {
 
 #[test]
 fn the_bound_covers_expected_shortfall_where_a_tie_dilutes_it() {
-    // Joint losses of the book: 0, 0, 9, 10, 40, an expected shortfall at 80 % of 25. The order loses 1 in the third
-    // column only, which then ties with value at risk: filled, the tail is 10, 10, 40 and its mean 20.
-    let mut arrays = arrays_of(1, 1, 5, &[0; 50]);
+    // Joint losses of the book: 0, 0, 9, 10, 10, an expected shortfall at 80 % of 10. One bid loses 30 in the last
+    // column: filled alone, the tail is 10, 40 and its mean 25. The other loses 1 in the third column, which then ties
+    // with value at risk: with both filled the tail is 10, 10, 40 and its mean 20. No named case sees 25.
+    let mut arrays = arrays_of(2, 1, 5, &[0; 50]);
     let width = arrays.scenarios.len();
     let joint = arrays.blocks.iter().find(|b| b.kind == BlockKind::Joint).unwrap().columns.start;
-    for (i, loss) in [0_i64, 0, 9, 10, 40].iter().enumerate() {
+    for (i, loss) in [0_i64, 0, 9, 10, 10].iter().enumerate() {
         arrays.pnl[joint + i] = -loss;
     }
     arrays.pnl[width + joint + 2] = -1;
+    arrays.pnl[5 * width + joint + 4] = -30;
     let statistic = Statistic::ExpectedShortfall;
     let terms = JointTerms { statistic, level: Ppb(800_000_000), stress_weight: Ppb(0) };
     for base in [Aggregation::Joint(terms), Aggregation::Sum] {
@@ -78,7 +80,8 @@ fn the_bound_covers_expected_shortfall_where_a_tie_dilutes_it() {
             let params = Params { orders, joint: Some(terms), ..plain(base.clone()) };
             evaluate(&portfolio_of(lots, &[], open), &arrays, &params).unwrap().mm
         };
-        assert_eq!((at(BOUND, &[1], &[]), at(BOUND, &[1, 1], &[])), (Ticks(25), Ticks(20)));
-        assert_eq!((at(EXACT, &[1], &[(1, 1, 0)]), at(BOUND, &[1], &[(1, 1, 0)])), (Ticks(25), Ticks(25)));
+        assert_eq!((at(BOUND, &[1], &[]), at(BOUND, &[1, 1, 0, 0, 0, 1], &[])), (Ticks(10), Ticks(20)));
+        let both = [(1, 1, 0), (5, 1, 0)];
+        assert_eq!((at(EXACT, &[1], &both), at(BOUND, &[1], &both)), (Ticks(25), Ticks(25)));
     }
 }
