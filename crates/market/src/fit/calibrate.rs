@@ -12,8 +12,12 @@ use plimsoll_types::{Issue, Reason};
 const FIRMNESS: [(f64, f64); 3] = [(1e-3, 1e2), (5e-3, 1e4), (2e-2, 1e6)];
 /// Steps of the optimiser per attempt.
 const STEPS: usize = 100;
-/// Largest share of the variance at the money by which a proposal may be lifted over the slice before.
+/// Largest share of the variance at the money by which a proposal may be lifted over the slice before, and the same for
+/// a proposal of last resort, whose misfit decides.
 const LIFT_MAX: f64 = 0.02;
+const LIFT_LAST: f64 = 0.2;
+/// Largest share of its variance by which a slice of last resort may stand over a later smile: a vol point or two.
+const EXCESS_BEARABLE: f64 = 0.04;
 /// A quote within this many vol points of the others is never an outlier.
 const OUTLIER_VOL_MIN: f64 = 0.02;
 /// A fit that misses by no more than this is not doubted.
@@ -120,29 +124,55 @@ pub(super) fn constrained_fit(
     Ok(found)
 }
 
+/// Slices under the later smiles as far as can be; where none is free of arbitrage, slices that look at the one before
+/// only, and at last that one raised to the level of the quotes.
+fn attempts(smile: &Smile, free: &Svi, (floor, ceiling): Sides) -> Result<Found, Issue> {
+    let under = each_way(smile, free, (floor, ceiling));
+    // What ignores the later smiles must not spoil them.
+    let bearable = |found: &Found| {
+        let excess =
+            |far: &Ceiling| calendar_violation(&found.svi, &far.svi).map(|(k, over)| over / far.svi.w(k));
+        ceiling.iter().filter_map(excess).all(|share| share <= EXCESS_BEARABLE)
+    };
+    let alone = |refusal: Issue| each_way(smile, free, (floor, &[])).ok().filter(bearable).ok_or(refusal);
+    let raised = |refusal: Issue| floor.and_then(|near| raised(smile, near)).filter(bearable).ok_or(refusal);
+    under.or_else(alone).or_else(raised)
+}
+
 /// Raw slices under ever firmer penalties, then the butterfly repair, then SSVI.
-fn attempts(smile: &Smile, free: &Svi, sides: Sides) -> Result<Found, Issue> {
+fn each_way(smile: &Smile, free: &Svi, sides: Sides) -> Result<Found, Issue> {
     let weights: Vec<f64> = smile.points.iter().map(Point::weight).collect();
-    let mut trouble = Reason::FitFailed;
+    let mut trouble = smile.refusal(Reason::FitFailed);
     let mut at = *free;
     for firmness in FIRMNESS {
         let Some(proposed) = propose(smile, &weights, &at, sides, firmness) else { continue };
         at = proposed;
-        match secure(proposed, sides.0, smile) {
+        match secure(proposed, (sides.0, LIFT_MAX), smile) {
             Ok(svi) => return Ok(Found { svi, method: FitMethod::Raw }),
-            Err(reason) => trouble = reason,
+            Err(issue) => trouble = issue,
         }
     }
-    if let Some(svi) = repair_butterfly(&at).ok().and_then(|svi| secure(svi, sides.0, smile).ok()) {
+    let secured = |svi: Svi| secure(svi, (sides.0, LIFT_MAX), smile).ok();
+    if let Some(svi) = repair_butterfly(&at).ok().and_then(secured) {
         return Ok(Found { svi, method: FitMethod::Repaired });
     }
     for firmness in FIRMNESS {
         let proposed = task(smile, &weights, sides, firmness).solve_ssvi(&at, STEPS);
-        if let Some(svi) = proposed.and_then(|svi| secure(svi, sides.0, smile).ok()) {
+        if let Some(svi) = proposed.and_then(secured) {
             return Ok(Found { svi, method: FitMethod::Ssvi });
         }
     }
-    Err(smile.refusal(trouble))
+    Err(trouble)
+}
+
+/// The slice before with its variance times the median ratio of the quotes' to it, at least one: free of calendar
+/// arbitrage, and found so of butterfly.
+fn raised(smile: &Smile, near: &Svi) -> Option<Found> {
+    let mut ratios: Vec<f64> = smile.used().map(|p| p.vol * p.vol * smile.tau / near.w(p.k)).collect();
+    let ratio = median(&mut ratios)?.max(1.0);
+    let proposed = Svi { a: near.a * ratio, b: near.b * ratio, ..*near };
+    let svi = secure(proposed, (Some(near), LIFT_LAST), smile).ok()?;
+    Some(Found { svi, method: FitMethod::Repaired })
 }
 
 fn task<'a>(
@@ -246,19 +276,23 @@ fn mark_outliers(smile: &mut Smile, svi: &Svi, params: &FitParams) {
 }
 
 /// The proposal lifted over `floor` if it lies under it by little, and found free of arbitrage by `quant`'s checks.
-fn secure(proposed: Svi, floor: Option<&Svi>, smile: &Smile) -> Result<Svi, Reason> {
+///
+/// # Errors
+/// The lift it would need and the limit, total variance; or the least Durrleman value.
+fn secure(proposed: Svi, (floor, lift_max): (Option<&Svi>, f64), smile: &Smile) -> Result<Svi, Issue> {
     let mut svi = proposed;
     if let Some(near) = floor {
         let mut lift = 0.0;
+        let limit = lift_max * scale(smile);
         while let Some((k, excess)) = calendar_violation(near, &svi) {
             lift += excess * (1.0 + 1e-6) + 1e-12 * near.w(k);
-            if lift > LIFT_MAX * scale(smile) {
-                return Err(Reason::Calendar);
+            if lift > limit {
+                return Err(smile.refusal(Reason::Calendar).with(lift, Some(limit)));
             }
             svi.a = proposed.a + lift;
         }
     }
-    svi.check().map_err(|_| Reason::Butterfly)?;
+    svi.check().map_err(|_| smile.refusal(Reason::Butterfly).with(svi.min_durrleman().1, Some(0.0)))?;
     Ok(svi)
 }
 
@@ -288,7 +322,7 @@ pub(super) fn refit(smile: &Smile, target: impl Fn(f64) -> f64, floor: Option<&S
     let start = explicit(&sampled, &weights)?;
     FIRMNESS.iter().find_map(|&firmness| {
         let proposed = propose(&sampled, &weights, &start, (floor, &[]), firmness)?;
-        secure(proposed, floor, &sampled).ok()
+        secure(proposed, (floor, LIFT_MAX), &sampled).ok()
     })
 }
 
