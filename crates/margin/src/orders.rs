@@ -153,10 +153,13 @@ fn named_cases(
     Ok(())
 }
 
+/// Add-ons less what the relief of long options takes off them.
 fn addon_sums(view: View, parts: &Parts) -> Result<(i128, i128), MarginError> {
     let im = view.exact.sum(parts.addons.iter().map(|a| a.im.0), "the sum of add-ons")?;
     let mm = view.exact.sum(parts.addons.iter().map(|a| a.mm.0), "the sum of add-ons")?;
-    Ok((im, mm))
+    let im = view.exact.sub(im, parts.relief.im.0, "add-ons after relief")?;
+    let mm = view.exact.sub(mm, parts.relief.mm.0, "add-ons after relief")?;
+    Ok((im.max(0), mm.max(0)))
 }
 
 /// The bound over all subsets: pessimistic scenario vectors, the largest charges, and every loss on a fill.
