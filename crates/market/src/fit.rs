@@ -47,11 +47,19 @@ pub struct FitParams {
     pub outlier_share_max: f64,
     /// An expiry whose fit misses the middles by more than this root mean square is refused.
     pub rmse_max: f64,
+    /// Largest volatility a bid or an ask may imply.
+    pub vol_max: f64,
+    /// Farthest a strike may be from the forward, in standard deviations at the volatility near the money. Beyond it one
+    /// wrong quote is a lever on the whole smile.
+    pub deviations_max: f64,
+    /// Largest relative distance of the forward a quote was made on from the expiry's.
+    pub forward_error_max: f64,
 }
 
 impl Default for FitParams {
     /// The limits of the parameter set `plimsoll`: 5 quotes; spreads up to 10 vol points or 20 % of the volatility; errors of
-    /// 0.5 and 3 vol points and half a basis point of the forward, marks dropped beyond 10 vol points; outliers at 8 deviations, at most a fifth of the quotes; 10 vol points of misfit.
+    /// 0.5 and 3 vol points and half a basis point of the forward, marks dropped beyond 10 vol points; outliers at 8 deviations, at most a fifth of the quotes; 10 vol points of misfit; volatilities up to
+    /// 600 %, strikes up to 16 deviations away, forwards within 5 % of each other.
     fn default() -> Self {
         Self {
             quotes_min: 5,
@@ -64,6 +72,9 @@ impl Default for FitParams {
             outlier_deviations: 8.0,
             outlier_share_max: 0.2,
             rmse_max: 0.10,
+            vol_max: 6.0,
+            deviations_max: 16.0,
+            forward_error_max: 0.05,
         }
     }
 }

@@ -1,12 +1,19 @@
 //! The quotes of one expiry as volatilities with errors.
 
 use super::{FitParams, refusal};
-use crate::number::nearest;
+use crate::number::{median, nearest};
 use plimsoll_quant::black::{OptionKind as Kind, greeks};
 use plimsoll_quant::implied::{ImpliedVolError, implied_vol};
 use plimsoll_quant::special::ln;
 use plimsoll_types::{Asset, Decimal, Issue, OptionKind, OptionQuote, Reason, Settlement, Timestamp};
 use std::collections::BTreeMap;
+
+/// Nearest strikes a volatility is held against.
+const NEIGHBOURS: usize = 4;
+/// Most times that a volatility may be theirs, or theirs it.
+const LONE_RATIO_MAX: f64 = 2.0;
+/// The same for a strike between two and two of them, where no steep wing explains it.
+const INNER_RATIO_MAX: f64 = 1.5;
 
 /// What a fit of one expiry sees.
 pub(super) struct Smile {
@@ -89,12 +96,19 @@ impl Smile {
                 smile.refuse(Reason::Overflow, quote, None);
                 continue;
             };
+            let off = quote.forward.map_or(0.0, |own| own / forward - 1.0);
+            if off.abs() > params.forward_error_max {
+                smile.refuse(Reason::Outlier, quote, Some((off, Some(params.forward_error_max))));
+                continue;
+            }
             strikes.entry(strike).or_default().push(Reading::new(quote, at, kind, forward));
         }
         for (_, readings) in strikes {
             smile.choose(&readings, params);
         }
+        smile.drop_far(params.deviations_max);
         smile.points.sort_by(|a, b| a.k.total_cmp(&b.k));
+        smile.drop_lone();
         smile
     }
 
@@ -111,6 +125,65 @@ impl Smile {
     /// An issue about this expiry as a whole.
     pub(super) fn refusal(&self, reason: Reason) -> Issue {
         refusal(reason, &self.asset, self.expiry)
+    }
+
+    /// Refuses the points whose strikes are out of all proportion to the time left and the volatility near the money.
+    fn drop_far(&mut self, deviations_max: f64) {
+        let deviation = self.vol_near_money() * self.tau.sqrt();
+        let (near, far) = std::mem::take(&mut self.points)
+            .into_iter()
+            .partition(|p: &Point| p.k.abs() <= deviations_max * deviation);
+        self.points = near;
+        for point in far {
+            let issue = Issue::new(Reason::Outlier, point.name).at(&self.asset, Some(self.expiry));
+            self.refused.push(issue.with(point.k.abs() / deviation, Some(deviations_max)));
+        }
+    }
+
+    /// Refuses the points whose volatility is several times that of the strikes around them, or a small part of it.
+    ///
+    /// One such point can carry a smile away before the fit can tell which of them is wrong.
+    fn drop_lone(&mut self) {
+        let lone: Vec<Option<(f64, f64)>> = self.points.iter().map(|p| self.loneliness(p)).collect();
+        let mut lone = lone.into_iter();
+        let (refused, asset, expiry) = (&mut self.refused, &self.asset, self.expiry);
+        self.points.retain(|point| {
+            let ratio = lone.next().flatten();
+            if let Some((ratio, limit)) = ratio {
+                let issue = Issue::new(Reason::Outlier, point.name.clone()).at(asset, Some(expiry));
+                refused.push(issue.with(ratio, Some(limit)));
+            }
+            ratio.is_none()
+        });
+    }
+
+    /// How many times a point's volatility is that of its nearest strikes, or they are the point's, and the limit, where
+    /// that is too much.
+    fn loneliness(&self, point: &Point) -> Option<(f64, f64)> {
+        let mut others: Vec<&Point> = self.points.iter().filter(|p| p.name != point.name).collect();
+        if others.len() < NEIGHBOURS {
+            return None;
+        }
+        let (below, above): (Vec<&Point>, Vec<&Point>) = others.iter().partition(|p| p.k < point.k);
+        let inner = below.len() >= 2 && above.len() >= 2;
+        let mut vols: Vec<f64> = if inner {
+            below.iter().rev().take(2).chain(above.iter().take(2)).map(|p| p.vol).collect()
+        } else {
+            others.sort_by(|a, b| (a.k - point.k).abs().total_cmp(&(b.k - point.k).abs()));
+            others.iter().take(NEIGHBOURS).map(|p| p.vol).collect()
+        };
+        let limit = if inner { INNER_RATIO_MAX } else { LONE_RATIO_MAX };
+        let usual = median(&mut vols)?;
+        let ratio = (point.vol / usual).max(usual / point.vol);
+        (ratio > limit).then_some((ratio, limit))
+    }
+
+    /// The middle volatility of the five points nearest to the money: one wrong quote does not move it far.
+    fn vol_near_money(&self) -> f64 {
+        let mut near: Vec<&Point> = self.points.iter().collect();
+        near.sort_by(|a, b| a.k.abs().total_cmp(&b.k.abs()));
+        let mut vols: Vec<f64> = near.iter().take(5).map(|p| p.vol).collect();
+        median(&mut vols).unwrap_or(0.0)
     }
 
     fn refuse(&mut self, reason: Reason, quote: &OptionQuote, number: Option<(f64, Option<f64>)>) {
@@ -171,12 +244,15 @@ impl<'a> Reading<'a> {
     }
 
     /// Volatility of a price in the settlement asset.
-    fn vol(&self, price: f64, tau: f64) -> Result<f64, Trouble> {
+    ///
+    /// # Errors
+    /// No volatility, or one above `most`.
+    fn vol(&self, price: f64, tau: f64, most: f64) -> Result<f64, Trouble> {
         let unit = match self.quote.instrument.settlement() {
             Settlement::Linear => 1.0,
             Settlement::Inverse => self.forward,
         };
-        implied_vol(self.kind, price * unit, self.forward, self.strike, tau).map_err(|e| {
+        let vol = implied_vol(self.kind, price * unit, self.forward, self.strike, tau).map_err(|e| {
             let reason = match e {
                 ImpliedVolError::BelowIntrinsic { .. } => Reason::BelowIntrinsic,
                 ImpliedVolError::AboveBound { .. } => Reason::AboveBound,
@@ -184,14 +260,16 @@ impl<'a> Reading<'a> {
                 _ => Reason::Unrecoverable,
             };
             (reason, Some((price, None)))
-        })
+        })?;
+        if vol > most { Err((Reason::Outlier, Some((vol, Some(most))))) } else { Ok(vol) }
     }
 
     fn point(&self, tau: f64, params: &FitParams) -> Result<Point, Trouble> {
         let quote = self.quote;
-        let bid_vol = quote.bid.map(|p| self.vol(p, tau));
-        let ask_vol = quote.ask.map(|p| self.vol(p, tau));
-        let mark_vol = quote.mark_vol.or_else(|| quote.mark.and_then(|p| self.vol(p, tau).ok()));
+        let bid_vol = quote.bid.map(|p| self.vol(p, tau, params.vol_max));
+        let ask_vol = quote.ask.map(|p| self.vol(p, tau, params.vol_max));
+        let mark_vol =
+            quote.mark_vol.or_else(|| quote.mark.and_then(|p| self.vol(p, tau, params.vol_max).ok()));
         let error_of = |vol: f64, own: f64| {
             let vega = greeks(self.kind, self.forward, self.strike, vol, tau).vega;
             let rounding = params.price_error * self.forward / vega;
@@ -220,7 +298,7 @@ impl<'a> Reading<'a> {
                     if error <= limit.max(params.mark_error_max) {
                         return Ok(point(middle, error, true));
                     }
-                    return Err((Reason::MissingQuote, Some((error, Some(params.mark_error_max)))));
+                    return Err((Reason::Imprecise, Some((error, Some(params.mark_error_max)))));
                 }
                 trouble = (Reason::Outlier, Some((spread, Some(limit))));
             }
@@ -233,7 +311,7 @@ impl<'a> Reading<'a> {
             return Ok(point(vol, error, false));
         }
         Err(match trouble.0 {
-            Reason::MissingQuote => (Reason::MissingQuote, Some((error, Some(params.mark_error_max)))),
+            Reason::MissingQuote => (Reason::Imprecise, Some((error, Some(params.mark_error_max)))),
             _ => trouble,
         })
     }
