@@ -91,7 +91,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             }
         }
         let Some(name) = fields.name.take() else { return Ok(()) };
-        let row = fields.row(self.form).map_err(A::Error::custom)?;
+        let row = fields.row::<A::Error>(self.form)?;
         *self.rows += 1;
         self.assembly.add(&name, row);
         Ok(())
@@ -142,14 +142,14 @@ impl Fields {
     }
 
     /// The row, or what was expected of its time.
-    fn row(self, form: Form) -> Result<Row, String> {
+    fn row<E: Error>(self, form: Form) -> Result<Row, E> {
         let millis = match form.time {
             "timestamp" => self.timestamp,
             _ => self.creation_timestamp.or(self.timestamp),
         };
-        let millis = millis.ok_or_else(|| format!("expected {} in milliseconds", form.time))?;
+        let millis = millis.ok_or_else(|| E::missing_field(form.time))?;
         let time = Timestamp::from_millis(millis)
-            .map_err(|_| format!("expected {} in milliseconds before 2262", form.time))?;
+            .map_err(|_| E::custom(format!("expected {} in milliseconds before 2262", form.time)))?;
         let states_index = self.underlying_index.as_deref() == Some("index_price");
         let underlying = self.underlying_price.filter(|_| states_index);
         Ok(Row {

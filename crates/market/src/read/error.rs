@@ -48,6 +48,40 @@ pub enum ReadError {
         /// What should be.
         expected: String,
     },
+    /// A field that must be there is not.
+    #[error("{name}: line {line}: {field} is missing: expected it beside {}", .known.join(", "))]
+    Missing {
+        /// The file.
+        name: String,
+        /// The line where its object ends.
+        line: u64,
+        /// The path inside the JSON document.
+        field: String,
+        /// The other fields such an object may have; empty where any are taken.
+        known: Vec<String>,
+    },
+    /// A field that is not one of those there may be.
+    #[error("{name}: line {line}: {field} is not known: expected one of {}", .known.join(", "))]
+    Unknown {
+        /// The file.
+        name: String,
+        /// The line.
+        line: u64,
+        /// The path inside the JSON document.
+        field: String,
+        /// What there may be.
+        known: Vec<String>,
+    },
+    /// A column is in the header twice.
+    #[error("{name}: line {line}: column {column} twice: expected each column once")]
+    Twice {
+        /// The file.
+        name: String,
+        /// The header's line.
+        line: u64,
+        /// The column.
+        column: String,
+    },
     /// A row has more or fewer fields than the header.
     #[error("{name}: line {line}: {found} fields: expected {expected}, as in the header")]
     Width {

@@ -4,6 +4,7 @@
 //! and token when the parser gives up, for syntax and for meaning alike.
 
 use super::ReadError;
+use super::own::known;
 use serde::de::DeserializeSeed;
 use std::fmt::Write;
 use std::io::{self, BufRead, Read};
@@ -16,6 +17,15 @@ const TOKEN_SHOWN: usize = 80;
 enum Level {
     Object { key: String, key_next: bool },
     Array { index: u64 },
+}
+
+impl Level {
+    fn key(&self) -> &str {
+        match self {
+            Self::Object { key, .. } => key,
+            Self::Array { .. } => "",
+        }
+    }
 }
 
 /// A reader that knows where it is.
@@ -31,6 +41,16 @@ pub(super) struct Located<R> {
     token_done: bool,
     /// The newest byte: the parser may only have peeked at it, so it is followed when the next one is asked for.
     pending: Option<u8>,
+    /// Line and column of the newest byte as the parser counts them, from the start of its document.
+    reached: (usize, usize),
+    /// Closings and commas followed since the last token: the parser reads on over them after it has met an error.
+    passed: Vec<((usize, usize), Passed)>,
+}
+
+/// What is undone to stand where an error was met.
+enum Passed {
+    Closing(Level),
+    Comma,
 }
 
 impl<R: BufRead> Located<R> {
@@ -45,6 +65,8 @@ impl<R: BufRead> Located<R> {
             escaped: false,
             token_done: false,
             pending: None,
+            reached: (1, 0),
+            passed: Vec::new(),
         }
     }
 
@@ -63,6 +85,8 @@ impl<R: BufRead> Located<R> {
             Ok(false) => return Ok(None),
             Err(source) => return Err(ReadError::Io { name: name.to_owned(), line: self.line, source }),
         }
+        self.reached = (1, 0);
+        self.passed.clear();
         let mut parser = serde_json::Deserializer::from_reader(&mut *self);
         match seed.deserialize(&mut parser) {
             Ok(value) => Ok(Some(value)),
@@ -95,19 +119,30 @@ impl<R: BufRead> Located<R> {
         if ends_value && !self.token.is_empty() && !self.token_done {
             self.value.clone_from(&self.token);
         }
+        if !(byte.is_ascii_whitespace() || [b',', b'}', b']', b':'].contains(&byte)) {
+            self.passed.clear();
+        }
         match byte {
             b'"' => {
                 self.token.clear();
                 self.token_done = false;
                 self.in_string = true;
             }
-            b'{' => self.levels.push(Level::Object { key: String::new(), key_next: true }),
-            b'[' => self.levels.push(Level::Array { index: 0 }),
+            b'{' => {
+                self.value.clear();
+                self.levels.push(Level::Object { key: String::new(), key_next: true });
+            }
+            b'[' => {
+                self.value.clear();
+                self.levels.push(Level::Array { index: 0 });
+            }
             b'}' | b']' => {
-                self.levels.pop();
+                let closed = self.levels.pop();
+                self.passed.extend(closed.map(|level| (self.reached, Passed::Closing(level))));
                 self.token.clear();
             }
             b',' => {
+                self.passed.push((self.reached, Passed::Comma));
                 self.token.clear();
                 match self.levels.last_mut() {
                     Some(Level::Object { key_next, .. }) => *key_next = true,
@@ -138,12 +173,48 @@ impl<R: BufRead> Located<R> {
             if let Some(Level::Object { key, key_next: key_next @ true }) = self.levels.last_mut() {
                 *key = String::from_utf8_lossy(&self.token).into_owned();
                 *key_next = false;
+                self.value.clear();
             } else {
                 self.value.clone_from(&self.token);
             }
             return;
         }
         self.token.push(byte);
+    }
+
+    /// Goes back to where an error was met, as far as only closings and commas have passed since.
+    fn go_back(&mut self, to: (usize, usize)) {
+        while let Some((at, passed)) = self.passed.pop() {
+            if at < to {
+                break;
+            }
+            match (passed, self.levels.last_mut()) {
+                (Passed::Closing(level), _) => self.levels.push(level),
+                (Passed::Comma, Some(Level::Array { index })) => *index = index.saturating_sub(1),
+                (Passed::Comma, _) => {}
+            }
+        }
+    }
+
+    /// The name of the list or map the innermost object is in; empty for the document.
+    fn container(&self) -> &str {
+        let outer = self.levels.split_last().map_or(&[][..], |(_, outer)| outer);
+        let objects = outer.iter().filter(|level| matches!(level, Level::Object { .. }));
+        let keys: Vec<&str> = objects.map(Level::key).collect();
+        match keys[..] {
+            [] => "",
+            ["underlyings", _] => "underlyings",
+            ["assets", _] => "assets",
+            [.., last] => last,
+        }
+    }
+
+    /// The path of a field of the innermost object.
+    fn path_of(&mut self, field: &str) -> String {
+        if let Some(Level::Object { key, .. }) = self.levels.last_mut() {
+            field.clone_into(key);
+        }
+        self.path()
     }
 
     fn path(&self) -> String {
@@ -190,6 +261,23 @@ impl<R: BufRead> Located<R> {
         if error.is_eof() {
             return ReadError::Truncated { name, line, field: self.path() };
         }
+        let text = error.to_string();
+        if error.is_data() {
+            self.go_back((error.line(), error.column()));
+        }
+        let quoted = |start: &str| text.strip_prefix(start).and_then(|rest| rest.split('`').next());
+        if let Some(field) = quoted("missing field `") {
+            let known = known(self.container());
+            return ReadError::Missing { name, line, field: self.path_of(field), known };
+        }
+        if let Some(field) = quoted("unknown field `") {
+            let known = known(self.container());
+            return ReadError::Unknown { name, line, field: self.path_of(field), known };
+        }
+        if let Some(field) = quoted("duplicate field `").or(quoted("duplicate key `")) {
+            let (value, expected) = (field.to_owned(), "this name once".to_owned());
+            return ReadError::Field { name, line, field: self.path_of(field), value, expected };
+        }
         let out_of_range = error.to_string().starts_with("number out of range");
         let shown = if error.is_data() || out_of_range {
             // A number ends only where the next byte says so, and that may not have been followed yet.
@@ -198,9 +286,16 @@ impl<R: BufRead> Located<R> {
             self.finish_token();
             &self.token
         };
-        let value = String::from_utf8_lossy(shown).chars().take(TOKEN_SHOWN).collect();
+        let value: String = String::from_utf8_lossy(shown).chars().take(TOKEN_SHOWN).collect();
+        let value = if value.is_empty() { found(&text).to_owned() } else { value };
         ReadError::Field { name, line, field: self.path(), value, expected: meaning(&error) }
     }
+}
+
+/// What the parser says it found, where that is not a plain value.
+fn found(text: &str) -> &str {
+    let found = ["invalid type: ", "invalid value: "].iter().find_map(|start| text.strip_prefix(start));
+    found.and_then(|rest| rest.split(", expected").next()).unwrap_or_default()
 }
 
 /// What the parser expected, in its own words without its own position.
@@ -230,6 +325,8 @@ impl<R: BufRead> Read for Located<R> {
         let Some(&byte) = self.inner.fill_buf()?.first() else { return Ok(0) };
         self.inner.consume(1);
         *slot = byte;
+        let (line, column) = self.reached;
+        self.reached = if byte == b'\n' { (line + 1, 0) } else { (line, column + 1) };
         self.pending = Some(byte);
         Ok(1)
     }

@@ -30,10 +30,13 @@ impl<'a, R: Read> Table<'a, R> {
         let mut reader = csv::ReaderBuilder::new().quoting(false).from_reader(lines);
         let header = match reader.headers() {
             Ok(header) => header.clone(),
-            Err(error) => return Err(located(name, reader.position().line(), error)),
+            Err(error) => return Err(located(name, reader.position().line(), None, error)),
         };
         if header.is_empty() || (header.len() == 1 && header.get(0).is_some_and(|h| h.trim().is_empty())) {
             return Err(ReadError::Empty { name: name.to_owned() });
+        }
+        if let Some(column) = twice(&header) {
+            return Err(ReadError::Twice { name: name.to_owned(), line: 1, column });
         }
         let place = |column: &str| header.iter().position(|h| h.trim() == column);
         let missing: Vec<String> =
@@ -53,7 +56,11 @@ impl<'a, R: Read> Table<'a, R> {
                 self.rows += u64::from(more);
                 Ok(more)
             }
-            Err(error) => Err(located(self.name, self.reader.position().line(), error)),
+            Err(error) => {
+                let line = self.reader.position().line();
+                let header = self.reader.headers().ok().cloned();
+                Err(located(self.name, line, header.as_ref(), error))
+            }
         }
     }
 
@@ -103,7 +110,14 @@ impl<'a, R: Read> Table<'a, R> {
     }
 }
 
-fn located(name: &str, reached: u64, error: csv::Error) -> ReadError {
+/// A column that is in the header more than once.
+fn twice(header: &StringRecord) -> Option<String> {
+    let names: Vec<&str> = header.iter().map(str::trim).collect();
+    let found = names.iter().enumerate().find(|&(i, name)| !name.is_empty() && names[..i].contains(name));
+    found.map(|(_, name)| (*name).to_owned())
+}
+
+fn located(name: &str, reached: u64, header: Option<&StringRecord>, error: csv::Error) -> ReadError {
     let line = error.position().map_or(reached, csv::Position::line);
     let name = name.to_owned();
     match error.into_kind() {
@@ -111,7 +125,12 @@ fn located(name: &str, reached: u64, error: csv::Error) -> ReadError {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
             ReadError::Width { name, line, found: len, expected: expected_len }
         }
-        ErrorKind::Utf8 { err, .. } => ReadError::Malformed { name, line, reason: err.to_string() },
+        ErrorKind::Utf8 { err, .. } => {
+            let column = header.and_then(|h| h.get(err.field())).map(str::trim);
+            let field = column.map_or_else(|| format!("column {}", err.field() + 1), str::to_owned);
+            let valid = err.valid_up_to();
+            ReadError::Malformed { name, line, reason: format!("{field} is not UTF-8 after {valid} bytes") }
+        }
         other => ReadError::Malformed { name, line, reason: format!("{other:?}") },
     }
 }
