@@ -234,26 +234,27 @@ fn signals_table(market: &Market) -> Table {
         ],
     );
     for (asset, under) in &market.surface.underlyings {
-        match signals(under, market.surface.as_of, &TENORS) {
-            Err(error) => {
-                let mut row = vec![Cell::text(asset)];
-                row.extend(vec![Cell::Empty; 5]);
-                row.push(Cell::text(error));
-                table.push(row);
+        // A tenor that has no reading must not take the others with it.
+        let alone = |days: &f64| signals(under, market.surface.as_of, &[*days]);
+        let (good, bad): (Vec<f64>, Vec<f64>) = TENORS.iter().partition(|days| alone(days).is_ok());
+        if let Ok(read) = signals(under, market.surface.as_of, &good) {
+            for tenor in &read.tenors {
+                table.push(vec![
+                    Cell::text(asset),
+                    Cell::Number(tenor.days, 0),
+                    Cell::Number(tenor.atm_vol, 4),
+                    Cell::Number(tenor.risk_reversal_25d, 4),
+                    Cell::Number(tenor.butterfly_25d, 4),
+                    Cell::number(read.term_slope, 4),
+                    Cell::text(if tenor.extrapolated { "outside the fitted expiries" } else { "" }),
+                ]);
             }
-            Ok(read) => {
-                for tenor in &read.tenors {
-                    table.push(vec![
-                        Cell::text(asset),
-                        Cell::Number(tenor.days, 0),
-                        Cell::Number(tenor.atm_vol, 4),
-                        Cell::Number(tenor.risk_reversal_25d, 4),
-                        Cell::Number(tenor.butterfly_25d, 4),
-                        Cell::number(read.term_slope, 4),
-                        Cell::text(if tenor.extrapolated { "outside the fitted expiries" } else { "" }),
-                    ]);
-                }
-            }
+        }
+        for days in &bad {
+            let mut row = vec![Cell::text(asset), Cell::Number(*days, 0)];
+            row.extend(vec![Cell::Empty; 4]);
+            row.push(alone(days).err().map_or(Cell::Empty, Cell::text));
+            table.push(row);
         }
     }
     table
