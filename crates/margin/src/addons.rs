@@ -77,17 +77,21 @@ pub struct BasisTerms {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VegaBucket {
-    /// Longest time to expiry in it, in days.
+    /// Time to expiry at which vega is wholly in it, in days; rises from bucket to bucket.
     pub up_to_days: i64,
     /// Move of volatility of this tenor against the others, absolute (0.05 is five vol points); >= 0.
     pub shock: Ppb,
 }
 
 /// `(1 - credit) x min(sum of long shock x vega, sum of short shock x vega)` over tenor buckets.
+///
+/// The vega of an expiry `t` between two edges `a < t <= b` is split, so that it does not jump as time passes: the bucket
+/// of `b` has `(t - a) / (b - a)` of it, and the one before the rest. Up to the first edge it is wholly in the first
+/// bucket, beyond the last wholly in the last.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VegaTerms {
-    /// Buckets in rising order; expiries beyond the last belong to it.
+    /// Buckets in rising order of their edges.
     pub buckets: Vec<VegaBucket>,
     /// Share of the offset that is trusted; in [0, 1].
     pub credit: Ppb,

@@ -7,7 +7,7 @@
 use crate::money::{Exact, sqrt_ratio_up};
 use crate::{
     Addon, AddonKind, BasisTerms, ConfidenceTerms, ExpiryTerms, FundingTerms, Input, LiquidityTerms,
-    MarginError, Params, ShortCount, ShortOptionStyle, ShortOptionTerms, VegaTerms,
+    MarginError, Params, ShortCount, ShortOptionStyle, ShortOptionTerms, VegaBucket, VegaTerms,
 };
 use plimsoll_types::{
     InstrumentRow, NANO, OptionKind, Position, Ppb, RiskArrays, Ticks, UnderlyingRow, YEAR_SECONDS,
@@ -289,21 +289,24 @@ fn basis(held: &Held, terms: &BasisTerms, exact: Exact) -> Result<Addon, MarginE
 }
 
 /// `(1 - credit) x min(sum over long buckets of shock x V, sum over short buckets of shock x |V|)`: the scenarios move
-/// all tenors together, so they see only the difference of the two.
+/// all tenors together, so they see only the difference of the two. Vega moves from bucket to bucket as time passes and
+/// not at once, see [`tenor_shares`].
 /// Source: design section 6; bucketed vega as in FRTB (MAR21).
 fn vega(held: &Held, terms: &VegaTerms, exact: Exact) -> Result<Addon, MarginError> {
     let what = "vega";
+    // In billionths of a tick, so that shares of small positions are not rounded away.
     let mut buckets = vec![0_i128; terms.buckets.len()];
     for (row, lots) in &held.positions {
         let Some(seconds) = row.seconds_to_expiry else { continue };
-        let inside = |edge: i64| seconds <= edge.saturating_mul(DAY);
-        let found = terms.buckets.iter().position(|b| inside(b.up_to_days));
-        let Some(index) = found.or(terms.buckets.len().checked_sub(1)) else { continue };
-        buckets[index] = exact.add(buckets[index], lots * i128::from(row.greeks.vega), what)?;
+        let vega = exact.mul(*lots, i128::from(row.greeks.vega), what)?;
+        for (index, share) in tenor_shares(seconds, &terms.buckets, exact)? {
+            let Some(bucket) = buckets.get_mut(index) else { continue };
+            *bucket = exact.add(*bucket, exact.mul(vega, share, what)?, what)?;
+        }
     }
     let mut sides = [0_i128; 2];
     for (bucket, vega) in terms.buckets.iter().zip(&buckets) {
-        let moved = exact.scale_up(vega.abs(), bucket.shock, what)?;
+        let moved = exact.ratio_up(vega.abs(), i128::from(bucket.shock.0), WHOLE * WHOLE, what)?;
         let side = &mut sides[usize::from(*vega < 0)];
         *side = exact.add(*side, moved, what)?;
     }
@@ -315,6 +318,27 @@ fn vega(held: &Held, terms: &VegaTerms, exact: Exact) -> Result<Addon, MarginErr
         ("credit", Input::Ratio(terms.credit)),
     ];
     shared(blank(AddonKind::Vega, &held.underlying.asset, inputs), full, terms.mm_share, exact)
+}
+
+/// The buckets that an expiry belongs to, with its shares in billionths, which add up to one. Between two edges
+/// `a < t <= b` the bucket of `b` has `(t - a) / (b - a)`, rounded down, and the one before it the rest; up to the first
+/// edge and beyond the last an expiry is wholly in the first and in the last bucket.
+fn tenor_shares(
+    seconds: i64,
+    buckets: &[VegaBucket],
+    exact: Exact,
+) -> Result<[(usize, i128); 2], MarginError> {
+    let edge = |bucket: &VegaBucket| i128::from(bucket.up_to_days) * i128::from(DAY);
+    let seconds = i128::from(seconds);
+    let Some(index) = buckets.iter().position(|bucket| seconds <= edge(bucket)) else {
+        return Ok([(buckets.len().saturating_sub(1), WHOLE), (0, 0)]);
+    };
+    let Some((before, a)) = index.checked_sub(1).and_then(|i| Some((i, edge(buckets.get(i)?)))) else {
+        return Ok([(index, WHOLE), (0, 0)]);
+    };
+    let b = buckets.get(index).map_or(seconds, edge);
+    let share = exact.ratio_down(WHOLE, seconds - a, b - a, "the tenor of vega")?;
+    Ok([(index, share), (before, WHOLE - share)])
 }
 
 /// A parameter that divides; refused unless positive.

@@ -294,10 +294,11 @@ fn cross_margin_nets_nothing_and_pays_nothing_for_netting() {
         ..Addons::default()
     });
     let netted = run(&[1, -1], &arrays, &params);
-    // 0.5 % of 100,000; half of the smaller of 100 and 50.
+    // 0.5 % of 100,000. At 176 days 86 / 275 of the vega is in the later bucket and nets nothing with that at 57 days:
+    // 312.7 in each, half of the smaller of 31.3 and 15.6, each rounded up.
     assert_eq!(charge(&netted, AddonKind::Basis), [(500, 500)]);
-    assert_eq!(charge(&netted, AddonKind::Vega), [(25, 25)]);
-    assert_eq!(netted.im, Ticks(525));
+    assert_eq!(charge(&netted, AddonKind::Vega), [(8, 8)]);
+    assert_eq!(netted.im, Ticks(508));
     let cross = run(&[1, -1], &arrays, &Params { mode: Mode::Cross, ..params });
     assert_eq!((cross.im, cross.addons.len()), (Ticks(30_000), 0));
 }
@@ -328,30 +329,39 @@ fn a_stable_coin_is_held_at_no_more_than_par_and_owed_at_its_price() {
         let held = portfolio_of(&[], &[("USDC", amount * 1_000_000_000)], &[]);
         evaluate(&held, &arrays, &plimsoll()).unwrap().equity.0
     };
-    // 1,000 at par less 0.5 %; 1,000 owed at 1.02.
+    // 1,000 at par less 0.5 %; 1,000 owed at 1.02 and a tick, and 0.5 %.
     assert_eq!(equity(1_000), 995_000_000);
-    assert_eq!(equity(-1_000), -1_020_000_000);
+    assert_eq!(equity(-1_000), -1_020_001_000 - 5_100_005);
 }
 
 #[test]
-fn wrong_way_collateral_is_charged_only_what_its_haircut_does_not_cover() {
-    let mut arrays = arrays_of(1, 2, 0, &[0; 50]);
-    let width = arrays.scenarios.len();
-    arrays.pnl[1] = -6_000_000_000;
-    assert_eq!(arrays.instruments.len() * width, arrays.pnl.len());
-    arrays.scenarios[1].spot[0] = Ppb(-150_000_000);
-    let charged = |share: i64| {
-        let mut params = Params { addons: Addons::default(), rounding_guard: false, ..plimsoll() };
-        params.collateral.get_mut(&"BTC".parse().unwrap()).unwrap().wrong_way = Ppb(share);
-        let book = portfolio_of(&[1], &[("BTC", 1_000_000_000_000)], &[]);
-        let r = evaluate(&book, &arrays, &params).unwrap();
-        assert_eq!(r.base.im, Ticks(6_000_000_000));
-        charge(&r, AddonKind::WrongWay)
+fn vega_moves_from_bucket_to_bucket_without_a_jump() {
+    let rows = [(CALL_150, 0, 0, &[0, 0][..]), (CALL_LATE, 0, 0, &[0, 0])];
+    let bucket = |up_to_days, shock: i64| VegaBucket { up_to_days, shock: Ppb(shock * 10_000_000) };
+    let buckets = vec![bucket(7, 12), bucket(30, 7), bucket(90, 5)];
+    let terms = VegaTerms { buckets, credit: Ppb(0), mm_share: Ppb::ONE };
+    let params = with(Addons { vega: everywhere(terms), ..Addons::default() });
+    // A million of vega short at `near`, ten million long at 400 days: what the short one moves is charged.
+    let at = |near: i64| {
+        let mut arrays = arrays(&rows, GRID);
+        for (row, (vega, seconds)) in
+            arrays.instruments.iter_mut().zip([(1_000_000, near), (10_000_000, 400 * DAY)])
+        {
+            (row.greeks.vega, row.seconds_to_expiry) = (vega, Some(seconds));
+        }
+        charge(&run(&[-1, 1], &arrays, &params), AddonKind::Vega).first().map_or(0, |charge| charge.0)
     };
-    // 100,000 USD fall by 15 %, and the haircut has 10 % of it: 5,000 at a share of one, nothing at a half.
-    let most = (5_000_000_000, 4_800_000_000);
-    assert_eq!(charged(1_000_000_000), [most]);
-    assert_eq!(charged(500_000_000), []);
+    // 12 % up to a week, 7 % at thirty days, half of each in between.
+    assert_eq!((at(0), at(DAY), at(7 * DAY), at(30 * DAY)), (120_000, 120_000, 120_000, 70_000));
+    assert_eq!(at((7 * DAY + 30 * DAY) / 2), 95_000);
+    // Half-way to the last edge half of it is in the bucket that is long, and the rest is short at 7 %.
+    assert_eq!((at(60 * DAY), at(90 * DAY), at(200 * DAY)), (35_000, 0, 0));
+    for edge in [7, 30, 90] {
+        for second in -1..=1 {
+            let moved = at(edge * DAY + second) - at(edge * DAY + second + 1);
+            assert!((-1..=1).contains(&moved), "{edge} days and {second} s: {moved}");
+        }
+    }
 }
 
 proptest! {
