@@ -1,4 +1,4 @@
-//! What an account is worth: collateral after haircuts, marks and unrealised profit.
+//! What an account is worth: collateral after haircuts, less debts with theirs, marks and unrealised profit.
 //!
 //! Collateral is rounded down and its haircut up. A mark is a whole number of ticks per lot, rounded to nearest when the
 //! arrays were built, so marks are within half a tick per lot of the unrounded ones.
@@ -14,8 +14,11 @@ const WHOLE: i128 = NANO as i128;
 /// The collateral of an account, asset by asset; holdings of one asset count together.
 ///
 /// `value = floor(amount x price)`, so a borrowed amount is valued up in size; `haircut` is marginal over the tiers and
-/// rounded up; borrowed amounts have none, so they count in full. A stable coin, which is an asset with depeg terms, is
-/// held at `min(1, price)`: nobody redeems it above par. Borrowed, it is owed at its price.
+/// rounded up. A stable coin, which is an asset with depeg terms, is held at `min(1, price)`: nobody redeems it above par.
+///
+/// A borrowed amount has to be bought back, so it counts at `value x (1 + haircut)`, the liability weight, with the base
+/// haircut and no tiers. Its price is one tick above the one given, which the risk stage rounded down; only the currency
+/// itself is owed at exactly its price.
 pub(crate) fn collateral<'h>(
     holdings: impl Iterator<Item = &'h Holding>,
     arrays: &RiskArrays,
@@ -36,8 +39,12 @@ pub(crate) fn collateral<'h>(
             account: exact.account.clone(),
             asset: asset.clone(),
         })?;
-        let stable = terms.depeg.is_some() && amount > 0;
-        let price = if stable { row.price.min(arrays.ticks_per_unit) } else { row.price };
+        let price = match amount < 0 {
+            true if *asset == arrays.currency => row.price,
+            true => row.price.saturating_add(1),
+            false if terms.depeg.is_some() => row.price.min(arrays.ticks_per_unit),
+            false => row.price,
+        };
         let value = exact.ratio_down(amount, i128::from(price), WHOLE, "the value of collateral")?;
         let haircut = haircut(value, terms, arrays.ticks_per_unit, exact)?;
         Ok(CollateralReport {
@@ -46,18 +53,21 @@ pub(crate) fn collateral<'h>(
             price,
             value: Ticks(value),
             haircut: Ticks(haircut),
-            counted: Ticks(value - haircut),
+            counted: Ticks(exact.sub(value, haircut, "the value of collateral")?),
         })
     };
     amounts.into_iter().map(valued).collect()
 }
 
-/// What the marginal haircuts take from a value, rounded up once; 0 of a debt.
+/// What the marginal haircuts take from a value, rounded up once; of a debt the base haircut of its size.
 fn haircut(value: i128, terms: &CollateralTerms, per_unit: i64, exact: Exact) -> Result<i128, MarginError> {
     let what = "a haircut";
     let mut taken = 0;
     let mut from = 0;
     let mut rate = unit(terms.haircut, exact)?;
+    if value < 0 {
+        return exact.scale_up(exact.sub(0, value, what)?, rate, what);
+    }
     for tier in &terms.tiers {
         let edge = i128::from(tier.above) * i128::from(per_unit);
         let step = value.min(edge).saturating_sub(from).max(0);
@@ -82,7 +92,7 @@ fn unit(haircut: Ppb, exact: Exact) -> Result<Ppb, MarginError> {
     })
 }
 
-/// What the account owes and its collateral secures: borrowed amounts, and `max(0, -unrealised)`, since a loss not yet
+/// What the account owes and its collateral secures: borrowed amounts at their liability weight, and `max(0, -unrealised)`, since a loss not yet
 /// paid is owed no less than a loan. >= 0.
 pub(crate) fn debt(
     collateral: &[CollateralReport],

@@ -174,14 +174,15 @@ fn what_is_not_known_is_an_error_that_names_it() {
 }
 
 #[test]
-fn collateral_is_cut_by_marginal_haircuts_and_debt_counts_in_full() {
+fn collateral_is_cut_by_marginal_haircuts_and_debt_grows_by_the_base_one() {
     let arrays = arrays_of(1, 2, 0, &[7; 50]);
     let params = plimsoll();
     // 200,000 BTC at 100 USD: 20 million. 10 % of the first 10 million, 15 % of the rest.
     let held = evaluate(&portfolio_of(&[], &[("BTC", 200_000_000_000_000)], &[]), &arrays, &params).unwrap();
     assert_eq!(held.equity, Ticks(17_500_000_000_000));
     let owed = evaluate(&portfolio_of(&[], &[("BTC", -1_000_000_001)], &[]), &arrays, &params).unwrap();
-    assert_eq!(owed.equity, Ticks(-100_000_001));
+    // 1.000000001 BTC at 100.000001 USD, rounded up, and a tenth.
+    assert_eq!(owed.equity, Ticks(-100_000_002 - 10_000_001));
     assert_eq!(owed.state, State::Liquidatable);
     // USDC at 0.97 against 0.99: 2 x 2 % of value; nothing where nothing is owed, and no
     // more than what is owed.

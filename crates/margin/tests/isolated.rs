@@ -145,8 +145,9 @@ fn haircut_tiers_look_at_all_the_account_holds() {
     let r = evaluate(&book, &a, &params).unwrap();
     assert_eq!(r.collateral.iter().map(|c| c.haircut.0).collect::<Vec<_>>(), [175_000_000; 4]);
     assert_eq!(r.equity, Ticks(3_300_000_000));
-    // A loan of BTC against one position does not lower the haircut of what the others hold.
+    // A loan of BTC against one position does not lower the haircut of what the others hold, and is owed with its own
+    // of 10 %: 1,000.00001 and 100.000001.
     earmark(&mut book, "BTC", -10_000_000_000, 3);
     let owing = evaluate(&book, &a, &params).unwrap();
-    assert_eq!(owing.equity, Ticks(3_300_000_000 - 1_000_000_000));
+    assert_eq!(owing.equity, Ticks(3_300_000_000 - 1_000_000_010 - 100_000_001));
 }
