@@ -1,6 +1,7 @@
-//! Charges on collateral: what falls when the account loses, what has left its peg, and what has no certain price.
+//! Charges on collateral: what has left its peg, and what has no certain price. What falls when the account loses is
+//! charged before them, see [`crate::wrong_way`].
 //!
-//! Together with the haircut they never take more than the collateral counts for, nor more than what it secures.
+//! All three and the haircut never take more than the collateral is worth, and these two no more than what it secures.
 
 use crate::charges::{blank, shared};
 use crate::money::Exact;
@@ -11,10 +12,10 @@ use plimsoll_types::{NANO, Ppb, RiskArrays, Ticks};
 
 const WHOLE: i128 = NANO as i128;
 
-/// The charges on every collateral asset; `columns` are the scenarios that bind the account.
+/// The charges on every collateral asset but the wrong-way charge, which is found before them.
 pub(crate) fn of_collateral(
     collateral: &[CollateralReport],
-    columns: &[usize],
+    wrong_way: &[Addon],
     arrays: &RiskArrays,
     params: &Params,
     exact: Exact,
@@ -22,14 +23,14 @@ pub(crate) fn of_collateral(
     let mut charges = Vec::new();
     for held in collateral.iter().filter(|held| held.value.0 > 0) {
         let Some(terms) = params.collateral.get(&held.asset) else { continue };
-        let fall = worst_fall(held, columns, arrays, exact)?;
-        let wrong = wrong_way(held, terms, fall, exact)?;
-        let mut left = held.counted.0 - wrong.im.0;
+        let wrong = wrong_way.iter().find(|charge| charge.asset == held.asset);
+        // A share of the wrong-way charge may exceed its part by the tick it is rounded by.
+        let mut left = (held.counted.0 - wrong.map_or(0, |charge| charge.im.0.max(charge.mm.0))).max(0);
         let depeg = depeg(held, terms, (left, arrays.ticks_per_unit), exact)?;
         left -= depeg.as_ref().map_or(0, |charge| charge.im.0);
         let unsure = params.addons.confidence.of(&held.asset);
         let unsure = unsure.map(|t| confidence(held, t, (left, arrays), exact)).transpose()?;
-        charges.extend([Some(wrong), depeg, unsure].into_iter().flatten().filter(|charge| charge.im.0 != 0));
+        charges.extend([depeg, unsure].into_iter().flatten().filter(|charge| charge.im.0 != 0));
     }
     Ok(charges)
 }
@@ -48,54 +49,6 @@ pub(crate) fn limit(charges: Vec<Addon>, secured: (i128, i128)) -> Vec<Addon> {
         charge
     };
     charges.into_iter().map(cut).filter(|charge| charge.im.0 != 0 || charge.mm.0 != 0).collect()
-}
-
-/// The largest weighted fall of the asset over the columns, as a share of its price; 0 for what is no underlying.
-fn worst_fall(
-    held: &CollateralReport,
-    columns: &[usize],
-    arrays: &RiskArrays,
-    exact: Exact,
-) -> Result<Ppb, MarginError> {
-    let Some(index) = arrays.underlyings.iter().position(|row| row.asset == held.asset) else {
-        return Ok(Ppb::ZERO);
-    };
-    let mut fall = 0_i128;
-    for column in columns.iter().filter_map(|c| arrays.scenarios.get(*c)) {
-        let Some(spot) = column.spot.get(index) else { continue };
-        let weighted = exact.ratio_down(
-            i128::from(spot.0),
-            i128::from(column.weight.0),
-            WHOLE,
-            "a fall of collateral",
-        )?;
-        fall = fall.max(-weighted);
-    }
-    i64::try_from(fall).map(Ppb).map_err(|_| exact.overflow("a fall of collateral"))
-}
-
-/// `min(max(0, wrong_way x fall x value - haircut), counted)`, where `fall` is the weighted fall of the asset in the
-/// worst of the scenarios that bind the account: its loss and the fall of its collateral come together. The haircut is
-/// there for a fall already, so only what exceeds it is charged.
-fn wrong_way(
-    held: &CollateralReport,
-    terms: &CollateralTerms,
-    fall: Ppb,
-    exact: Exact,
-) -> Result<Addon, MarginError> {
-    let what = "wrong-way collateral";
-    let lost = exact.scale_up(held.value.0, fall, what)?;
-    let share = exact.scale_up(lost, terms.wrong_way, what)?;
-    let full = exact.sub(share, held.haircut.0, what)?;
-    // A negative share stays negative, and `shared` refuses it.
-    let full = if share < 0 { share } else { full.max(0).min(held.counted.0) };
-    let inputs = vec![
-        ("value", Input::Money(held.value)),
-        ("fall", Input::Ratio(fall)),
-        ("wrong_way", Input::Ratio(terms.wrong_way)),
-        ("haircut", Input::Money(held.haircut)),
-    ];
-    shared(blank(AddonKind::WrongWay, &held.asset, inputs), full, terms.mm_share, exact)
 }
 
 /// `min(factor x max(0, threshold - price) x value, what is left)`, with the price in units of the valuation currency.

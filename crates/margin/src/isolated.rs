@@ -19,6 +19,7 @@ use crate::free_pool::{Needs, distribute};
 use crate::money::{Exact, split};
 use crate::orders::worst_fills;
 use crate::requirement::{Parts, View, limited_value, requirement};
+use crate::wrong_way::wrong_way;
 use crate::{
     Addon, AddonKind, Addons, CollateralReport, Input, IsolatedPosition, MarginError, MarginReport, Mode,
     Params, Requirement,
@@ -73,7 +74,7 @@ fn report_alone(
 }
 
 /// Collateral by what it is set aside for, `None` being the free part. The haircut on what the account holds of an asset
-/// is divided by amount, rounded up: dividing a holding does not escape its tiers. A debt has no haircut and does not
+/// is divided by amount, rounded up: dividing a holding does not escape its tiers. A debt has its own and does not
 /// lower that of another part.
 fn collateral_by_earmark(
     state: &AccountState,
@@ -193,7 +194,8 @@ fn replace_closing_cost(view: View, parts: &mut Parts, cost: Vec<Addon>) -> Resu
     Ok(())
 }
 
-/// The charges on the free collateral, at most what it secures.
+/// The charges on the free collateral: wrong way by what the positions lose one by one, the others at most what it
+/// secures.
 fn charges_on_pool(
     state: &AccountState,
     params: &Params,
@@ -207,13 +209,16 @@ fn charges_on_pool(
         // Nothing is owed that the collateral could be needed for.
         return Ok(Vec::new());
     }
-    let columns: Vec<usize> =
-        alone.iter().flat_map(|(_, r)| r.underlyings.iter().filter_map(|u| u.worst)).collect();
-    let charges = of_collateral(pool, &columns, view.arrays, params, view.exact)?;
-    let sum = |read: fn(&MarginReport) -> i128| {
-        view.exact.sum(alone.iter().map(|(_, r)| read(r)).chain([owed]), what)
+    let mut charges = wrong_way(view)?;
+    let others = of_collateral(pool, &charges, view.arrays, params, view.exact)?;
+    let sum = |of: fn(&MarginReport) -> i128, charge: fn(&Addon) -> i128| {
+        let reports = alone.iter().map(|(_, r)| of(r));
+        view.exact.sum(reports.chain(charges.iter().map(charge)).chain([owed]), what)
     };
-    Ok(limit(charges, (sum(|r| r.im.0 - r.orders.extra.im.0)?, sum(|r| r.mm.0 - r.orders.extra.mm.0)?)))
+    let im = sum(|r| r.im.0 - r.orders.extra.im.0, |a| a.im.0)?;
+    let mm = sum(|r| r.mm.0 - r.orders.extra.mm.0, |a| a.mm.0)?;
+    charges.extend(limit(others, (im, mm)));
+    Ok(charges)
 }
 
 /// The part of a portfolio that is about one instrument.

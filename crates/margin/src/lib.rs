@@ -33,6 +33,7 @@ mod report;
 mod requirement;
 mod span;
 mod span_params;
+mod wrong_way;
 
 pub use account::{AccountState, Lane};
 pub use addons::{

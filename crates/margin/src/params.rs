@@ -133,13 +133,18 @@ pub enum OrderMethod {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CollateralTerms {
-    /// Share of its value that does not count; in [0, 1]. Borrowed amounts count in full.
+    /// Share of its value that does not count; in [0, 1]. A borrowed amount counts at `value x (1 + haircut)`: this base
+    /// haircut whatever its size, for what is owed has to be bought back, be it a coin, a stable coin or the currency.
+    /// Debts are valued at the price plus one tick (but the currency), as prices are rounded down.
     pub haircut: Ppb,
     /// Marginal haircuts of larger holdings, in rising order of `above`; each applies only to the value above its edge.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<HaircutTier>,
-    /// Share of the asset's fall in the account's worst scenarios that the holder must cover; in [0, 1]. The haircut
-    /// covers it first, and what exceeds the haircut is charged as an add-on.
+    /// Share of what the asset loses in the scenarios that cost the account which is charged with them; in [0, 1]. The
+    /// charge is `max over c of (L[c] + min(L[c], sum over assets of wrong_way x fall[c] x value)) - max over c of L[c]`,
+    /// with `L[c] >= 0` the account's loss in scenario `c` and `fall[c] >= 0` the relative fall of the asset there, of the
+    /// scenario's weight: zero where nothing is lost, never above the loss, without a jump. The haircut, which is for
+    /// selling, does not lower it. Assets share it in proportion to what they lose in the scenario that makes it.
     #[serde(default)]
     pub wrong_way: Ppb,
     /// The peg of a stable coin. An asset that has one is held at no more than one unit of the valuation currency.

@@ -218,7 +218,7 @@ pub enum AddonKind {
     VegaLiquidity,
     /// Wide confidence interval of the index, or of the price of collateral.
     Confidence,
-    /// Collateral that falls when the account loses by more than its haircut.
+    /// Collateral that falls when the account loses.
     WrongWay,
     /// A stable coin beneath its peg.
     Depeg,
@@ -286,11 +286,12 @@ pub struct CollateralReport {
     pub asset: Asset,
     /// Billionths of a unit, all holdings together; negative is borrowed.
     pub amount_nano: i128,
-    /// Price of one unit that counts, ticks: of a stable coin that is held, at most one unit of the currency.
+    /// Price of one unit that counts, ticks: of a stable coin that is held, at most one unit of the currency; of what is
+    /// borrowed, but the currency, one tick above its price.
     pub price: i64,
     /// Value before the haircut, rounded down.
     pub value: Ticks,
-    /// What the haircut takes, rounded up; 0 for borrowed amounts.
+    /// What the haircut takes, rounded up; of a borrowed amount what it adds to the debt.
     pub haircut: Ticks,
     /// `value - haircut`: what counts in equity.
     pub counted: Ticks,

@@ -9,6 +9,7 @@ use crate::collateral_charges::{limit, of_collateral};
 use crate::equity::{debt, positions_value};
 use crate::money::Exact;
 use crate::span::commodities;
+use crate::wrong_way::wrong_way;
 use crate::{
     Addon, AddonKind, AggregateDetail, Aggregation, CollateralReport, Input, MarginError, Mode, Params,
     Requirement, ShortOptionStyle, SpanCommodityReport,
@@ -64,8 +65,8 @@ pub(crate) fn requirement(view: View) -> Result<Parts, MarginError> {
     Ok(parts)
 }
 
-/// The requirement of a view with every charge and without relief. The charges on collateral are at most what it
-/// secures: the requirement without them, and the account's debt.
+/// The requirement of a view with every charge and without relief. The wrong-way charge is bounded by the losses; the
+/// other charges on collateral are at most what it secures: the requirement without them, and the account's debt.
 fn charged(view: View, debt: i128) -> Result<Parts, MarginError> {
     let scales = (scale(view, Measure::Im)?, scale(view, Measure::Mm)?);
     let (im, im_detail, span) = loss(view, Measure::Im)?;
@@ -98,8 +99,10 @@ fn charged(view: View, debt: i128) -> Result<Parts, MarginError> {
         total: Requirement::default(),
     };
     parts.total(view)?;
-    let columns = binding_columns(&parts.scans, &parts.im_detail);
-    let on_collateral = of_collateral(view.collateral, &columns, view.arrays, view.params, view.exact)?;
+    let wrong = wrong_way(view)?;
+    let on_collateral = of_collateral(view.collateral, &wrong, view.arrays, view.params, view.exact)?;
+    parts.addons.extend(wrong);
+    parts.total(view)?;
     let what = "what the collateral secures";
     let secured =
         (view.exact.add(parts.total.im.0, debt, what)?, view.exact.add(parts.total.mm.0, debt, what)?);
@@ -435,11 +438,4 @@ fn option_value_caps(
         }
     }
     Ok(all)
-}
-
-/// The columns in which the account loses most: of every underlying, of the binding state, of the joint set.
-fn binding_columns(scans: &[Scan], detail: &AggregateDetail) -> Vec<usize> {
-    let own = scans.iter().filter_map(|scan| scan.im.1);
-    let state = detail.worst_state.and_then(|i| detail.states.get(i)).and_then(|state| state.column);
-    own.chain(state).chain(detail.worst_joint).collect()
 }
