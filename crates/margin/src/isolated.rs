@@ -18,7 +18,7 @@ use crate::evaluate::{assemble, view_of};
 use crate::free_pool::{Needs, distribute};
 use crate::money::{Exact, split};
 use crate::orders::worst_fills;
-use crate::requirement::{Parts, View, limited_value, requirement};
+use crate::requirement::{Parts, View, is_long, limited_value, requirement};
 use crate::wrong_way::wrong_way;
 use crate::{
     Addon, AddonKind, Addons, CollateralReport, Input, IsolatedPosition, MarginError, MarginReport, Mode,
@@ -195,7 +195,7 @@ fn replace_closing_cost(view: View, parts: &mut Parts, cost: Vec<Addon>) -> Resu
 }
 
 /// The charges on the free collateral: wrong way by what the positions lose one by one, the others at most what it
-/// secures.
+/// secures. Long options and long spot lose their own marks and need none of it.
 fn charges_on_pool(
     state: &AccountState,
     params: &Params,
@@ -205,14 +205,11 @@ fn charges_on_pool(
     let view = view_of(state, params, Mode::Isolated, pool);
     let what = "what the collateral secures";
     let owed = debt(pool, view.positions, view.exact)?;
-    if owed == 0 && limited_value(view)?.is_some() {
-        // Nothing is owed that the collateral could be needed for.
-        return Ok(Vec::new());
-    }
     let mut charges = wrong_way(view)?;
     let others = of_collateral(pool, &charges, view.arrays, params, view.exact)?;
     let sum = |of: fn(&MarginReport) -> i128, charge: fn(&Addon) -> i128| {
-        let reports = alone.iter().map(|(_, r)| of(r));
+        let long = |ix| view.positions.iter().any(|p| p.instrument == ix && is_long(view.arrays, p));
+        let reports = alone.iter().filter(|(ix, _)| !long(*ix)).map(|(_, r)| of(r));
         view.exact.sum(reports.chain(charges.iter().map(charge)).chain([owed]), what)
     };
     let im = sum(|r| r.im.0 - r.orders.extra.im.0, |a| a.im.0)?;

@@ -148,7 +148,8 @@ fn bounded_already(view: View, parts: &Parts) -> Result<bool, MarginError> {
     Ok(scenarios && scales <= Ppb::ONE && !credit && !guarded && parts.addons.is_empty())
 }
 
-fn is_long(arrays: &RiskArrays, position: &Position) -> bool {
+/// Whether a position is a long option or long spot, which loses no more than its mark.
+pub(crate) fn is_long(arrays: &RiskArrays, position: &Position) -> bool {
     let limited = |contract| matches!(contract, Contract::Spot | Contract::Option { .. });
     position.lots.0 > 0
         && arrays.instrument(position.instrument).is_some_and(|row| limited(row.instrument.contract()))

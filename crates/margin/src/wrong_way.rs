@@ -8,7 +8,7 @@
 use crate::aggregate::{Measure, Scene};
 use crate::charges::{blank, shared};
 use crate::money::{Exact, split};
-use crate::requirement::{View, pessimistic_row};
+use crate::requirement::{View, is_long, pessimistic_row};
 use crate::{Addon, AddonKind, Aggregation, CollateralReport, Input, MarginError, Mode};
 use plimsoll_types::{BlockKind, CorrelationState, NANO, Position, Ppb, ScenarioColumn, Ticks};
 use std::borrow::Cow;
@@ -95,7 +95,8 @@ fn exposure<'a>(view: View, held: &'a CollateralReport) -> Result<Option<Exposur
     Ok(found.filter(|_| wrong_way.0 > 0).map(of))
 }
 
-/// Profit or loss per column of every underlying. Where positions do not net, only what each of them loses.
+/// Profit or loss per column of every underlying. Where positions do not net, only what each of them loses; of isolated
+/// ones but long options and long spot, which lose their own marks and not the collateral.
 fn vectors<'a>(view: View<'a>) -> Result<Vec<Cow<'a, [i128]>>, MarginError> {
     if view.mode == Mode::Portfolio {
         return Ok(view.slots.iter().map(|slot| Cow::Borrowed(&slot.pnl[..])).collect());
@@ -105,7 +106,8 @@ fn vectors<'a>(view: View<'a>) -> Result<Vec<Cow<'a, [i128]>>, MarginError> {
         let mut lost = vec![0_i128; slot.pnl.len()];
         let its_own =
             |p: &&Position| crate::account::underlying_of(view.arrays, p.instrument) == Some(slot.underlying);
-        for position in view.positions.iter().filter(its_own) {
+        let bears = |p: &&Position| view.mode != Mode::Isolated || !is_long(view.arrays, p);
+        for position in view.positions.iter().filter(its_own).filter(bears) {
             for (sum, entry) in lost.iter_mut().zip(pessimistic_row(view, position)?) {
                 *sum = view.exact.add(*sum, entry.min(0), WHAT)?;
             }

@@ -126,6 +126,22 @@ fn positions_that_do_not_net_lose_one_by_one() {
 }
 
 #[test]
+fn an_isolated_long_option_does_not_draw_on_the_free_collateral_whatever_is_owed() {
+    // The call loses its mark where the coin falls; a short of one lot loses 10 there.
+    let mut arrays = one_future([0, -10], [15, -15]);
+    let width = arrays.scenarios.len();
+    (arrays.instruments[2].mark, arrays.pnl[2 * width + 1]) = (600 * USD, -600 * USD);
+    let params = Params { mode: Mode::Isolated, ..terms(50, 100) };
+    for owed in [0, 1, 1_000_000_000] {
+        let held = [("BTC", THOUSAND), ("USD", -owed)];
+        for (lots, charge) in [([0, 0, 1], 0), ([-1, 0, 1], 10)] {
+            let r = evaluate(&portfolio_of(&lots, &held, &[]), &arrays, &params).unwrap();
+            assert_eq!(wrong_way(&r).iter().map(|c| c.0).sum::<i128>(), charge, "{lots:?} {owed}");
+        }
+    }
+}
+
+#[test]
 fn a_borrowed_coin_counts_with_its_haircut_added() {
     let mut arrays = arrays_of(1, 2, 0, &[0; 50]);
     (arrays.assets[1].price, arrays.assets[2].price) = (USD, 100_000 * USD);
