@@ -92,7 +92,13 @@ pub(super) fn insert_rest(
     slices: &mut Vec<Slice>,
     refused: &mut Vec<Issue>,
 ) {
-    for (expiry, supplied) in rest.into_iter().filter(|(_, s)| s.blend == 1.0) {
+    for (expiry, supplied) in rest {
+        if supplied.blend < 1.0 {
+            // Nothing of ours to blend with.
+            refused
+                .push(external_refusal(Reason::MissingSmile, asset, expiry).with(supplied.blend, Some(1.0)));
+            continue;
+        }
         let after = slices.partition_point(|s| s.expiry < expiry);
         let near = after.checked_sub(1).and_then(|i| slices.get(i)).map(|s| s.svi);
         let far = slices.get(after).map(|s| s.svi);
