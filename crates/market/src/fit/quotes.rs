@@ -295,10 +295,11 @@ impl<'a> Reading<'a> {
                 if spread <= limit {
                     let own = (0.25 * spread * spread + params.mid_error * params.mid_error).sqrt();
                     let error = error_of(middle, own);
-                    if error <= limit.max(params.mark_error_max) {
+                    let error_max = limit.max(params.mark_error_max);
+                    if error <= error_max {
                         return Ok(point(middle, error, true));
                     }
-                    return Err((Reason::Imprecise, Some((error, Some(params.mark_error_max)))));
+                    return Err((Reason::Imprecise, Some((error, Some(error_max)))));
                 }
                 trouble = (Reason::Outlier, Some((spread, Some(limit))));
             }
