@@ -15,10 +15,11 @@ use crate::account::AccountState;
 use crate::money::Exact;
 use crate::requirement::{Parts, View, add_hurting, requirement};
 use crate::{
-    Aggregation, JointTerms, MarginError, Mode, OrderCase, OrderCaseMargin, OrderMethod, OrdersReport,
-    Params, Requirement, Statistic,
+    AddonKind, Aggregation, JointTerms, MarginError, Mode, OrderCase, OrderCaseMargin, OrderMethod,
+    OrdersReport, Params, Requirement, Statistic,
 };
-use plimsoll_types::{Lots, Order, Ticks};
+use plimsoll_types::{Asset, Lots, Order, Ticks};
+use std::collections::BTreeMap;
 
 /// The largest number of orders that is ever searched exactly: 65,536 subsets.
 pub(crate) const EXACT_ORDERS_MAX: u32 = 16;
@@ -139,13 +140,14 @@ fn named_cases(
         OrderCase::DeltaDown => delta(order) < 0,
         OrderCase::None | OrderCase::Bound | OrderCase::Subset(_) => false,
     };
-    let mut charges = addon_sums(view, without)?;
+    let mut charges = Charges::default();
+    charges.raise(without);
     for case in [OrderCase::Bids, OrderCase::Asks, OrderCase::DeltaUp, OrderCase::DeltaDown] {
         let (parts, edge) = filled(state, view, |_, order| fills(&case, order))?;
-        let more = addon_sums(view, &parts)?;
-        charges = (charges.0.max(more.0), charges.1.max(more.1));
+        charges.raise(&parts);
         cases.push(OrderCaseMargin { case, margin: net(parts.total, edge, view.exact)? });
     }
+    let charges = charges.sum(view)?;
     let span = matches!(view.params.aggregation, Aggregation::Span(_));
     if !span || matches!(view.mode, Mode::Cross | Mode::Fixed) {
         cases.push(OrderCaseMargin { case: OrderCase::Bound, margin: bound(state, view, charges)? });
@@ -153,13 +155,32 @@ fn named_cases(
     Ok(())
 }
 
-/// Add-ons less what the relief of long options takes off them.
-fn addon_sums(view: View, parts: &Parts) -> Result<(i128, i128), MarginError> {
-    let im = view.exact.sum(parts.addons.iter().map(|a| a.im.0), "the sum of add-ons")?;
-    let mm = view.exact.sum(parts.addons.iter().map(|a| a.mm.0), "the sum of add-ons")?;
-    let im = view.exact.sub(im, parts.relief.im.0, "add-ons after relief")?;
-    let mm = view.exact.sub(mm, parts.relief.mm.0, "add-ons after relief")?;
-    Ok((im.max(0), mm.max(0)))
+/// The largest add-on of every kind and asset over several cases, and the smallest relief of long options.
+#[derive(Default)]
+struct Charges {
+    addons: BTreeMap<(AddonKind, Asset), (i128, i128)>,
+    relief: Option<(i128, i128)>,
+}
+
+impl Charges {
+    fn raise(&mut self, parts: &Parts) {
+        for addon in &parts.addons {
+            let most = self.addons.entry((addon.kind, addon.asset.clone())).or_default();
+            *most = (most.0.max(addon.im.0), most.1.max(addon.mm.0));
+        }
+        let relief = (parts.relief.im.0, parts.relief.mm.0);
+        self.relief =
+            Some(self.relief.map_or(relief, |least| (least.0.min(relief.0), least.1.min(relief.1))));
+    }
+
+    fn sum(&self, view: View) -> Result<(i128, i128), MarginError> {
+        let im = view.exact.sum(self.addons.values().map(|most| most.0), "the sum of add-ons")?;
+        let mm = view.exact.sum(self.addons.values().map(|most| most.1), "the sum of add-ons")?;
+        let relief = self.relief.unwrap_or_default();
+        let im = view.exact.sub(im, relief.0, "add-ons after relief")?;
+        let mm = view.exact.sub(mm, relief.1, "add-ons after relief")?;
+        Ok((im.max(0), mm.max(0)))
+    }
 }
 
 /// The bound over all subsets: pessimistic scenario vectors, the largest charges, and every loss on a fill.
