@@ -1,5 +1,11 @@
 //! Random markets and books, in integers, whose long options never lose more than their mark.
-#![allow(dead_code, clippy::unwrap_used, clippy::too_many_lines, clippy::needless_range_loop)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    clippy::needless_range_loop,
+    reason = "each test file uses its own part, and the naive reference is written out plainly"
+)]
 
 use plimsoll_margin::*;
 use plimsoll_types::*;
