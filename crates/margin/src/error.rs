@@ -1,5 +1,6 @@
 //! Why an account cannot be answered.
 
+use crate::venue::VenueError;
 use plimsoll_types::{AccountId, Asset};
 
 /// Why an account has no margin. Each is about one account; the rest of a book is answered.
@@ -82,6 +83,14 @@ pub enum MarginError {
         purpose: &'static str,
         /// What asks for it.
         needed_by: &'static str,
+    },
+    /// A venue's method has no answer.
+    #[error("account {account}: {source}")]
+    Venue {
+        /// Whose.
+        account: AccountId,
+        /// Why.
+        source: VenueError,
     },
     /// A parameter outside its range.
     #[error("account {account}: parameter {name} is {value}, expected {expected}")]

@@ -8,8 +8,8 @@ use crate::money::Exact;
 use crate::orders::worst_fills;
 use crate::requirement::{Parts, Scan, View, requirement, standalone_sum};
 use crate::{
-    CollateralReport, Contribution, GreekSums, MarginError, MarginReport, Mode, OrdersReport, Params, State,
-    Trade, UnderlyingReport, WhatIf,
+    Aggregation, CollateralReport, Contribution, GreekSums, MarginError, MarginReport, Mode, OrdersReport,
+    Params, State, Trade, UnderlyingReport, WhatIf,
 };
 use plimsoll_types::{Book, GreekTicks, Portfolio, Position, RiskArrays, Ticks};
 
@@ -31,6 +31,7 @@ use plimsoll_types::{Book, GreekTicks, Portfolio, Position, RiskArrays, Ticks};
 ///         instrument: "BTC_USDC-27MAR26".parse()?, underlying: UnderlyingIx(0), lot: Decimal::ONE, mark: 0,
 ///         notional: 10_000, greeks: GreekTicks { delta: 10_000, ..GreekTicks::default() },
 ///         composite_delta: Ppb::ONE, seconds_to_expiry: Some(7_344_000), funding_8h: 0,
+///         reference: 10_000, open_interest: None,
 ///     }],
 ///     scenarios: vec![column("up", 0), column("down", 1)],
 ///     blocks: vec![Block { kind: BlockKind::Grid, purpose: Purpose::Both, columns: 0..2 }],
@@ -167,6 +168,7 @@ pub(crate) fn assemble(view: View, parts: Parts, orders: OrdersReport) -> Result
         collateral: view.collateral.to_vec(),
         isolated: Vec::new(),
         span: parts.span,
+        venue: parts.venue,
     })
 }
 
@@ -175,7 +177,10 @@ fn netting_benefit(view: View, parts: &Parts) -> Result<i128, MarginError> {
     if view.mode == Mode::Fixed {
         return Ok(0);
     }
-    let alone = standalone_sum(view, Measure::Im)?;
+    let alone = match &view.params.aggregation {
+        Aggregation::Venue(venue) => crate::venue::standalone_sum(view, venue)?,
+        _ => standalone_sum(view, Measure::Im)?,
+    };
     view.exact.sub(alone, parts.aggregate.im.0, "netting benefit")
 }
 

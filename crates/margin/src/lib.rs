@@ -33,6 +33,7 @@ mod report;
 mod requirement;
 mod span;
 mod span_params;
+pub mod venue;
 mod wrong_way;
 
 pub use account::{AccountState, Lane};

@@ -154,6 +154,13 @@ impl LintCode {
     }
 }
 
+impl LintFinding {
+    /// A broken rule.
+    pub fn new(code: LintCode, subject: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code, subject: subject.into(), message: message.into() }
+    }
+}
+
 impl fmt::Display for LintFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}: {}", self.code.code(), self.subject, self.message)
@@ -166,7 +173,7 @@ struct Findings(Vec<LintFinding>);
 
 impl Findings {
     fn add(&mut self, code: LintCode, subject: impl Into<String>, message: impl Into<String>) {
-        self.0.push(LintFinding { code, subject: subject.into(), message: message.into() });
+        self.0.push(LintFinding::new(code, subject, message));
     }
 
     fn unit(&mut self, subject: &str, value: Ppb) {
@@ -264,6 +271,13 @@ fn aggregation(params: &Params, input: &LintInput, found: &mut Findings) {
         }
         Aggregation::Joint(terms) => joint(terms, "aggregation", found),
         Aggregation::Span(span) => lint_span(span, found),
+        Aggregation::Venue(venue) => {
+            if (params.im_scale, params.mm_scale) != (Ppb::ONE, Ppb::ONE) {
+                let message = "a venue's method has its own factors: im_scale and mm_scale are 1";
+                found.add(LintCode::BoundsCrossed, "im_scale", message);
+            }
+            found.0.extend(venue.lint());
+        }
     }
 }
 

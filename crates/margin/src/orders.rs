@@ -148,7 +148,7 @@ fn named_cases(
         cases.push(OrderCaseMargin { case, margin: net(parts.total, edge, view.exact)? });
     }
     let charges = charges.sum(view)?;
-    let span = matches!(view.params.aggregation, Aggregation::Span(_));
+    let span = matches!(view.params.aggregation, Aggregation::Span(_) | Aggregation::Venue(_));
     if !span || matches!(view.mode, Mode::Cross | Mode::Fixed) {
         cases.push(OrderCaseMargin { case: OrderCase::Bound, margin: bound(state, view, charges)? });
     }

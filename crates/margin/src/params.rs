@@ -1,5 +1,6 @@
 //! The parameters of margin: plain values from a file, no defaults for a number.
 
+use crate::venue::Venue;
 use crate::{Addons, SpanParams};
 use plimsoll_types::{Asset, NameError, Ppb};
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,8 @@ pub enum Aggregation {
     Joint(JointTerms),
     /// CME SPAN: inter-month charges and inter-commodity credits on delta.
     Span(SpanParams),
+    /// A venue's own method, which needs no scales: `im_scale` and `mm_scale` are 1.
+    Venue(Venue),
 }
 
 /// How a joint profit-and-loss vector becomes one loss.

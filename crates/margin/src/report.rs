@@ -1,6 +1,7 @@
 //! What an account is told: every number that was added.
 
 use crate::params::Mode;
+use crate::venue::VenueCharge;
 use plimsoll_types::{AccountId, Asset, CorrelationState, InstrumentIx, Lots, Ppb, Ticks};
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +97,8 @@ pub struct MarginReport {
     pub isolated: Vec<IsolatedPosition>,
     /// SPAN's numbers per commodity; empty under other aggregations.
     pub span: Vec<SpanCommodityReport>,
+    /// The parts of `base` under a venue's method; empty under other aggregations.
+    pub venue: Vec<VenueCharge>,
 }
 
 impl MarginReport {

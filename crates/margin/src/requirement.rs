@@ -9,6 +9,7 @@ use crate::collateral_charges::{limit, of_collateral};
 use crate::equity::{debt, positions_value};
 use crate::money::Exact;
 use crate::span::commodities;
+use crate::venue::{VenueCharge, parts as venue_parts};
 use crate::wrong_way::wrong_way;
 use crate::{
     Addon, AddonKind, AggregateDetail, Aggregation, CollateralReport, Input, MarginError, Mode, Params,
@@ -47,6 +48,7 @@ pub(crate) struct Parts {
     pub(crate) addons: Vec<Addon>,
     pub(crate) relief: Requirement,
     pub(crate) span: Vec<SpanCommodityReport>,
+    pub(crate) venue: Vec<VenueCharge>,
     pub(crate) scans: Vec<Scan>,
     pub(crate) total: Requirement,
 }
@@ -59,6 +61,9 @@ impl<'a> View<'a> {
 
 /// The requirement of a view, with every charge, and at most what [`relieve`] allows.
 pub(crate) fn requirement(view: View) -> Result<Parts, MarginError> {
+    if let Aggregation::Venue(venue) = &view.params.aggregation {
+        return venue_parts(view, venue);
+    }
     let debt = debt(view.collateral, view.positions, view.exact)?;
     let mut parts = charged(view, debt)?;
     relieve(view, debt, &mut parts)?;
@@ -95,6 +100,7 @@ fn charged(view: View, debt: i128) -> Result<Parts, MarginError> {
         addons,
         relief: Requirement::default(),
         span,
+        venue: Vec::new(),
         scans,
         total: Requirement::default(),
     };

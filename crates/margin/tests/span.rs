@@ -55,7 +55,7 @@ fn arrays(rows: &[Row]) -> RiskArrays {
             greeks: GreekTicks { delta: notional, ..GreekTicks::default() },
             composite_delta: Ppb::ONE,
             seconds_to_expiry: Some(row.days * DAY),
-            funding_8h: 0,
+            funding_8h: 0, reference: 1, open_interest: None,
         }
     };
     let column = |i: usize| ScenarioColumn {

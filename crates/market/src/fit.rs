@@ -169,7 +169,8 @@ fn slices(
 fn perp_mark(quote: &PerpQuote) -> Option<(Instrument, PerpMark)> {
     let middle = || quote.bid.zip(quote.ask).map(|(bid, ask)| bid + 0.5 * (ask - bid));
     let price = quote.mark.or_else(middle)?;
-    Some((quote.instrument.clone(), PerpMark { price, funding_8h: quote.funding_8h }))
+    let (funding_8h, open_interest) = (quote.funding_8h, quote.open_interest);
+    Some((quote.instrument.clone(), PerpMark { price, funding_8h, open_interest }))
 }
 
 fn futures(market: &GuardedMarket) -> BTreeMap<Instrument, f64> {

@@ -52,6 +52,8 @@ pub struct PerpMark {
     pub price: f64,
     /// Funding per 8 hours as a fraction of notional; positive: longs pay. `None` where the venue states none.
     pub funding_8h: Option<f64>,
+    /// Contracts open, in the instrument's quantity unit. `None` where the venue states none.
+    pub open_interest: Option<f64>,
 }
 
 /// The smile of one expiry.

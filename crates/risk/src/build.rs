@@ -7,7 +7,7 @@ use crate::value::{Resolved, Terms, Valuation, about, composite_delta, float, va
 use plimsoll_market::{Surface, SurfaceError};
 use plimsoll_types::{
     Asset, AssetRow, Block, GreekTicks, Instrument, InstrumentRow, Issue, Ppb, QuantiseError, Reason,
-    RiskArrays, Rounding, ScenarioColumn, Timestamp, UnderlyingIx, UnderlyingRow, Units, quantise,
+    RiskArrays, Rounding, ScenarioColumn, Ticks, Timestamp, UnderlyingIx, UnderlyingRow, Units, quantise,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -464,6 +464,20 @@ impl<'a> Plan<'a> {
         Ok(lot * self.units.ticks_per_unit as f64)
     }
 
+    fn reference(&self, found: &Found<'_>) -> Result<i64, Issue> {
+        let ticks = found.valued.forward * self.units.ticks_per_unit as f64;
+        quantise(ticks, Rounding::Nearest).map_err(|e| misfit(&e, found.instrument))
+    }
+
+    /// Lots open at the venue times the notional of one.
+    fn open_interest(&self, found: &Found<'_>, scale: f64) -> Result<Option<Ticks>, Issue> {
+        let Some(open) = found.resolved.open_interest() else { return Ok(None) };
+        let whole = |x: f64| quantise(x, Rounding::Nearest).map_err(|e| misfit(&e, found.instrument));
+        let lots = whole(open / (scale / self.units.ticks_per_unit as f64))?;
+        let notional = whole(found.valued.notional * scale)?;
+        Ok(Some(Ticks(i128::from(lots) * i128::from(notional))))
+    }
+
     fn terms(&self, found: &Found<'_>, scale: f64) -> Result<InstrumentRow, Issue> {
         let (v, instrument) = (&found.valued, found.instrument);
         let ticks = |x: f64| quantise(x * scale, Rounding::Nearest).map_err(|e| misfit(&e, instrument));
@@ -484,6 +498,8 @@ impl<'a> Plan<'a> {
             lot: v.lot,
             mark: ticks(v.mark)?,
             notional: ticks(v.notional)?,
+            reference: self.reference(found)?,
+            open_interest: self.open_interest(found, scale)?,
             greeks,
             composite_delta: Ppb::from_f64(mean).map_err(|e| misfit(&e, instrument))?,
             seconds_to_expiry: instrument.expiry().map(|_| seconds(v.tau)),

@@ -181,6 +181,7 @@
 mod approx;
 mod build;
 mod generate;
+mod leg;
 mod set;
 mod shift;
 mod shock;
@@ -191,6 +192,7 @@ mod value;
 pub use approx::ApproximationError;
 pub use build::{BuildError, Built, Mode, build};
 pub use generate::generate;
+pub use leg::{LegError, OptionLeg, revalue};
 pub use set::{
     DeltaPoints, Move, Note, Scenario, ScenarioBlock, ScenarioSet, SkewShock, VolShock, VolShockKind,
 };

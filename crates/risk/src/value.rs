@@ -64,7 +64,7 @@ pub struct UnitGreeks {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Terms {
     Spot,
-    Perpetual { funding_8h: Option<f64> },
+    Perpetual { funding_8h: Option<f64>, open_interest: Option<f64> },
     Future,
     Option { kind: OptionKind, strike: f64, expiry: Timestamp },
 }
@@ -172,6 +172,14 @@ impl<'a> Resolved<'a> {
         if self.inverse { to.spot / to.forward } else { 1.0 }
     }
 
+    /// Contracts open, of a perpetual whose venue states them, in its quantity unit.
+    pub(crate) fn open_interest(&self) -> Option<f64> {
+        match self.terms {
+            Terms::Perpetual { open_interest, .. } => open_interest,
+            Terms::Spot | Terms::Future | Terms::Option { .. } => None,
+        }
+    }
+
     /// Value of one long unit now.
     pub(crate) fn value_now(&self) -> Result<f64, Issue> {
         let price = |x| Issue::new(Reason::NonPositive, "price").with(x, Some(0.0));
@@ -194,7 +202,8 @@ fn terms(
         Contract::Perpetual => {
             let perp = market.perpetuals.get(instrument);
             let mark = perp.ok_or_else(|| about(Reason::UnknownInstrument, instrument))?;
-            Ok((Terms::Perpetual { funding_8h: mark.funding_8h }, mark.price))
+            let (funding_8h, open_interest) = (mark.funding_8h, mark.open_interest);
+            Ok((Terms::Perpetual { funding_8h, open_interest }, mark.price))
         }
         Contract::Future { expiry } => {
             let listed = market.futures.get(instrument).copied();
@@ -255,7 +264,7 @@ pub(crate) fn valuation(
             made.greeks.delta = index;
         }
         Terms::Future => made.greeks.delta = if found.inverse { index / forward } else { forward },
-        Terms::Perpetual { funding_8h } => {
+        Terms::Perpetual { funding_8h, .. } => {
             made.greeks.delta = if found.inverse { index / forward } else { forward };
             made.funding_8h = funding_8h.map(|rate| rate * made.greeks.delta);
         }

@@ -1,6 +1,6 @@
 //! What the risk stage hands to the margin stage: integers per lot, and nothing of how they were found.
 
-use crate::{Asset, Instrument, Ppb, Timestamp};
+use crate::{Asset, Instrument, Ppb, Ticks, Timestamp};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -140,6 +140,11 @@ pub struct InstrumentRow {
     pub mark: i64,
     /// Size at the index price; >= 0.
     pub notional: i64,
+    /// Price of one base unit, not of a lot, that the contract is on: the forward of a dated contract, the mark price of
+    /// a perpetual, the index of spot; > 0.
+    pub reference: i64,
+    /// All contracts open at the venue, of perpetuals, at the index price; `None` where the source states none.
+    pub open_interest: Option<Ticks>,
     /// Sensitivities.
     pub greeks: GreekTicks,
     /// Composite delta per unit of `notional`: the delta averaged over the price scan (SPAN).

@@ -8,6 +8,7 @@
 //! ratio in this crate that was not handed to it.
 
 mod arrays;
+mod fixed;
 mod instrument;
 mod issue;
 mod names;
@@ -20,6 +21,7 @@ pub use arrays::{
     AssetRow, Block, BlockKind, CorrelationState, GreekTicks, InstrumentIx, InstrumentRow, Purpose,
     RiskArrays, RiskArraysError, ScenarioColumn, UnderlyingIx, UnderlyingRow,
 };
+pub use fixed::{Fixed, mul_div_wide};
 pub use instrument::{Contract, Instrument, InstrumentError, OptionKind, Settlement};
 pub use issue::{Issue, Reason};
 pub use names::{AccountId, Asset, NameError};

@@ -6,9 +6,6 @@ use plimsoll_quant::linalg::{Symmetric, nearest_correlation};
 use plimsoll_quant::stats::correlation;
 use serde_json::Value;
 
-/// Where a case states no tolerance.
-const TOLERANCE: f64 = 1e-12;
-
 /// A file with `higham` or `covariance`.
 pub(super) fn recognise(file: &Value) -> bool {
     file.get("higham").is_some() || file.get("covariance").is_some()
@@ -30,10 +27,6 @@ pub(super) fn check(file: &Value, ledger: &mut Ledger) {
     }
 }
 
-fn tolerance(case: &Value) -> Result<f64, Reason> {
-    Ok(field::number_if_any(case, "tol")?.unwrap_or(TOLERANCE))
-}
-
 fn nearest(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     let rows = field::matrix(case, "A")?;
     let input = Symmetric::new(rows.len(), rows.concat()).map_err(|e| e.to_string())?;
@@ -42,7 +35,7 @@ fn nearest(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
         Some(given) => Some(diagonal(given, rows.len())?),
     };
     let found = nearest_correlation(&input, weights.as_deref()).map_err(|e| e.to_string())?;
-    let allowed = Tolerance::Absolute(tolerance(case)?);
+    let allowed = Tolerance::Absolute(field::tolerance(case)?);
     for name in ["expected", "recomputed"] {
         if case.get(name).is_some_and(|value| !value.is_null()) {
             entries(name, &field::matrix(case, name)?, &found.matrix, allowed, ledger)?;
@@ -104,7 +97,7 @@ fn entries(
 
 fn sample(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     let data = field::matrix(case, "data")?;
-    let allowed = Tolerance::Absolute(tolerance(case)?);
+    let allowed = Tolerance::Absolute(field::tolerance(case)?);
     let pair = named_pair(case)?;
     let column = |j: usize| -> Result<Vec<f64>, Reason> {
         let cell = |row: &Vec<f64>| row.get(j).copied().ok_or_else(|| format!("`data` has no column {j}"));

@@ -1,6 +1,7 @@
 //! Reading fields of a case. A field that is missing or malformed is a reason in words, which becomes a miss.
 
 use plimsoll_quant::black::OptionKind;
+use plimsoll_types::Fixed;
 use serde_json::Value;
 
 /// Why a case cannot be computed, in words.
@@ -30,6 +31,84 @@ pub(super) fn number_if_any(case: &Value, name: &str) -> Result<Option<f64>, Rea
         None | Some(Value::Null) => Ok(None),
         Some(value) => as_number(value, name).map(Some),
     }
+}
+
+/// A whole number: a JSON integer, or the decimal text of one. A float is taken when it is whole and below 2^53.
+pub(super) fn as_integer(value: &Value, name: &str) -> Result<i128, Reason> {
+    let read = match value {
+        Value::Number(n) => n.as_i128().or_else(|| n.as_f64().and_then(whole)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    read.ok_or_else(|| format!("`{name}` is {value}: expected a whole number"))
+}
+
+fn whole(x: f64) -> Option<i128> {
+    (x.fract() == 0.0 && x.abs() < 9_007_199_254_740_992.0).then_some(x as i128)
+}
+
+/// The whole number under `name`.
+pub(super) fn integer(case: &Value, name: &str) -> Result<i128, Reason> {
+    as_integer(present(case, name)?, name)
+}
+
+/// The whole number under `name`, or `None` where there is no such field or it is null.
+pub(super) fn integer_if_any(case: &Value, name: &str) -> Result<Option<i128>, Reason> {
+    match case.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => as_integer(value, name).map(Some),
+    }
+}
+
+/// The number under `name` in 18 decimals.
+pub(super) fn fixed(case: &Value, name: &str) -> Result<Fixed, Reason> {
+    as_fixed(present(case, name)?, name)
+}
+
+/// A number in 18 decimals: exactly where it is decimal text or an integer, else the float nearest to it.
+pub(super) fn as_fixed(value: &Value, name: &str) -> Result<Fixed, Reason> {
+    let exact = match value {
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(n) => n.as_i64().map(Fixed::from),
+        _ => None,
+    };
+    match exact {
+        Some(number) => Ok(number),
+        None => Fixed::from_f64(as_number(value, name)?).map_err(|e| format!("`{name}`: {e}")),
+    }
+}
+
+/// The number under `name` in 18 decimals, or `None` where there is no such field or it is null.
+pub(super) fn fixed_if_any(case: &Value, name: &str) -> Result<Option<Fixed>, Reason> {
+    match case.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => as_fixed(value, name).map(Some),
+    }
+}
+
+/// The object under `name`.
+pub(super) fn object<'a>(case: &'a Value, name: &str) -> Result<&'a Value, Reason> {
+    let value = present(case, name)?;
+    if value.is_object() { Ok(value) } else { Err(format!("`{name}` is not an object")) }
+}
+
+/// Refuses an object with a key that is not among `known`: an input nobody reads could change the result.
+pub(super) fn only(value: &Value, name: &str, known: &[&str]) -> Result<(), Reason> {
+    let keys = value.as_object().into_iter().flat_map(|object| object.keys());
+    match keys.into_iter().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => Err(format!("unsupported: `{name}` has `{key}`")),
+        None => Ok(()),
+    }
+}
+
+/// The absolute tolerance that the case itself must state, under `tolerance_abs` or `tol`, in the case or in its
+/// expected values; finite and not negative.
+pub(super) fn tolerance(case: &Value) -> Result<f64, Reason> {
+    let places = [Some(case), case.get("expected")];
+    let named = ["tolerance_abs", "tol"];
+    let found = places.into_iter().flatten().find_map(|place| named.iter().find_map(|name| place.get(name)));
+    let stated = as_number(found.ok_or("the case states no tolerance")?, "tolerance")?;
+    if stated >= 0.0 { Ok(stated) } else { Err(format!("the tolerance {stated} is negative")) }
 }
 
 /// The text under `name`.

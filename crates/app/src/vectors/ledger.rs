@@ -1,7 +1,9 @@
 //! The record of a comparison.
 
-use super::field::Reason;
+use super::field::{self, Reason};
+use plimsoll_types::Fixed;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use std::fmt;
 
 /// What was expected or computed.
@@ -71,6 +73,29 @@ impl Tolerance {
     }
 }
 
+/// What this build computes, in the shape in which a file states it.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Computed {
+    /// A number, judged by the tolerance.
+    Number(f64),
+    /// A whole number, judged exactly.
+    Integer(i128),
+    /// A truth value.
+    Flag(bool),
+    /// A label.
+    Text(String),
+    /// Values in order.
+    List(Vec<Computed>),
+    /// Values by name.
+    Map(Vec<(&'static str, Computed)>),
+}
+
+impl From<Fixed> for Computed {
+    fn from(number: Fixed) -> Self {
+        Self::Number(number.to_f64())
+    }
+}
+
 /// One quantity of one case: what was expected, what this build computes, and the error.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Check {
@@ -131,6 +156,58 @@ impl Ledger {
             passed,
             case: self.cases,
         });
+    }
+
+    /// Everything the file expects against what is computed, by name and in order. A quantity that is expected and not
+    /// computed, or of another shape, is a miss; one that is computed and not expected is not looked at.
+    pub(super) fn against(
+        &mut self,
+        name: &str,
+        expected: &Value,
+        computed: &Computed,
+        tolerance: Tolerance,
+    ) {
+        match (expected, computed) {
+            (Value::Object(fields), Computed::Map(values)) => {
+                for (key, value) in fields {
+                    let path = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                    match values.iter().find(|(known, _)| known == key) {
+                        Some((_, found)) => self.against(&path, value, found, tolerance),
+                        None => self.refused(path, value.to_string(), "unsupported quantity".to_owned()),
+                    }
+                }
+            }
+            (Value::Array(items), Computed::List(values)) if items.len() == values.len() => {
+                for (i, (item, value)) in items.iter().zip(values).enumerate() {
+                    self.against(&format!("{name}[{i}]"), item, value, tolerance);
+                }
+            }
+            _ => self.single(name, expected, computed, tolerance),
+        }
+    }
+
+    fn single(&mut self, name: &str, expected: &Value, computed: &Computed, tolerance: Tolerance) {
+        let name = if name.is_empty() { "value" } else { name };
+        let compared = match computed {
+            Computed::Number(x) => {
+                field::as_number(expected, name).map(|e| self.number(name, e, *x, tolerance))
+            }
+            Computed::Integer(n) => field::as_integer(expected, name)
+                .map(|e| self.label(name, e.to_string(), n.to_string(), e == *n)),
+            Computed::Flag(b) => match expected.as_bool() {
+                Some(e) => Ok(self.flag(name, e, *b)),
+                None => Err("a truth value is computed".to_owned()),
+            },
+            Computed::Text(t) => match expected.as_str() {
+                Some(e) => Ok(self.label(name, e, t, e == t)),
+                None => Err(format!("`{t}` is computed")),
+            },
+            Computed::List(v) => Err(format!("a list of {} is computed", v.len())),
+            Computed::Map(_) => Err("values by name are computed".to_owned()),
+        };
+        if let Err(reason) = compared {
+            self.refused(name, expected.to_string(), reason);
+        }
     }
 
     /// A label, a truth value or an error against what was expected: the two texts, and whether they agree.

@@ -2,7 +2,9 @@
 //!
 //! The one idea: a file of cases is recognised by the keys it has, never by its name, and every quantity in it becomes
 //! one [`Check`]: what was expected, what this build computes, and the error. All computing is done by the crates
-//! below. To add a method, write its `recognise` and `check` functions and add a line to [`METHODS`].
+//! below. A file of a form of its own is a line in [`METHODS`]; a file of the form `{meta, cases}` is taken case by
+//! case, each by the line of [`CASES`] that recognises it. To add a method, write its `recognise` and `check` functions
+//! and add a line. A case that nobody recognises, a quantity nobody computes and an input nobody reads are misses.
 //!
 //! This module must never know a formula, nor where a file comes from.
 
@@ -16,8 +18,9 @@ mod span_position;
 mod svi;
 mod var_es;
 
-pub(crate) use ledger::{Check, Figure, Ledger, Tolerance};
+pub(crate) use ledger::{Check, Computed, Figure, Ledger, Tolerance};
 
+use field::Reason;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
@@ -38,6 +41,15 @@ const METHODS: [Method; 6] = [
     Method { name: "correlation", recognise: correlation::recognise, check: correlation::check },
     Method { name: "var-es", recognise: var_es::recognise, check: var_es::check },
 ];
+
+/// A kind of case in a file of the form `{meta, cases}`.
+struct CaseMethod {
+    recognise: fn(&Value) -> bool,
+    check: fn(&Value, &mut Ledger) -> Result<(), Reason>,
+}
+
+/// Every kind of case this build can check.
+const CASES: [CaseMethod; 0] = [];
 
 /// Why a file cannot be checked at all.
 #[derive(Debug, thiserror::Error)]
@@ -126,16 +138,22 @@ impl Parity {
 /// Checks the content of one file; `file` is its name as given, whose stem names the method in the answer.
 pub(crate) fn check(file: &str, content: &[u8]) -> Result<Parity, VectorsError> {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-    let parsed: Value = serde_json::from_slice(content)
+    let parsed: Value = serde_json::from_slice(&exact_integers(content))
         .map_err(|reason| VectorsError::Json { file: file.to_owned(), reason })?;
-    let known = METHODS.iter().find(|method| (method.recognise)(&parsed));
-    let Some(method) = known else {
-        return Err(VectorsError::Unknown { file: file.to_owned() });
-    };
     let mut ledger = Ledger::default();
-    (method.check)(&parsed, &mut ledger);
+    let form = match METHODS.iter().find(|method| (method.recognise)(&parsed)) {
+        Some(method) => {
+            (method.check)(&parsed, &mut ledger);
+            method.name
+        }
+        None if parsed.get("cases").is_some_and(Value::is_array) => {
+            case_by_case(&parsed, &mut ledger);
+            "cases"
+        }
+        None => return Err(VectorsError::Unknown { file: file.to_owned() }),
+    };
     if ledger.cases() == 0 {
-        return Err(VectorsError::Empty { file: file.to_owned(), method: method.name });
+        return Err(VectorsError::Empty { file: file.to_owned(), method: form });
     }
     Ok(Parity {
         file: file.to_owned(),
@@ -144,6 +162,60 @@ pub(crate) fn check(file: &str, content: &[u8]) -> Result<Parity, VectorsError> 
         passed: ledger.passed(),
         checks: ledger.into_checks(),
     })
+}
+
+/// Every case of the file by the method that recognises it.
+fn case_by_case(file: &Value, ledger: &mut Ledger) {
+    for (index, case) in field::section(file, "cases").iter().enumerate() {
+        ledger.case(field::id(case, "cases", index), |ledger| {
+            let known = CASES.iter().find(|method| (method.recognise)(case));
+            known.map_or_else(|| Err(unsupported(case)), |method| (method.check)(case, ledger))
+        });
+    }
+}
+
+fn unsupported(case: &Value) -> Reason {
+    let keys = |value: Option<&Value>| {
+        let object = value.and_then(Value::as_object);
+        object.map_or_else(String::new, |o| o.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
+    };
+    match case.get("function") {
+        Some(function) => format!("unsupported: function {function}"),
+        None => format!("unsupported: a case of inputs {}", keys(case.get("inputs"))),
+    }
+}
+
+/// The most digits of an integer that a float always holds.
+const FLOAT_DIGITS: usize = 15;
+
+/// The text with every integer of more than 15 digits in quotes: read as a JSON number it would lose its last ones.
+fn exact_integers(text: &[u8]) -> Vec<u8> {
+    let mut made = Vec::with_capacity(text.len());
+    let (mut at, mut quoted) = (0, false);
+    while let Some(&byte) = text.get(at) {
+        let begins = !quoted && (byte == b'-' || byte.is_ascii_digit());
+        let length = if begins { number_length(&text[at..]) } else { 1 };
+        let token = &text[at..at + length];
+        let plain = begins && token.iter().all(|b| *b == b'-' || b.is_ascii_digit());
+        if plain && length > FLOAT_DIGITS {
+            made.extend([b"\"", token, b"\""].concat());
+        } else {
+            made.extend(token);
+        }
+        if quoted && byte == b'\\' {
+            made.extend(text.get(at + 1));
+            at += 1;
+        }
+        quoted ^= byte == b'"';
+        at += length;
+    }
+    made
+}
+
+/// How many bytes the number at the start of a text has.
+fn number_length(text: &[u8]) -> usize {
+    let part = |b: &u8| b.is_ascii_digit() || b"+-.eE".contains(b);
+    text.iter().take_while(|b| part(b)).count()
 }
 
 /// The name of a file without directory, form and compression: `svi` for `cases/svi.json.gz`.
@@ -205,16 +277,17 @@ mod tests {
     }
 
     #[test]
-    fn every_sample_of_the_supported_methods_passes() {
+    fn every_sample_passes() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors");
         if !Path::new(folder).is_dir() {
             assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{folder} is absent");
             println!("skipped: {folder} is absent");
             return;
         }
-        for method in METHODS {
-            let file = format!("{folder}/tradfi-{}.json", method.name);
-            let parity = check(&file, &std::fs::read(&file).unwrap()).unwrap();
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        for path in entries.filter(|path| path.extension().is_some_and(|e| e == "json")) {
+            let file = path.display().to_string();
+            let parity = check(&file, &std::fs::read(&path).unwrap()).unwrap();
             let misses: Vec<&Check> = parity.misses().collect();
             assert!(misses.is_empty(), "{file}: {misses:#?}");
             assert!(parity.cases > 0 && parity.is_clean());
@@ -255,6 +328,23 @@ mod tests {
             squeezed
                 .contains(r#""misses":[{"id":"c","quantity":"correlation","expected":0.5,"computed":0.99"#)
         );
+    }
+
+    #[test]
+    fn long_integers_keep_their_digits() {
+        let text = br#"{"a": -12345678901234567890, "b": 1234567890.123456789, "c \" 1111111111111111": "x", "d": 12}"#;
+        let read: Value = serde_json::from_slice(&exact_integers(text)).unwrap();
+        assert_eq!(field::integer(&read, "a"), Ok(-12_345_678_901_234_567_890));
+        assert_eq!(read["b"], 1_234_567_890.123_456_7);
+        assert_eq!(read["c \" 1111111111111111"], "x");
+        assert_eq!(field::integer(&read, "d"), Ok(12));
+    }
+
+    #[test]
+    fn a_case_nobody_knows_is_a_miss_that_says_so() {
+        let found =
+            reasons(r#"{"cases": [{"id": "a", "function": "astrology", "inputs": {}, "expected": 1}]}"#);
+        assert_eq!(found, [r#"unsupported: function "astrology""#]);
     }
 
     #[test]

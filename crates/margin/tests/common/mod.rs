@@ -82,6 +82,8 @@ pub(crate) fn arrays_of(underlyings: usize, grid: usize, joint: usize, entries: 
                 composite_delta: Ppb(draw.next().unwrap() * 1_000),
                 seconds_to_expiry: seconds,
                 funding_8h: if form.ends_with("PERPETUAL") { draw.next().unwrap() % 50 } else { 0 },
+                reference: 1,
+                open_interest: None,
             });
         }
     }

@@ -39,7 +39,7 @@ fn underlying(name: &str, index: f64, carry: f64) -> UnderlyingSurface {
         Slice { expiry: *e, tau, forward: forward(e), svi, quality: SliceQuality::default() }
     };
     let perpetual =
-        |name: String| (instrument(&name), PerpMark { price: index * 1.001, funding_8h: Some(1e-4) });
+        |name: String| (instrument(&name), PerpMark { price: index * 1.001, funding_8h: Some(1e-4), open_interest: None });
     UnderlyingSurface {
         index,
         confidence: 0.0005,

@@ -1,0 +1,1 @@
+//! Bounded parameter updates, as Aave's risk stewards make them.

@@ -1,0 +1,1 @@
+//! Derive's Dutch auction over a portfolio margin.
