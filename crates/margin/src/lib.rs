@@ -58,6 +58,11 @@ pub use report::{
     IsolatedPosition, MarginReport, OrderCase, OrderCaseMargin, OrdersReport, Requirement,
     SpanCommodityReport, State, Summary, Trade, UnderlyingReport, WhatIf,
 };
+pub use span::{
+    SpanBasis, SpanBook, SpanCredit, SpanCreditLeg, SpanCreditMethod, SpanCreditTier, SpanFigures, SpanMonth,
+    SpanPlace, SpanRequirement, SpanShorts, SpanSpot, SpanSpread, SpanSpreadLeg, SpanTable, span_commodities,
+    span_requirement, span_total,
+};
 pub use span_params::{
     InterLeg, InterMethod, InterSpread, IntraLeg, IntraSpread, Side, SpanCommodity, SpanParams, SpotCharge,
     Tier,

@@ -103,6 +103,9 @@ pub struct SpotCharge {
 pub struct InterSpread {
     /// How the credit is found.
     pub method: InterMethod,
+    /// A "super" spread: formed before inter-month spreads take their deltas.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before_intra: bool,
     /// Its legs, in at least two commodities.
     pub legs: Vec<InterLeg>,
 }

@@ -174,6 +174,8 @@ pub enum QuantileRule {
     SamplePlusOneInterpolated,
     /// Interpolated at `h = np + 1/2` (numpy `hazen`).
     MidwayInterpolated,
+    /// Interpolated at `h = (n-1)p + 1` (numpy `linear`, its default).
+    SampleMinusOneInterpolated,
 }
 
 /// Guard against `np` that is an integer in exact arithmetic and a little above it in floating point.
@@ -210,6 +212,7 @@ fn quantile_sorted(x: &[f64], p: f64, rule: QuantileRule) -> f64 {
         QuantileRule::SampleInterpolated => interpolated(n * p),
         QuantileRule::SamplePlusOneInterpolated => interpolated((n + 1.0) * p),
         QuantileRule::MidwayInterpolated => interpolated(n * p + 0.5),
+        QuantileRule::SampleMinusOneInterpolated => interpolated((n - 1.0) * p + 1.0),
     }
 }
 

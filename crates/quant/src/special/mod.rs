@@ -17,17 +17,19 @@
 //! | [`norm_quantile`] | 4 | all `p` in (0, 1) |
 //! | [`erfc`], [`erfcx`] | 5 | all finite arguments |
 //!
-//! The gamma, beta, chi-square and Student functions are accurate to about 1e-13 relative for moderate
+//! The gamma, beta, chi-square, binomial and Student functions are accurate to about 1e-13 relative for moderate
 //! parameters; their items say so.
 //!
 //! NaN gives NaN everywhere; an argument outside the domain gives NaN.
 
+mod binomial;
 pub(crate) mod dd;
 mod elementary;
 mod gamma;
 mod normal;
 mod student;
 
+pub use binomial::{binomial_cdf, binomial_sf};
 pub use elementary::{exp, exp_m1, ln, ln_1p, pow};
 pub(crate) use elementary::{exp_dd, exp_parts, ln_dd, ln_ratio, scale2};
 pub use gamma::{chi2_cdf, chi2_sf, gamma_p, gamma_q, ln_gamma};

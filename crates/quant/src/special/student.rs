@@ -51,7 +51,7 @@ fn beta_direct(a: f64, b: f64, x: f64, logs: (Dd, Dd)) -> f64 {
 }
 
 /// `I_x(a, b)` and `1 - I_x(a, b)`, `y = 1 - x`.
-fn beta_both(a: f64, b: f64, (x, y): (f64, f64), logs: (Dd, Dd)) -> (f64, f64) {
+pub(super) fn beta_both(a: f64, b: f64, (x, y): (f64, f64), logs: (Dd, Dd)) -> (f64, f64) {
     if x < (a + 1.0) / (a + b + 2.0) {
         let lower = beta_direct(a, b, x, logs);
         (lower, 1.0 - lower)
