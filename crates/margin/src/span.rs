@@ -64,11 +64,7 @@ pub(crate) fn commodities(
     slots.iter().zip(&figures).map(|(slot, figures)| report(scene, slot, figures)).collect()
 }
 
-fn terms_of<'a>(
-    scene: Scene,
-    span: &'a SpanParams,
-    slot: &Slot,
-) -> Result<&'a SpanCommodity, MarginError> {
+fn terms_of<'a>(scene: Scene, span: &'a SpanParams, slot: &Slot) -> Result<&'a SpanCommodity, MarginError> {
     let asset = &scene.arrays.underlyings[slot.underlying].asset;
     span.commodities.of(asset).ok_or_else(|| MarginError::MissingTerms {
         account: scene.exact.account.clone(),
