@@ -6,6 +6,9 @@ use plimsoll_quant::linalg::{Symmetric, nearest_correlation};
 use plimsoll_quant::stats::correlation;
 use serde_json::Value;
 
+/// A sample correlation is a closed form on a handful of numbers: its cases need not state a tolerance.
+const SAMPLE_TOLERANCE: f64 = 1e-12;
+
 /// A file with `higham` or `covariance`.
 pub(super) fn recognise(file: &Value) -> bool {
     file.get("higham").is_some() || file.get("covariance").is_some()
@@ -97,7 +100,7 @@ fn entries(
 
 fn sample(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     let data = field::matrix(case, "data")?;
-    let allowed = Tolerance::Absolute(field::tolerance(case)?);
+    let allowed = Tolerance::Absolute(field::number_if_any(case, "tol")?.unwrap_or(SAMPLE_TOLERANCE));
     let pair = named_pair(case)?;
     let column = |j: usize| -> Result<Vec<f64>, Reason> {
         let cell = |row: &Vec<f64>| row.get(j).copied().ok_or_else(|| format!("`data` has no column {j}"));

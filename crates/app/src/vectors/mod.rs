@@ -253,19 +253,15 @@ fn miss(check: &Check) -> MissJson<'_> {
     }
 }
 
-/// The columns of the parity table.
+/// The columns of a comparison.
 pub(crate) const COLUMNS: [&str; 6] = ["case", "quantity", "expected", "computed", "error", "ok"];
 
-/// The rows of the parity table of one file, in the order of [`COLUMNS`].
-pub(crate) fn rows(parity: &Parity) -> Vec<[String; 6]> {
-    let row = |check: &Check| {
-        let error = check.error.map_or_else(|| "-".to_owned(), |e| format!("{e:.1e}"));
-        let verdict = if check.passed { "yes" } else { "NO" };
-        let figures = [check.expected.to_string(), check.computed.to_string()];
-        let [expected, computed] = figures;
-        [check.id.clone(), check.quantity.clone(), expected, computed, error, verdict.to_owned()]
-    };
-    parity.checks.iter().map(row).collect()
+/// One comparison as cells, in the order of [`COLUMNS`].
+pub(crate) fn row(check: &Check) -> [String; 6] {
+    let error = check.error.map_or_else(|| "-".to_owned(), |e| format!("{e:.1e}"));
+    let verdict = if check.passed { "yes" } else { "NO" };
+    let [expected, computed] = [check.expected.to_string(), check.computed.to_string()];
+    [check.id.clone(), check.quantity.clone(), expected, computed, error, verdict.to_owned()]
 }
 
 #[cfg(test)]
