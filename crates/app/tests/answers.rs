@@ -237,9 +237,9 @@ fn a_sound_preset_lints_clean_and_presets_are_listed() {
         let found = run(&["lint", name]);
         assert_eq!(found.code, 0, "{name}: {}{}", found.text(), found.err);
     }
-    let text = run(&["params"]).ok().text();
+    let text = run(&["presets"]).ok().text();
     assert!(text.contains("plimsoll") && text.contains("span"), "{text}");
-    let toml = run(&["params", "plimsoll"]).ok().text();
+    let toml = run(&["presets", "plimsoll"]).ok().text();
     let path = file("own.toml", toml);
     let id = |args: &[&str]| on_book("margin", args).ok().json()["params"]["id"].clone();
     assert_eq!(id(&["--format", "json", "--params", &path]), id(&["--format", "json"]));
@@ -247,7 +247,7 @@ fn a_sound_preset_lints_clean_and_presets_are_listed() {
 
 #[test]
 fn a_set_whose_maintenance_exceeds_its_initial_margin_fails_the_lint() {
-    let toml = run(&["params", "plimsoll"]).ok().text();
+    let toml = run(&["presets", "plimsoll"]).ok().text();
     assert!(toml.contains("mm_scale = 0.8 "));
     let bad = file("bad.toml", toml.replace("mm_scale = 0.8 ", "mm_scale = 1.2 "));
     let found = run(&["lint", &bad, "--format", "json"]);
@@ -309,7 +309,7 @@ fn a_real_snapshot_of_the_crash_is_fitted_without_arbitrage() {
 
 #[test]
 fn historical_scenarios_need_their_series_and_can_only_add_to_the_requirement() {
-    let toml = run(&["params", "plimsoll"]).ok().text();
+    let toml = run(&["presets", "plimsoll"]).ok().text();
     let more = "
 [[scenarios.scenarios]]
 kind = \"historical\"
@@ -386,7 +386,7 @@ fn files_that_cannot_be_checked_do_not_void_the_others() {
 
 #[test]
 fn a_linted_set_is_refused_unless_it_is_allowed() {
-    let toml = run(&["params", "plimsoll"]).ok().text();
+    let toml = run(&["presets", "plimsoll"]).ok().text();
     let bad = file("bad.toml", toml.replace("mm_scale = 0.8 ", "mm_scale = 1.2 "));
     let findings = run(&["lint", &bad, "--format", "json"]).json();
     let message = findings[0]["finding"].as_str().unwrap();
@@ -427,7 +427,7 @@ fn what_was_assumed_is_said_and_is_in_the_json() {
 
 #[test]
 fn volatility_in_a_series_moves_what_is_long_of_it() {
-    let toml = run(&["params", "plimsoll"]).ok().text();
+    let toml = run(&["presets", "plimsoll"]).ok().text();
     let more = "
 [[scenarios.scenarios]]
 kind = \"historical\"

@@ -78,6 +78,10 @@ pub struct ParamSet {
     pub description: String,
     /// Ticks and lots.
     pub units: Units,
+    /// The preset whose `[guard]` and `[fit]` are used, where the set reads the market as another does and states
+    /// neither.
+    #[serde(default, skip_serializing)]
+    pub market_as: Option<String>,
     /// What makes a quote unsound.
     pub guard: GuardParams,
     /// How smiles are fitted.
@@ -91,9 +95,11 @@ pub struct ParamSet {
 impl ParamSet {
     /// Reads and validates a set; `origin` names it in errors.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self, ParamError> {
-        let read: Result<Self, _> = toml::from_str(text);
-        let set =
-            read.map_err(|e| ParamError::Unreadable { origin: origin.to_owned(), source: Box::new(e) })?;
+        let unreadable =
+            |e| ParamError::Unreadable { origin: origin.to_owned(), source: Box::new(e) };
+        let own: Reading = toml::from_str(text).map_err(unreadable)?;
+        let borrowed = own.market_as.map_or_else(|| Ok(String::new()), |name| market_tables(&name))?;
+        let set: Self = toml::from_str(&format!("{text}\n{borrowed}")).map_err(unreadable)?;
         set.check_units(origin)?;
         set.check_limits(origin)?;
         set.scenarios
@@ -176,6 +182,24 @@ impl ParamSet {
     pub fn lint(&self) -> Vec<LintFinding> {
         crate::lint::lint(self)
     }
+}
+
+/// The one key that is read before the rest.
+#[derive(Deserialize)]
+struct Reading {
+    market_as: Option<String>,
+}
+
+/// The text of the tables by which a preset reads a market.
+fn market_tables(name: &str) -> Result<String, ParamError> {
+    #[derive(Serialize)]
+    struct Tables {
+        guard: GuardParams,
+        fit: FitParams,
+    }
+    let ParamSet { guard, fit, .. } = ParamSet::preset(name)?;
+    // Tables of plain numbers always have a TOML form.
+    Ok(toml::to_string(&Tables { guard, fit }).unwrap_or_else(|e| unreachable!("{e}")))
 }
 
 /// Sixteen hexadecimal digits that name a value: SHA-256 of its JSON, whose maps are ordered.

@@ -14,8 +14,8 @@ mod lint;
 mod liquidation;
 mod loaded;
 mod margin;
-mod params;
 mod pictures;
+mod presets;
 mod surface;
 mod surface_scan;
 mod vectors;
@@ -81,8 +81,8 @@ enum Command {
     Vectors(vectors::VectorsArgs),
     /// Make a market or a book for examples and tests
     Generate(generate::GenerateArgs),
-    /// List the presets, or print one
-    Params(params::ParamsArgs),
+    /// List the presets, or print one: formulas, source, numbers
+    Presets(presets::PresetsArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -120,7 +120,7 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Lint(args) => output.write(lint::run(args)?),
         Command::Vectors(args) => output.write(vectors::run(args)?),
         Command::Generate(args) => generate::run(args, output),
-        Command::Params(args) => output.write(params::run(args)?),
+        Command::Presets(args) => output.write(presets::run(args)?),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "plimsoll", &mut text);
