@@ -1,5 +1,6 @@
 //! Formulas on `f64`: elementary and special functions, European option pricing, implied volatility,
-//! volatility surfaces, interpolation, root finding, least squares, Monte Carlo and statistics.
+//! volatility surfaces, interpolation, root finding, least squares, Monte Carlo, statistics, conditional variance,
+//! backtests, measures of procyclicality, perpetual futures, currency deltas, optimal execution and margin algebra.
 //!
 //! The one idea: every result is made of IEEE-754 exact operations only (`+ - * /`, `sqrt`, `mul_add`,
 //! comparisons, bit patterns), in an order fixed by the source, so that a debug, a release and a native build
@@ -10,14 +11,23 @@
 //! items document, and nothing in it reads a clock, draws a random number it was not given the seed for, or
 //! does any input or output.
 
+pub mod backtest;
 pub mod black;
 pub mod bs;
+pub mod execution;
+pub mod fx;
+pub mod garch;
 pub mod implied;
 pub mod interp;
 pub mod linalg;
+pub mod lognormal;
 pub mod lsq;
 pub mod mc;
+pub mod perpetual;
+pub mod procyclicality;
 pub mod roots;
+pub mod sabr;
+pub mod simm;
 pub mod sobol;
 pub mod special;
 pub mod ssvi;
