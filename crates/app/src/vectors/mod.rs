@@ -337,6 +337,12 @@ mod tests {
     }
 
     #[test]
+    fn a_case_that_must_state_its_tolerance_and_does_not_is_a_miss() {
+        let text = r#"{"higham": [{"id": "h", "A": [[1, 0.5], [0.5, 1]], "expected": [[1, 0.5], [0.5, 1]]}]}"#;
+        assert_eq!(reasons(text), ["the case states no tolerance"]);
+    }
+
+    #[test]
     fn a_case_nobody_knows_is_a_miss_that_says_so() {
         let found =
             reasons(r#"{"cases": [{"id": "a", "function": "astrology", "inputs": {}, "expected": 1}]}"#);
@@ -463,7 +469,7 @@ mod tests {
     fn weights_are_a_diagonal_or_a_diagonal_matrix_of_the_size_of_the_input() {
         let case = |weights: &str| {
             format!(
-                r#"{{"higham": [{{"id": "h", "A": [[1, 0.5], [0.5, 1]], "weights": {weights}, "expected": [[1, 0.5], [0.5, 1]]}}]}}"#
+                r#"{{"higham": [{{"id": "h", "tol": 1e-12, "A": [[1, 0.5], [0.5, 1]], "weights": {weights}, "expected": [[1, 0.5], [0.5, 1]]}}]}}"#
             )
         };
         for sound in ["null", "[1, 2]", "[[1, 0], [0, 2]]"] {
