@@ -41,6 +41,16 @@ impl<'a> Columns<'a> {
         Self(names.iter().map(|name| name.as_str().unwrap_or_default()).collect())
     }
 
+    /// Refuses a column that is no input and no price.
+    fn known(&self) -> Result<(), Reason> {
+        let known = ["F", "K", "sigma", "T", "q", "published_price", "mpmath_price"];
+        let strange = |column: &&&str| !known.iter().any(|name| *column == name || starts(column, name));
+        match self.0.iter().find(strange) {
+            Some(column) => Err(format!("unsupported: column `{column}`")),
+            None => Ok(()),
+        }
+    }
+
     /// The number under the first column whose name starts so.
     fn number(&self, row: &[Value], name: &str) -> Result<f64, Reason> {
         let at = self.0.iter().position(|column| *column == name || starts(column, name));
@@ -56,6 +66,7 @@ fn starts(column: &str, name: &str) -> bool {
 
 fn price_row(columns: &Columns<'_>, row: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     let row = row.as_array().ok_or("the row is not an array")?;
+    columns.known()?;
     let get = |name: &str| columns.number(row, name);
     let kind = match get("q")? {
         q if q > 0.0 => OptionKind::Call,

@@ -25,21 +25,59 @@ use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
 
-/// A kind of file: its name, how to recognise its content, how to check it.
+/// A kind of file: its name, the sections it may have, how to recognise its content, how to check it.
 struct Method {
     name: &'static str,
+    /// Every list or object at the top of the file that the method reads, or knows to hold no expected value.
+    sections: &'static [&'static str],
     recognise: fn(&Value) -> bool,
     check: fn(&Value, &mut Ledger),
 }
 
 /// Every kind of file this build can check.
 const METHODS: [Method; 6] = [
-    Method { name: "bs-haug", recognise: haug::recognise, check: haug::check },
-    Method { name: "black76-iv", recognise: black76::recognise, check: black76::check },
-    Method { name: "svi", recognise: svi::recognise, check: svi::check },
-    Method { name: "span", recognise: span::recognise, check: span::check },
-    Method { name: "correlation", recognise: correlation::recognise, check: correlation::check },
-    Method { name: "var-es", recognise: var_es::recognise, check: var_es::check },
+    Method {
+        name: "bs-haug",
+        sections: &["values", "greeks", "conventions"],
+        recognise: haug::recognise,
+        check: haug::check,
+    },
+    Method {
+        name: "black76-iv",
+        sections: &["columns", "rows", "peer_points", "implied_vol_stress"],
+        recognise: black76::recognise,
+        check: black76::check,
+    },
+    Method {
+        name: "svi",
+        sections: &["formulae", "raw_cases", "ssvi_cases", "quantlib"],
+        recognise: svi::recognise,
+        check: svi::check,
+    },
+    Method {
+        name: "span",
+        sections: &[
+            "scenarios",
+            "mcmillan",
+            "composite_delta_weights",
+            "intercommodity_formula",
+            "total_formula",
+        ],
+        recognise: span::recognise,
+        check: span::check,
+    },
+    Method {
+        name: "correlation",
+        sections: &["higham", "covariance"],
+        recognise: correlation::recognise,
+        check: correlation::check,
+    },
+    Method {
+        name: "var-es",
+        sections: &["cases", "closed_form", "quantile_conventions"],
+        recognise: var_es::recognise,
+        check: var_es::check,
+    },
 ];
 
 /// A kind of case in a file of the form `{meta, cases}`.
@@ -144,6 +182,7 @@ pub(crate) fn check(file: &str, content: &[u8]) -> Result<Parity, VectorsError> 
     let form = match METHODS.iter().find(|method| (method.recognise)(&parsed)) {
         Some(method) => {
             (method.check)(&parsed, &mut ledger);
+            refuse_unknown(&parsed, method.sections, &mut ledger);
             method.name
         }
         None if parsed.get("cases").is_some_and(Value::is_array) => {
@@ -162,6 +201,16 @@ pub(crate) fn check(file: &str, content: &[u8]) -> Result<Parity, VectorsError> 
         passed: ledger.passed(),
         checks: ledger.into_checks(),
     })
+}
+
+/// A section nobody reads may hold expected values: it is a miss.
+fn refuse_unknown(file: &Value, known: &[&str], ledger: &mut Ledger) {
+    for (name, value) in file.as_object().into_iter().flatten() {
+        let holds = value.is_array() || value.is_object();
+        if holds && !known.contains(&name.as_str()) && name != "meta" {
+            ledger.case(name.clone(), |_| Err(format!("unsupported: section `{name}`")));
+        }
+    }
 }
 
 /// Every case of the file by the method that recognises it.
@@ -338,7 +387,8 @@ mod tests {
 
     #[test]
     fn a_case_that_must_state_its_tolerance_and_does_not_is_a_miss() {
-        let text = r#"{"higham": [{"id": "h", "A": [[1, 0.5], [0.5, 1]], "expected": [[1, 0.5], [0.5, 1]]}]}"#;
+        let text =
+            r#"{"higham": [{"id": "h", "A": [[1, 0.5], [0.5, 1]], "expected": [[1, 0.5], [0.5, 1]]}]}"#;
         assert_eq!(reasons(text), ["the case states no tolerance"]);
     }
 
