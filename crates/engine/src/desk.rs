@@ -360,7 +360,7 @@ fn in_words(findings: &[LintFinding]) -> String {
 }
 
 /// The margin stage names the account in its errors; a failure names it too.
-fn without_account(text: &str, account: &AccountId) -> String {
+pub(crate) fn without_account(text: &str, account: &AccountId) -> String {
     text.strip_prefix(&format!("account {account}: ")).unwrap_or(text).to_owned()
 }
 

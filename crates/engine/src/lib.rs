@@ -10,6 +10,7 @@
 
 mod attribution;
 mod book;
+mod compare;
 mod desk;
 mod fill;
 mod greeks;
@@ -21,6 +22,11 @@ mod pricing;
 
 pub use attribution::{AttributionReport, attribute};
 pub use book::{BookBuilder, Duplicate, RowError, TradeRow, parse_trade};
+pub use compare::{
+    CompareError, ComparedAccount, ComparedMethod, Comparison, Component, Contender, Disagreement,
+    Distribution, Measure, NotMargined, NotMarginedKind, Over, Part, PartDifference, Quantiles, Ratio,
+    Standing, Totals, compare,
+};
 pub use desk::{BuildOptions, Desk, EngineError, Failure, Market};
 pub use greeks::GreeksRow;
 pub use heat::{HeatMap, HeatMapSpec};
