@@ -1,10 +1,10 @@
 //! An account as a venue's method sees it.
 
-use super::{VenueError, settled};
+use super::{Charge, VenueError, settled};
 use crate::CollateralReport;
 use plimsoll_types::{
     BlockKind, Contract, Fixed, InstrumentRow, Lots, OptionKind, Position, Purpose, RiskArrays,
-    ScenarioColumn, Ticks, UnderlyingRow,
+    Rounding, ScenarioColumn, Ticks, UnderlyingRow,
 };
 
 /// What a leg is.
@@ -138,6 +138,30 @@ impl<'a> VenueBook<'a> {
             }
         }
         all
+    }
+
+    /// The mark value of a book that is long options and nothing else; `None` for any other book.
+    pub fn long_premium(&self) -> Option<Fixed> {
+        let long = |leg: &Leg<'_>| matches!(leg.kind, LegKind::Option { .. }) && leg.lots.0 > 0;
+        let only = !self.legs.is_empty() && self.legs.iter().all(long);
+        only.then(|| self.legs.iter().map(Leg::value).sum())
+    }
+
+    /// The credit that keeps long options from costing more than their premium: where nothing but long options is held
+    /// and the charges exceed their mark value, what exceeds it. `None` where nothing does.
+    pub fn premium_credit(&self, charges: &[Charge]) -> Option<Charge> {
+        let premium = self.long_premium()?;
+        // Charges are rounded up to ticks one by one, so what exceeds the premium is counted in ticks.
+        let up = |amount: Fixed| {
+            let ticks = amount.ticks(self.arrays.ticks_per_unit, Rounding::Up);
+            ticks.map_or(Fixed::LOST, |ticks| self.money(ticks))
+        };
+        let above = |read: fn(&Charge) -> Fixed| {
+            (charges.iter().map(|charge| up(read(charge))).sum::<Fixed>() - premium).positive()
+        };
+        let (im, mm) = (above(|c| c.im), above(|c| c.mm));
+        let any = im != Fixed::ZERO || mm != Fixed::ZERO;
+        any.then(|| Charge { code: "long_option_credit", asset: None, im: -im, mm: -mm })
     }
 
     /// Price of a collateral asset or underlying, currency per unit; `None` where the market states none.
