@@ -14,6 +14,7 @@
 pub mod backtest;
 pub mod black;
 pub mod bs;
+pub mod contract;
 pub mod execution;
 pub mod fx;
 pub mod garch;

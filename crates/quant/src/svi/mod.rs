@@ -11,6 +11,7 @@
 
 mod calendar;
 mod check;
+mod clamped;
 mod fit;
 mod jw;
 
