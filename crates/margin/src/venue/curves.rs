@@ -74,3 +74,44 @@ pub fn ramp(x: i128, (x0, y0): (i128, i128), (x1, y1): (i128, i128)) -> Option<i
     let rise = mul_div_wide(y1.checked_sub(y0)?, at.checked_sub(x0)?, x1.checked_sub(x0)?, Rounding::Down)?;
     y0.checked_add(rise)
 }
+
+/// `floor(sqrt(10 s + 1))` of a size `s` in 1e-9: the root of the size in coins, with five digits.
+fn size_root(size: i128) -> Option<i128> {
+    let tenfold = u128::try_from(size).ok()?.checked_mul(10)?.checked_add(1)?;
+    i128::try_from(tenfold.isqrt()).ok()
+}
+
+/// The size premium of a ratio or liability weight, in 1e-4: `(w - w/5) + sqrt(10 s + 1) imf/1e7`, each division rounded
+/// down, in real numbers `0.8 w + sqrt(size) imf`; without a factor `w`. It may be below `w`: a venue takes the larger.
+/// `size` is in 1e-9, `imf` in 1e-6 per root of a coin. `None` when it does not fit or an input is negative.
+///
+/// ```
+/// use plimsoll_margin::venue::curves::size_premium;
+/// // 1000 coins, a factor of 0.001: 0.8 x 10 % + 31.62 x 0.1 %.
+/// assert_eq!(size_premium(1_000_000_000_000, 1000, 1000), Some(1116));
+/// assert_eq!(size_premium(1_000_000_000_000, 0, 1000), Some(1000));
+/// ```
+pub fn size_premium(size: i128, imf: i128, weight: i128) -> Option<i128> {
+    if imf == 0 {
+        return Some(weight);
+    }
+    let rise = mul_div_wide(size_root(size)?, imf, 10_000_000, Rounding::Down)?;
+    (weight - weight / 5).checked_add(rise)
+}
+
+/// The size discount of an asset weight, in 1e-4: `min(w, 1.1e6 x 1e4/(1e6 + sqrt(10 s + 1) imf/1e5))`, each division
+/// rounded down, in real numbers `min(w, 1.1/(1 + sqrt(size) imf))`; without a factor `w`. Units as in [`size_premium`].
+///
+/// ```
+/// use plimsoll_margin::venue::curves::size_discount;
+/// // 1000 coins, a factor of 0.01: 1.1/1.3162.
+/// assert_eq!(size_discount(1_000_000_000_000, 10_000, 9000), Some(8357));
+/// ```
+pub fn size_discount(size: i128, imf: i128, weight: i128) -> Option<i128> {
+    if imf == 0 {
+        return Some(weight);
+    }
+    let spread = mul_div_wide(size_root(size)?, imf, 100_000, Rounding::Down)?;
+    let under = 1_000_000_i128.checked_add(spread).filter(|under| *under > 0)?;
+    Some(weight.min(1_100_000 * 10_000 / under))
+}

@@ -12,11 +12,13 @@
 mod book;
 pub mod checks;
 pub mod curves;
+mod integer;
 
 pub mod aevo;
 pub mod bounded_update;
 pub mod cboe_strategy;
 pub mod cvex;
+pub mod dederi;
 pub mod deribit_portfolio;
 pub mod deribit_standard;
 pub mod derive_auction;
@@ -26,6 +28,7 @@ pub mod drift;
 pub mod dydx;
 pub mod gmx;
 pub mod hyperliquid;
+pub mod lighter;
 pub mod mango;
 pub mod okx;
 pub mod opyn;
