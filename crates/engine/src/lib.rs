@@ -19,6 +19,7 @@ mod lint;
 mod liquidation;
 mod params;
 mod pricing;
+mod span_file;
 
 pub use attribution::{AttributionReport, attribute};
 pub use book::{BookBuilder, Duplicate, RowError, TradeRow, parse_trade};
@@ -32,6 +33,14 @@ pub use greeks::GreeksRow;
 pub use heat::{HeatMap, HeatMapSpec};
 pub use liquidation::{LiquidationPoint, LiquidationSpec, LiquidationSurface, NearestPoint};
 pub use params::{PRESETS, ParamError, ParamSet};
+pub use span_file::{
+    SPAN_TICKS_PER_UNIT, SpanAccountError, SpanAccountKind, SpanAccountReport, SpanAccountTerms,
+    SpanAdjustment, SpanBasisRule, SpanByAccount, SpanCommodityMargin, SpanCommodityRules, SpanContract,
+    SpanContractName, SpanCreditRule, SpanCreditRuleLeg, SpanCurrency, SpanDelivery, SpanDeltaPoint,
+    SpanDesk, SpanFault, SpanFile, SpanFileError, SpanFormat, SpanKind, SpanLegPlace, SpanLevel,
+    SpanLookupError, SpanMinimumTier, SpanMonthLeg, SpanMonthSpread, SpanMultiple, SpanPeriod, SpanProduct,
+    SpanRate, SpanRight, SpanScanPoint, SpanScanning, SpanTierRange, SpanWeighting,
+};
 
 /// The README's Rust is compiled.
 #[cfg(doctest)]
