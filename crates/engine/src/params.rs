@@ -9,10 +9,17 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 /// The parameter sets that come with the engine: name and TOML text.
-pub const PRESETS: [(&str, &str); 3] = [
+pub const PRESETS: [(&str, &str); 10] = [
     ("plimsoll", include_str!("../../../presets/plimsoll.toml")),
     ("span", include_str!("../../../presets/span.toml")),
     ("fixed", include_str!("../../../presets/fixed.toml")),
+    ("deribit-pm", include_str!("../../../presets/deribit-pm.toml")),
+    ("deribit-sm", include_str!("../../../presets/deribit-sm.toml")),
+    ("paradex", include_str!("../../../presets/paradex.toml")),
+    ("paradex-cross", include_str!("../../../presets/paradex-cross.toml")),
+    ("aevo", include_str!("../../../presets/aevo.toml")),
+    ("okx", include_str!("../../../presets/okx.toml")),
+    ("cvex", include_str!("../../../presets/cvex.toml")),
 ];
 
 /// Why a parameter set cannot be used.
@@ -95,8 +102,7 @@ pub struct ParamSet {
 impl ParamSet {
     /// Reads and validates a set; `origin` names it in errors.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self, ParamError> {
-        let unreadable =
-            |e| ParamError::Unreadable { origin: origin.to_owned(), source: Box::new(e) };
+        let unreadable = |e| ParamError::Unreadable { origin: origin.to_owned(), source: Box::new(e) };
         let own: Reading = toml::from_str(text).map_err(unreadable)?;
         let borrowed = own.market_as.map_or_else(|| Ok(String::new()), |name| market_tables(&name))?;
         let set: Self = toml::from_str(&format!("{text}\n{borrowed}")).map_err(unreadable)?;
