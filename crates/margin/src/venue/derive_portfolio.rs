@@ -533,3 +533,11 @@ impl Contingencies {
         ]
     }
 }
+
+/// The scenarios that the venue tests PMRM and its auctions with: spot at 1.15, 1.10, ... 0.85, each with volatility up,
+/// unchanged and down, undamped.
+pub fn test_set() -> Vec<Shock> {
+    let spots = (0..7).map(|step| Fixed::ratio(115 - 5 * step, 100));
+    let vols = [VolShift::Up, VolShift::None, VolShift::Down];
+    spots.flat_map(|spot| vols.map(|vol| Shock { spot, vol, damping: Fixed::ONE })).collect()
+}
