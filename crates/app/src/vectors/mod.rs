@@ -8,15 +8,39 @@
 //!
 //! This module must never know a formula, nor where a file comes from.
 
+mod almgren_chriss;
+mod backtest;
 mod black76;
+mod bounded_update;
+mod cboe_strategy;
 mod correlation;
+mod derive_auction;
+mod derive_portfolio;
+mod derive_pricing;
+mod derive_standard;
+mod drift;
+mod dydx;
 mod field;
+mod garch;
+mod gmx;
 mod haug;
+mod hyperliquid;
 mod ledger;
+mod lighter;
+mod mango;
+mod opyn;
+mod panoptic;
+mod perpetuals;
+mod premia;
+mod procyclicality;
+mod sabr_delta;
+mod simm;
 mod span;
 mod span_position;
 mod svi;
+mod synthetix;
 mod var_es;
+mod vega;
 
 pub(crate) use ledger::{Check, Computed, Figure, Ledger, Tolerance};
 
@@ -34,8 +58,11 @@ struct Method {
     check: fn(&Value, &mut Ledger),
 }
 
+/// In place of names: the method takes every section itself, and records a miss for one it cannot read.
+const EVERY: &str = "*";
+
 /// Every kind of file this build can check.
-const METHODS: [Method; 6] = [
+const METHODS: [Method; 12] = [
     Method {
         name: "bs-haug",
         sections: &["values", "greeks", "conventions"],
@@ -78,6 +105,32 @@ const METHODS: [Method; 6] = [
         recognise: var_es::recognise,
         check: var_es::check,
     },
+    Method { name: "garch", sections: &[EVERY], recognise: garch::recognise, check: garch::check },
+    Method { name: "backtest", sections: &[EVERY], recognise: backtest::recognise, check: backtest::check },
+    Method {
+        name: "procyclicality",
+        sections: &["conventions", "returns", "results"],
+        recognise: procyclicality::recognise,
+        check: procyclicality::check,
+    },
+    Method {
+        name: "sabr-delta",
+        sections: &["sabr", "fx_delta"],
+        recognise: sabr_delta::recognise,
+        check: sabr_delta::check,
+    },
+    Method {
+        name: "simm",
+        sections: &["formulae", "intra_bucket_corr", "cases"],
+        recognise: simm::recognise,
+        check: simm::check,
+    },
+    Method {
+        name: "almgren-chriss",
+        sections: &["formulae", "cases"],
+        recognise: almgren_chriss::recognise,
+        check: almgren_chriss::check,
+    },
 ];
 
 /// A kind of case in a file of the form `{meta, cases}`.
@@ -87,7 +140,26 @@ struct CaseMethod {
 }
 
 /// Every kind of case this build can check.
-const CASES: [CaseMethod; 0] = [];
+const CASES: [CaseMethod; 18] = [
+    CaseMethod { recognise: perpetuals::recognise, check: perpetuals::check },
+    CaseMethod { recognise: cboe_strategy::recognise, check: cboe_strategy::check },
+    CaseMethod { recognise: derive_standard::recognise, check: derive_standard::check },
+    CaseMethod { recognise: mango::recognise, check: mango::check },
+    CaseMethod { recognise: derive_portfolio::recognise, check: derive_portfolio::check },
+    CaseMethod { recognise: derive_auction::recognise, check: derive_auction::check },
+    CaseMethod { recognise: derive_pricing::recognise, check: derive_pricing::check },
+    CaseMethod { recognise: gmx::recognise, check: gmx::check },
+    CaseMethod { recognise: hyperliquid::recognise, check: hyperliquid::check },
+    CaseMethod { recognise: opyn::recognise, check: opyn::check },
+    CaseMethod { recognise: premia::recognise, check: premia::check },
+    CaseMethod { recognise: synthetix::recognise, check: synthetix::check },
+    CaseMethod { recognise: vega::recognise, check: vega::check },
+    CaseMethod { recognise: bounded_update::recognise, check: bounded_update::check },
+    CaseMethod { recognise: drift::recognise, check: drift::check },
+    CaseMethod { recognise: dydx::recognise, check: dydx::check },
+    CaseMethod { recognise: lighter::recognise, check: lighter::check },
+    CaseMethod { recognise: panoptic::recognise, check: panoptic::check },
+];
 
 /// Why a file cannot be checked at all.
 #[derive(Debug, thiserror::Error)]
@@ -207,7 +279,7 @@ pub(crate) fn check(file: &str, content: &[u8]) -> Result<Parity, VectorsError> 
 fn refuse_unknown(file: &Value, known: &[&str], ledger: &mut Ledger) {
     for (name, value) in file.as_object().into_iter().flatten() {
         let holds = value.is_array() || value.is_object();
-        if holds && !known.contains(&name.as_str()) && name != "meta" {
+        if holds && !known.contains(&EVERY) && !known.contains(&name.as_str()) && name != "meta" {
             ledger.case(name.clone(), |_| Err(format!("unsupported: section `{name}`")));
         }
     }

@@ -115,3 +115,27 @@ pub fn size_discount(size: i128, imf: i128, weight: i128) -> Option<i128> {
     let under = 1_000_000_i128.checked_add(spread).filter(|under| *under > 0)?;
     Some(weight.min(1_100_000 * 10_000 / under))
 }
+
+/// Rate and deduction of the tier that a size lies in: [`tiered`] is `rate size - deduction`. An edge belongs to the
+/// upper tier; the deduction grows by `edge (rate - rate before)` from tier to tier.
+///
+/// # Errors
+/// As [`tiered`].
+pub fn tier_of(tiers: &[TierRate], size: Fixed) -> Result<(Fixed, Fixed), VenueError> {
+    tiered(tiers, size)?;
+    let reached = |tier: &&TierRate| tier.from <= size;
+    let rate = tiers.iter().rev().find(reached).map_or(Fixed::LOST, |tier| tier.rate);
+    let steps = tiers.windows(2).filter(|pair| pair[1].from <= size);
+    let deduction = steps.map(|pair| pair[1].from * (pair[1].rate - pair[0].rate)).sum();
+    Ok((settled(rate, "a rate")?, settled(deduction, "a deduction")?))
+}
+
+/// A static share of the gross size: `ratio x sum |value|`, of positions' notionals or of a debt (1.5 of it where debt is
+/// collateralised at 150 %).
+///
+/// # Errors
+/// [`VenueError::Overflow`].
+pub fn fixed_ratio(ratio: Fixed, values: &[Fixed]) -> Result<Fixed, VenueError> {
+    let gross: Fixed = values.iter().map(|value| value.abs()).sum();
+    settled(ratio * gross, "a fixed share")
+}

@@ -3,7 +3,7 @@
 //! Source: hyperliquid.gitbook.io (margin tiers, liquidations, portfolio margin), a document, not code; methods,
 //! section 18.
 
-use super::curves::{TierRate, tiered};
+use super::curves::{TierRate, tier_of, tiered};
 use super::{Charge, Leg, LegKind, Method, VenueBook, VenueError, checks, settled};
 use crate::ByAsset;
 use crate::lint::{LintCode, LintFinding};
@@ -72,13 +72,8 @@ pub struct TieredMargin {
 pub fn maintenance_margin(tiers: &[LeverageTier], notional: Fixed) -> Result<TieredMargin, VenueError> {
     let rates = rates(tiers, TWO)?;
     let margin = tiered(&rates, notional)?;
-    let of_it = rates.iter().rev().find(|tier| tier.from <= notional).map(|tier| tier.rate);
-    let rate = of_it.unwrap_or(Fixed::LOST);
-    let mut deduction = Fixed::ZERO;
-    for pair in rates.windows(2).filter(|pair| pair[1].from <= notional) {
-        deduction = deduction + pair[1].from * (pair[1].rate - pair[0].rate);
-    }
-    Ok(TieredMargin { margin, rate, deduction: settled(deduction, "a deduction")? })
+    let (rate, deduction) = tier_of(&rates, notional)?;
+    Ok(TieredMargin { margin, rate, deduction })
 }
 
 /// Initial margin at the largest leverage, tier by tier: twice the maintenance margin.

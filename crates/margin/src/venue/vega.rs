@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 const METHOD: &str = "vega";
 
+/// Seconds of the year that horizons are counted in: 365.25 days.
+pub const YEAR_SECONDS_JULIAN: i64 = 31_557_600;
+
 /// Parameters of the method.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
