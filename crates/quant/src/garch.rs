@@ -51,14 +51,16 @@ pub enum Start {
     Backcast(f64),
     /// As [`Start::Backcast`] with the mean square of the whole sample: the benchmark's start.
     MeanSquare,
-    /// The variance before the first residual is its own square, `h_1 = e_1^2` (QuantLib); `e_1 = 0` is refused.
+    /// The variance before the first residual is its own square, `h_1 = e_1^2` (QuantLib). It may be 0, but then
+    /// the residual has no likelihood.
     FirstSquare,
 }
 
 /// Conditional variances along a series of residuals.
 #[derive(Clone, PartialEq, Debug)]
 pub struct VariancePath {
-    /// `before[t]`: variance of residual `t` known before it was seen, `> 0`.
+    /// `before[t]`: variance of residual `t` known before it was seen, `> 0` (the first may be 0, see
+    /// [`Start::FirstSquare`]).
     pub before: Vec<f64>,
     /// Variance of the residual after the last one.
     pub next: f64,
@@ -145,6 +147,15 @@ impl Garch {
         Self::new(omega, alpha, 0.0, beta)
     }
 
+    /// GARCH(1,1) with a given unconditional variance: `omega = long_run (1 - alpha - beta)`.
+    ///
+    /// # Errors
+    /// As [`Garch::new`].
+    pub fn targeting(long_run: f64, alpha: f64, beta: f64) -> Result<Self, StatsError> {
+        positive("long-run variance", long_run)?;
+        Self::symmetric(long_run * (1.0 - alpha - beta), alpha, beta)
+    }
+
     /// `omega`, `alpha`, `gamma`, `beta`.
     #[must_use]
     pub fn parameters(&self) -> [f64; 4] {
@@ -189,7 +200,7 @@ impl Garch {
     fn first_variance(&self, residuals: &[f64], start: Start) -> Result<f64, StatsError> {
         let backcast = match start {
             Start::Variance(variance) => return positive("variance", variance),
-            Start::FirstSquare => return positive("first square", residuals[0] * residuals[0]),
+            Start::FirstSquare => return Ok(residuals[0] * residuals[0]),
             Start::Backcast(square) => positive("backcast", square)?,
             Start::MeanSquare => positive("mean square", mean_square(residuals))?,
         };

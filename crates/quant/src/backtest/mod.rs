@@ -20,7 +20,7 @@ pub use coverage::{
     LikelihoodRatio, Transitions, acceptance_region, christoffersen_coverage, christoffersen_independence,
     haas_coverage, haas_independence, kupiec_pof, kupiec_tuff,
 };
-pub use overlapping::{OverlappingLaw, OverlappingSpec};
+pub use overlapping::{OverlappingLaw, OverlappingSpec, sampling_error};
 pub use shortfall::{ShortfallDay, z1, z2, z2_critical_value, z3};
 pub use zones::{
     GREEN_BELOW, YELLOW_BELOW, Zone, ZoneLimits, cumulative_zone, multiplier_mar99, plus_factor_1996,

@@ -150,6 +150,12 @@ impl OverlappingLaw {
     }
 }
 
+/// Standard error of a probability that was found as a share of `samples`: `sqrt(p (1-p)/samples)`.
+#[must_use]
+pub fn sampling_error(probability: f64, samples: u64) -> f64 {
+    (probability * (1.0 - probability) / real(samples)).sqrt()
+}
+
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the observations")]
 fn index(x: f64) -> usize {
     x as usize
