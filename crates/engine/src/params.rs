@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 /// The parameter sets that come with the engine: name and TOML text.
-pub const PRESETS: [(&str, &str); 10] = [
+pub const PRESETS: [(&str, &str); 13] = [
     ("plimsoll", include_str!("../../../presets/plimsoll.toml")),
     ("span", include_str!("../../../presets/span.toml")),
     ("fixed", include_str!("../../../presets/fixed.toml")),
@@ -20,6 +20,9 @@ pub const PRESETS: [(&str, &str); 10] = [
     ("aevo", include_str!("../../../presets/aevo.toml")),
     ("okx", include_str!("../../../presets/okx.toml")),
     ("cvex", include_str!("../../../presets/cvex.toml")),
+    ("derive-srm", include_str!("../../../presets/derive-srm.toml")),
+    ("mango", include_str!("../../../presets/mango.toml")),
+    ("cboe", include_str!("../../../presets/cboe.toml")),
 ];
 
 /// Why a parameter set cannot be used.
