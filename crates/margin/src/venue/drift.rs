@@ -21,10 +21,11 @@ pub use liquidation::{
 };
 pub use oracle::{OracleAction, OracleGuards, OracleReading, OracleValidity, oracle_validity};
 pub use weights::{
-    BASE_UNITS, HighLeverage, MarginType, PRICE_UNITS, PerpRatios, SpotBalance, SpotFill, SpotWeights,
-    StrictPrice, WEIGHT_UNITS, own_asset_weight, own_liability_weight, own_ratio, perp_margin_ratio,
-    perp_requirement, perp_value, quote_value, scaled_initial_asset_weight, spot_asset_weight,
-    spot_liability_weight, token_value, unrealised_pnl_weight, worst_fill,
+    BASE_UNITS, HighLeverage, MarginType, PRICE_UNITS, PerpRatios, QuoteBalance, SpotBalance, SpotFill,
+    SpotWeights, StrictPrice, WEIGHT_UNITS, own_asset_weight, own_liability_weight, own_ratio,
+    perp_margin_ratio, perp_requirement, perp_value, quote_balance, requirement_of,
+    scaled_initial_asset_weight, spot_asset_weight, spot_liability_weight, token_value,
+    unrealised_pnl_weight, worst_fill,
 };
 
 use super::checks::{all, im_covers_mm, ordered, share};

@@ -15,6 +15,8 @@ pub const BASE_UNITS: i128 = 1_000_000_000;
 pub const WEIGHT_UNITS: i128 = 10_000;
 /// Decimals of [`BASE_UNITS`].
 const BASE_DECIMALS: u32 = 9;
+/// Decimals of the quote.
+const QUOTE_DECIMALS: u32 = 6;
 /// What every open order adds to the requirement, quote units: a cent.
 const OPEN_ORDER: i128 = 10_000;
 
@@ -279,14 +281,33 @@ pub fn token_value(amount: i128, decimals: u32, price: StrictPrice) -> Result<i1
     mul_div(amount, price, power_of_ten(decimals, "a token's decimals")?, "a value")
 }
 
-/// A quote balance and a perpetual's unrealised profit at the strict price of the quote asset.
-///
-/// Collateral counts at the lower price, what is owed at the higher one.
+/// What a balance of the quote asset counts for and requires.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct QuoteBalance {
+    /// Collateral, quote units.
+    pub collateral: i128,
+    /// Requirement, quote units.
+    pub requirement: i128,
+}
+
+/// A balance of the quote asset, quote units: a deposit is collateral at the lower price and requires nothing, a debt
+/// requires its value at the higher one. Both weights are 1.
 ///
 /// # Errors
 /// [`VenueError::Overflow`] for what does not fit.
-pub fn quote_value(amount: i128, price: StrictPrice) -> Result<i128, VenueError> {
-    token_value(amount, 6, price)
+pub fn quote_balance(amount: i128, price: StrictPrice) -> Result<QuoteBalance, VenueError> {
+    let value = token_value(amount, QUOTE_DECIMALS, price)?;
+    Ok(QuoteBalance { collateral: value.max(0), requirement: fits(value.min(0).checked_neg(), "a debt")? })
+}
+
+/// The requirement of several liabilities, each a value in quote units with its ratio or weight in 1e-4:
+/// `sum floor(value ratio/1e4)`.
+///
+/// # Errors
+/// [`VenueError::Overflow`] for what does not fit.
+pub fn requirement_of(liabilities: &[(i128, i128)]) -> Result<i128, VenueError> {
+    let one = |(value, ratio): &(i128, i128)| mul_div(*value, *ratio, WEIGHT_UNITS, "a requirement");
+    liabilities.iter().try_fold(0, |sum, liability| add(sum, one(liability)?, "a requirement"))
 }
 
 /// A spot balance with its open orders.
