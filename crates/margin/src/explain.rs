@@ -19,6 +19,7 @@ pub fn explain(report: &MarginReport, arrays: &RiskArrays, params: &Params) -> S
     for underlying in &report.underlyings {
         text.underlying(underlying);
     }
+    text.venue(report);
     text.aggregate(report, params);
     text.span(report);
     for addon in &report.addons {
@@ -126,6 +127,17 @@ impl Text<'_> {
         let greeks = &underlying.greeks;
         self.amount(1, "delta (per 1.00 of spot)", greeks.delta);
         self.amount(1, "vega (per 1.00 of vol)", greeks.vega);
+    }
+
+    /// What a venue's method charges, part by part; a credit is negative.
+    fn venue(&mut self, report: &MarginReport) {
+        if !report.venue.is_empty() {
+            self.line(0, "the venue charges", "");
+        }
+        for charge in &report.venue {
+            let asset = charge.asset.as_ref().map_or_else(String::new, |asset| format!(" {asset}"));
+            self.pair(1, &format!("{}{asset}", charge.code), charge.im, charge.mm);
+        }
     }
 
     fn aggregate(&mut self, report: &MarginReport, params: &Params) {

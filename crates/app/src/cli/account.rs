@@ -2,6 +2,7 @@
 
 use super::loaded::Loaded;
 use plimsoll_margin::MarginReport;
+use plimsoll_margin::venue::VenueCharge;
 use plimsoll_types::{Decimal, Ticks};
 use serde::Serialize;
 
@@ -19,9 +20,21 @@ pub(super) struct AccountJson<'a> {
     pub scan_loss: Decimal,
     pub addons: Decimal,
     pub netting_benefit: Decimal,
+    /// What a venue's method charges, part by part; left out under other methods.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub venue: Vec<VenueChargeJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<String>,
     pub report: &'a MarginReport,
+}
+
+/// One charge of a venue's method; a credit is negative.
+#[derive(Serialize, Debug)]
+pub(super) struct VenueChargeJson<'a> {
+    pub code: &'a str,
+    pub asset: Option<String>,
+    pub im: Decimal,
+    pub mm: Decimal,
 }
 
 /// The charges of initial margin together.
@@ -33,6 +46,12 @@ impl<'a> AccountJson<'a> {
     /// The JSON form of a report.
     pub(super) fn new(loaded: &Loaded, report: &'a MarginReport, explain: Option<String>) -> Self {
         let amount = |ticks| loaded.amount(ticks);
+        let charge = |charge: &'a VenueCharge| VenueChargeJson {
+            code: &charge.code,
+            asset: charge.asset.as_ref().map(ToString::to_string),
+            im: amount(charge.im),
+            mm: amount(charge.mm),
+        };
         Self {
             account: report.account.as_str(),
             state: report.state,
@@ -44,6 +63,7 @@ impl<'a> AccountJson<'a> {
             scan_loss: amount(report.im_detail.sum),
             addons: amount(addons(report)),
             netting_benefit: amount(report.netting_benefit),
+            venue: report.venue.iter().map(charge).collect(),
             explain,
             report,
         }

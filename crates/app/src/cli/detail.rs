@@ -10,6 +10,7 @@ pub(super) fn tables(loaded: &Loaded, report: &MarginReport) -> Vec<Table> {
     let all = [
         underlyings(loaded, report),
         contributions(loaded, report),
+        venue(loaded, report),
         aggregate(loaded, report),
         addons(loaded, report),
         collateral(loaded, report),
@@ -83,6 +84,22 @@ fn aggregate(loaded: &Loaded, report: &MarginReport) -> Table {
     ];
     for (part, im, mm) in parts {
         table.push(vec![Cell::text(part), loaded.cell(im), loaded.cell(mm)]);
+    }
+    table
+}
+
+fn venue(loaded: &Loaded, report: &MarginReport) -> Table {
+    let mut table = Table::new(
+        "what the venue's method charges; a credit is negative",
+        &[("charge", Kind::Text), ("asset", Kind::Text), ("im", Kind::Amount), ("mm", Kind::Amount)],
+    );
+    for charge in &report.venue {
+        table.push(vec![
+            Cell::text(&charge.code),
+            charge.asset.as_ref().map_or(Cell::Empty, Cell::text),
+            loaded.cell(charge.im),
+            loaded.cell(charge.mm),
+        ]);
     }
     table
 }

@@ -103,7 +103,7 @@ impl DeskArgs {
 const FAILURES_NAMED: usize = 100;
 
 /// Says what reading the market left out, and where it took a second-best index.
-fn say_issues(issues: &[Issue]) {
+pub(super) fn say_issues(issues: &[Issue]) {
     let (index, left_out): (Vec<&Issue>, Vec<&Issue>) =
         issues.iter().partition(|issue| issue.reason == Reason::MissingIndex);
     for issue in index {

@@ -6,6 +6,9 @@
 mod account;
 mod args;
 mod attribute;
+mod compare;
+mod compare_json;
+mod compare_tables;
 mod detail;
 mod generate;
 mod greeks;
@@ -16,6 +19,7 @@ mod loaded;
 mod margin;
 mod pictures;
 mod presets;
+mod span;
 mod surface;
 mod surface_scan;
 mod vectors;
@@ -67,6 +71,8 @@ enum Command {
     WhatIf(what_if::WhatIfArgs),
     /// Why the margin of an account changed between two markets, books or parameter sets
     Attribute(attribute::AttributeArgs),
+    /// Several margin methods on one book: totals, ratios, and who is liquidatable under one and not the other
+    Compare(compare::CompareArgs),
     /// Smiles, their quality and the arbitrage report of a market
     Surface(surface::SurfaceArgs),
     /// Greeks by underlying and expiry
@@ -83,6 +89,8 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// List the presets, or print one: formulas, source, numbers
     Presets(presets::PresetsArgs),
+    /// Margin of positions from a published SPAN file (.pa2, .spn)
+    Span(span::SpanArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -113,6 +121,7 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Margin(args) => margin::run(args, output),
         Command::WhatIf(args) => output.write(what_if::run(args)?),
         Command::Attribute(args) => output.write(attribute::run(args)?),
+        Command::Compare(args) => compare::run(args, output),
         Command::Surface(args) => output.write(surface::run(args)?),
         Command::Greeks(args) => output.write(greeks::run(args)?),
         Command::Heatmap(args) => output.write(heatmap::run(args)?),
@@ -121,6 +130,7 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Vectors(args) => output.write(vectors::run(args)?),
         Command::Generate(args) => generate::run(args, output),
         Command::Presets(args) => output.write(presets::run(args)?),
+        Command::Span(args) => output.write(span::run(args)?),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "plimsoll", &mut text);

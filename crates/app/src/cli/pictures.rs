@@ -1,10 +1,12 @@
 //! From the engine's answers to pictures.
 
 use crate::svg::{
-    Boundary, BoundaryPoint, HeatPicture, LiquidationPicture, MarkedPoint, SmilePanel, SmilePicture,
-    SmilePoint, heat_map, liquidation, smiles,
+    Boundary, BoundaryPoint, ComparePicture, CompareRow, HeatPicture, LiquidationPicture, MarkedPoint,
+    RatioBox, SmilePanel, SmilePicture, SmilePoint, comparison, heat_map, liquidation, smiles,
 };
-use plimsoll_engine::{HeatMap, LiquidationPoint, LiquidationSpec, LiquidationSurface, NearestPoint};
+use plimsoll_engine::{
+    Comparison, HeatMap, LiquidationPoint, LiquidationSpec, LiquidationSurface, Measure, NearestPoint, Over,
+};
 use plimsoll_market::{FitPoint, Slice, Surface, UnderlyingSurface};
 use plimsoll_types::{AccountId, Asset, Instrument, Timestamp, Units};
 
@@ -95,4 +97,52 @@ pub(super) fn liquidation_svg(
         boundaries,
         nearest: surface.nearest.as_ref().map(marked),
     })
+}
+
+/// Ratios of initial margin and totals, method by method. Totals are over the accounts that every method margins, or
+/// where there is none, each over its own.
+pub(super) fn compare_svg(compared: &Comparison) -> String {
+    let common = compared.totals(0, Over::Common).accounts;
+    let over = if common == 0 { Over::Own } else { Over::Common };
+    let all = compared.accounts.len();
+    let note = match over {
+        Over::Own => {
+            format!("no one of {all} accounts is margined by every method: totals are each over its own")
+        }
+        Over::Common | Over::WithBase => {
+            format!("totals over the {common} of {all} accounts that every method margins")
+        }
+    };
+    let at = Timestamp::from_seconds(compared.as_of.seconds());
+    comparison(&ComparePicture {
+        title: format!("Margin methods on one book, {at}"),
+        note,
+        currency: compared.currency.to_string(),
+        rows: (0..compared.methods.len()).map(|method| compare_row(compared, method, over)).collect(),
+    })
+}
+
+fn compare_row(compared: &Comparison, method: usize, over: Over) -> CompareRow {
+    let totals = compared.totals(method, over);
+    let own = compared.totals(method, Over::Own).accounts;
+    // Near enough to be drawn; the tables hold the exact amounts.
+    let drawn = |ticks: plimsoll_types::Ticks| ticks.0 as f64 / compared.ticks_per_unit as f64;
+    let found = compared.distribution(method, Measure::Initial, Over::WithBase);
+    let quantiles = found.quantiles.as_ref().filter(|_| method > 0);
+    let ratios = quantiles.map(|q| RatioBox {
+        min: q.min.to_f64(),
+        p5: q.p5.to_f64(),
+        p25: q.p25.to_f64(),
+        median: q.median.to_f64(),
+        p75: q.p75.to_f64(),
+        p95: q.p95.to_f64(),
+        max: q.max.to_f64(),
+    });
+    let note = match ratios {
+        None if method == 0 => format!("the base; margins {own} accounts"),
+        None => format!("margins {own} accounts"),
+        Some(ratios) => format!("median {:.2}, {} accounts", ratios.median, found.count),
+    };
+    let label = compared.methods.get(method).map_or_else(String::new, |method| method.label.clone());
+    CompareRow { label, note, im: drawn(totals.im), mm: drawn(totals.mm), ratios }
 }

@@ -1,14 +1,16 @@
-//! Pictures as SVG text: smiles, heat maps and liquidation surfaces.
+//! Pictures as SVG text: smiles, heat maps, liquidation surfaces and methods side by side.
 //!
 //! The one idea: a picture is a pure function of the numbers in it, written with a fixed number of decimals, so the
 //! same answer always gives the same file. Pictures carry their own background and need no font, script or style from
 //! outside. This module must never know how a number was found.
 
 mod canvas;
+mod compare;
 mod heat;
 mod liquidation;
 mod smile;
 
+pub(crate) use compare::{ComparePicture, CompareRow, RatioBox, comparison};
 pub(crate) use heat::{HeatPicture, heat_map};
 pub(crate) use liquidation::{Boundary, BoundaryPoint, LiquidationPicture, MarkedPoint, liquidation};
 pub(crate) use smile::{SmilePanel, SmilePicture, SmilePoint, smiles};
