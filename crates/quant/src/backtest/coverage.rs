@@ -1,7 +1,7 @@
 //! Likelihood-ratio tests of how many breaches there were and when.
 
 use super::{check_rate, real, too_few};
-use crate::special::{chi2_cdf, chi2_sf, ln, ln_1p};
+use crate::special::{chi2_cdf, chi2_sf, ln};
 use crate::stats::StatsError;
 use std::ops::RangeInclusive;
 
@@ -23,11 +23,6 @@ pub struct LikelihoodRatio {
 }
 
 impl LikelihoodRatio {
-    fn new(statistic: f64, freedom: u64) -> Self {
-        // Two equal likelihoods may differ in their last bits.
-        Self { statistic: statistic.max(0.0), freedom }
-    }
-
     /// Probability of a statistic at least as large when the model is right; 1 where nothing was tested.
     #[must_use]
     pub fn p_value(&self) -> f64 {
@@ -47,19 +42,31 @@ impl LikelihoodRatio {
     }
 }
 
-/// `count ln(share)` with `0 ln 0 = 0`.
-fn weighted_log(count: u64, share: f64) -> f64 {
-    if count == 0 { 0.0 } else { real(count) * ln(share) }
+/// `count ln(count/expected) - (count - expected)`, `>= 0`, without loss where the two are close; `0 ln 0 = 0`.
+///
+/// A likelihood ratio of frequencies is twice the sum of these over its cells, since the linear parts cancel there: so a ratio
+/// near 0 is found as a sum of small terms and not as a difference of large ones.
+fn divergence(count: u64, expected: f64) -> f64 {
+    let observed = real(count);
+    if count == 0 || expected == 0.0 {
+        return expected;
+    }
+    let excess = (observed - expected) / expected;
+    if excess.abs() > 0.1 {
+        return observed * ln(observed / expected) - (observed - expected);
+    }
+    // (1 + d) ln(1 + d) - d = d^2 (1/2 - d/6 + d^2/12 - ...), coefficients 1/(k (k-1))
+    let series = (2..=TERMS).rev().fold(0.0, |sum, k| 1.0 / (f64::from(k) * f64::from(k - 1)) - excess * sum);
+    expected * excess * excess * series
 }
 
-/// Log-likelihood of `hits` among `hits + misses` at their own frequency; 0 where there is nothing.
-fn own_frequency(hits: u64, misses: u64) -> f64 {
+/// Terms after which a tenth to that power no longer counts.
+const TERMS: u32 = 18;
+
+/// Twice the logarithm of the likelihood of `hits` and `misses` at their own frequency over that at `rate`.
+fn ratio_to(hits: u64, misses: u64, rate: f64) -> f64 {
     let total = real(hits + misses);
-    weighted_log(hits, real(hits) / total) + weighted_log(misses, real(misses) / total)
-}
-
-fn stated_frequency(hits: u64, misses: u64, rate: f64) -> f64 {
-    real(hits) * ln(rate) + real(misses) * ln_1p(-rate)
+    2.0 * (divergence(hits, total * rate) + divergence(misses, total * (1.0 - rate)))
 }
 
 /// Proportion of failures (Kupiec 1995): `-2[(T-x) ln(1-p) + x ln p - (T-x) ln(1-x/T) - x ln(x/T)]`, chi-square with 1.
@@ -77,8 +84,7 @@ pub fn kupiec_pof(observations: u64, breaches: u64, rate: f64) -> Result<Likelih
         let domain = "at most the observations";
         return Err(StatsError::Domain { parameter: "breaches", value: real(breaches), domain });
     };
-    let gain = own_frequency(breaches, quiet) - stated_frequency(breaches, quiet, rate);
-    Ok(LikelihoodRatio::new(2.0 * gain, 1))
+    Ok(LikelihoodRatio { statistic: ratio_to(breaches, quiet, rate), freedom: 1 })
 }
 
 /// Time until the first failure (Kupiec 1995), which came on day `first >= 1`:
@@ -91,8 +97,7 @@ pub fn kupiec_tuff(first: u64, rate: f64) -> Result<LikelihoodRatio, StatsError>
     if first == 0 {
         return Err(StatsError::Domain { parameter: "day of the first breach", value: 0.0, domain: ">= 1" });
     }
-    let gain = own_frequency(1, first - 1) - stated_frequency(1, first - 1, rate);
-    Ok(LikelihoodRatio::new(2.0 * gain, 1))
+    Ok(LikelihoodRatio { statistic: ratio_to(1, first - 1, rate), freedom: 1 })
 }
 
 /// How often a day with or without a breach was followed by one: `nij` counts days in state `j` after a day in state `i`,
@@ -139,8 +144,9 @@ pub fn christoffersen_independence(n: &Transitions) -> Result<LikelihoodRatio, S
     if quiet + breaches == 0 {
         return Err(too_few(0, 1));
     }
-    let split = own_frequency(n.n01, n.n00) + own_frequency(n.n11, n.n10);
-    Ok(LikelihoodRatio::new(2.0 * (split - own_frequency(breaches, quiet)), 1))
+    let overall = real(breaches) / real(quiet + breaches);
+    let statistic = ratio_to(n.n01, n.n00, overall) + ratio_to(n.n11, n.n10, overall);
+    Ok(LikelihoodRatio { statistic, freedom: 1 })
 }
 
 /// Conditional coverage (Christoffersen 1998): proportion of failures and independence together, chi-square with 2.
