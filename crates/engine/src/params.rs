@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 /// The parameter sets that come with the engine: name and TOML text.
-pub const PRESETS: [(&str, &str); 13] = [
+pub const PRESETS: [(&str, &str); 21] = [
     ("plimsoll", include_str!("../../../presets/plimsoll.toml")),
     ("span", include_str!("../../../presets/span.toml")),
     ("fixed", include_str!("../../../presets/fixed.toml")),
@@ -23,6 +23,14 @@ pub const PRESETS: [(&str, &str); 13] = [
     ("derive-srm", include_str!("../../../presets/derive-srm.toml")),
     ("mango", include_str!("../../../presets/mango.toml")),
     ("cboe", include_str!("../../../presets/cboe.toml")),
+    ("drift", include_str!("../../../presets/drift.toml")),
+    ("dydx", include_str!("../../../presets/dydx.toml")),
+    ("panoptic", include_str!("../../../presets/panoptic.toml")),
+    ("vega", include_str!("../../../presets/vega.toml")),
+    ("synthetix", include_str!("../../../presets/synthetix.toml")),
+    ("opyn", include_str!("../../../presets/opyn.toml")),
+    ("hyperliquid", include_str!("../../../presets/hyperliquid.toml")),
+    ("gmx", include_str!("../../../presets/gmx.toml")),
 ];
 
 /// Why a parameter set cannot be used.
