@@ -9,7 +9,7 @@ use super::{Computed, Ledger, Tolerance};
 use plimsoll_margin::venue::VenueError;
 use plimsoll_margin::venue::derive_portfolio::{
     self as portfolio, AccountTerms, Basis, Coin, CoinRule, Confidence, Discount, Expiry, Outcome, Peg,
-    Perpetual, Portfolio, Rates, Shock, Tails, Terms, VolShift,
+    Perpetual, Portfolio, Rates, Shock, Terms, VolShift,
 };
 use plimsoll_quant::black::OptionKind;
 use plimsoll_quant::svi::Svi;
@@ -208,7 +208,6 @@ fn no_account() -> Result<AccountTerms, Reason> {
         rate: Fixed::ZERO,
         stable: "USDC".parse::<Asset>().map_err(|e| e.to_string())?,
         half_width_at_zero: Fixed::ONE,
-        tails: Tails { from: Fixed::ONE, weight: Fixed::ONE },
         coins: BTreeMap::new(),
         premium_cap: false,
     })

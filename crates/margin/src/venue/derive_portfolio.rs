@@ -13,7 +13,7 @@
 
 mod account;
 
-pub use account::{AccountTerms, Haircut, Tails};
+pub use account::{AccountTerms, Haircut};
 
 use super::{VenueError, settled};
 use plimsoll_types::{Fixed, YEAR_SECONDS};

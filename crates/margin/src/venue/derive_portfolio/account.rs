@@ -2,8 +2,9 @@
 //!
 //! Every underlying is margined as a subaccount of its own and the requirements are added, since a portfolio margin
 //! account there has one underlying. Values under a scenario are the mark plus the profit of the column of the arrays;
-//! the columns carry weight 1 and [`Tails`] damps them, because the discount applies to the value and the damping to the
-//! gain. What volatility does in a column is read from its label, as the scenario set writes it.
+//! the weight of a column is the damping of its scenario, taken out of the profit before the value is discounted, because
+//! the discount applies to the value and the damping to the gain. What volatility does in a column is read from its
+//! label, as the scenario set writes it.
 
 use super::{
     Coin, Expiry, Outcome, Part, Perpetual, Portfolio, Rates, Shock, Terms, VolShift, evaluate, naked,
@@ -30,8 +31,6 @@ pub struct AccountTerms {
     /// Relative half-width of an index at which the venue's confidence is taken as 0: `c = max(0, 1 - width/this)`. An
     /// index without a width is sure. The venue's own confidence is its oracle's word, not a width; the map is ours.
     pub half_width_at_zero: Fixed,
-    /// Damping of far scenarios.
-    pub tails: Tails,
     /// Haircuts of underlying coins, held as position or collateral; `*` for those not named. They move with spot in the
     /// scenarios of their underlying, so `margin.collateral` takes nothing from them.
     pub coins: BTreeMap<String, Haircut>,
@@ -49,24 +48,6 @@ pub struct Haircut {
     pub mm: Fixed,
     /// Added in initial margin.
     pub im_add: Fixed,
-}
-
-/// `damping = weight / |move|` of scenarios that move spot by more than `from`, 1 of the others.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tails {
-    /// Relative move up to which a scenario counts in full; > 0.
-    pub from: Fixed,
-    /// Damping times move, beyond; 0 < weight <= from.
-    pub weight: Fixed,
-}
-
-impl Tails {
-    /// The damping of a relative move of spot.
-    pub fn damping(&self, relative: Fixed) -> Fixed {
-        let size = relative.abs();
-        if size > self.from { self.weight / size } else { Fixed::ONE }
-    }
 }
 
 /// A column of the arrays with its shock.
@@ -106,9 +87,6 @@ impl Method for Terms {
             checks::ordered(&at("basis"), self.basis.down, self.basis.up),
             checks::not_negative(&at("basis.add"), self.basis.add),
             checks::not_negative(&at("basis.mult"), self.basis.mult),
-            checks::positive(&at("account.tails.from"), self.account.tails.from),
-            checks::positive(&at("account.tails.weight"), self.account.tails.weight),
-            checks::ordered(&at("account.tails"), self.account.tails.weight, self.account.tails.from),
             checks::positive(&at("account.half_width_at_zero"), self.account.half_width_at_zero),
         ]);
         for (asset, haircut) in &self.account.coins {
@@ -174,12 +152,7 @@ impl Terms {
     fn columns(&self, book: &VenueBook<'_>, place: usize) -> Result<Vec<Column>, VenueError> {
         let shock = |(number, column): (usize, &ScenarioColumn)| {
             let relative = Fixed::from(*column.spot.get(place).unwrap_or(&Ppb::ZERO));
-            if column.weight != Ppb::ONE {
-                let (what, value) = ("the weight of a scenario", column.weight.0.to_string());
-                let expected = "1, in billionths: far scenarios are damped by the method";
-                return Err(VenueError::Domain { what, value, expected });
-            }
-            let damping = self.account.tails.damping(relative);
+            let damping = Fixed::from(column.weight);
             Ok((number, Shock { spot: Fixed::ONE + relative, vol: vol_shift(&column.label)?, damping }))
         };
         book.grid().map(shock).collect()
@@ -222,6 +195,11 @@ impl Terms {
         };
         for leg in legs {
             match leg.kind {
+                LegKind::Spot if leg.quantity < Fixed::ZERO => {
+                    let instrument = Box::new(leg.row.instrument.clone());
+                    let why = "the venue lends no coins";
+                    return Err(VenueError::Unsupported { method: METHOD, instrument, why });
+                }
                 LegKind::Spot => held.coins.push(self.coin(found, leg.quantity, leg.mark, confidence)?),
                 LegKind::Future { .. } => {
                     let instrument = Box::new(leg.row.instrument.clone());
@@ -296,7 +274,9 @@ impl Terms {
         let of = |time: i64| {
             let options: Vec<&Leg<'_>> =
                 legs.iter().filter(|leg| seconds(leg) == Some(time)).copied().collect();
-            let under = |column: usize| options.iter().map(|leg| leg.value() + leg.pnl(column)).sum();
+            let under = |(column, shock): &Column| {
+                options.iter().map(|leg| leg.value() + leg.pnl(*column) / shock.damping).sum()
+            };
             let rows = options.iter().filter_map(|leg| match leg.kind {
                 LegKind::Option { strike, kind, .. } => {
                     Some((strike, kind == OptionKind::Call, leg.quantity))
@@ -308,8 +288,8 @@ impl Terms {
                 rate: self.account.rate,
                 confidence,
                 mtm: options.iter().map(|leg| leg.value()).sum(),
-                at_basis: (under(basis.0), under(basis.1)),
-                shocked: found.columns.iter().map(|(column, _)| under(*column)).collect(),
+                at_basis: (under(&basis.0), under(&basis.1)),
+                shocked: found.columns.iter().map(under).collect(),
                 size: options.iter().map(|leg| leg.quantity.abs()).sum(),
                 naked: naked(rows)?,
             })
@@ -330,9 +310,9 @@ struct Found<'a> {
 impl Found<'_> {
     /// The column that moves spot to a multiple of itself and volatility not at all: the basis moves are among the
     /// scenarios of both published sets.
-    fn flat(&self, spot: Fixed) -> Result<usize, VenueError> {
+    fn flat(&self, spot: Fixed) -> Result<Column, VenueError> {
         let same = |(_, shock): &&Column| shock.vol == VolShift::None && shock.spot == spot;
-        self.columns.iter().find(same).map(|(column, _)| *column).ok_or_else(|| VenueError::Missing {
+        self.columns.iter().find(same).copied().ok_or_else(|| VenueError::Missing {
             method: METHOD,
             what: "a scenario of volatility unchanged at the basis move",
             subject: spot.to_string(),
@@ -352,21 +332,44 @@ fn perpetual(legs: &[&Leg<'_>], confidence: Fixed) -> Perpetual {
     all.fold(Perpetual::default(), add)
 }
 
-/// What volatility does in a column, from its label.
+/// What volatility does in a column, from its label: `spot -66 % vol up x 0.21`, `spot unchanged vol same skew +1`.
 fn vol_shift(label: &str) -> Result<VolShift, VenueError> {
-    let moves = [" vol up", " vol down", " vol same"];
-    let found = moves.into_iter().find_map(|m| label.split_once(m).map(|(_, rest)| (m, rest)));
-    match found {
-        Some((" vol up", "")) => Ok(VolShift::Up),
-        Some((" vol down", "")) => Ok(VolShift::Down),
-        Some((" vol same", "")) => Ok(VolShift::None),
-        Some((" vol same", rest)) if rest.starts_with(" skew ") && !rest.contains(" wing ") => {
-            Ok(VolShift::Linear)
-        }
-        Some((" vol same", rest)) if rest.starts_with(" wing ") => Ok(VolShift::Abs),
+    let unweighted = label.split_once(" x ").map_or(label, |(before, _)| before);
+    let ends = |end: &str| unweighted.ends_with(end);
+    let smile = unweighted.split_once(" vol same ").map(|(_, rest)| rest);
+    // One further move and no other: a name and a size.
+    let alone = smile.map(str::split_whitespace).and_then(|mut words| match (words.next(), words.nth(1)) {
+        (Some(name), None) => Some(name),
+        _ => None,
+    });
+    match alone {
+        Some("skew") => Ok(VolShift::Linear),
+        Some("wing") => Ok(VolShift::Abs),
+        None if smile.is_none() && ends(" vol up") => Ok(VolShift::Up),
+        None if smile.is_none() && ends(" vol down") => Ok(VolShift::Down),
+        None if smile.is_none() && ends(" vol same") => Ok(VolShift::None),
         _ => {
             let expected = "a move of spot with volatility up, same or down, or a skew or a wing alone";
             Err(VenueError::Domain { what: "a scenario", value: label.to_owned(), expected })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_the_scenario_set_say_what_volatility_does() {
+        assert_eq!(vol_shift("spot +13.5 % vol down"), Ok(VolShift::Down));
+        assert_eq!(vol_shift("spot unchanged vol same"), Ok(VolShift::None));
+        assert_eq!(vol_shift("spot -66 % vol up x 0.21"), Ok(VolShift::Up));
+        assert_eq!(vol_shift("spot unchanged vol same skew +1"), Ok(VolShift::Linear));
+        assert_eq!(vol_shift("spot unchanged vol same wing +1"), Ok(VolShift::Abs));
+        for other in ["spot +5 % vol up skew +1", "spot unchanged vol same skew +1 wing +1", "a day in March"]
+        {
+            assert!(vol_shift(other).is_err(), "{other}");
+        }
+        assert!(vol_shift("spot unchanged vol same term +0.2").is_err());
     }
 }
