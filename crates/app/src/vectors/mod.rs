@@ -8,12 +8,15 @@
 //!
 //! This module must never know a formula, nor where a file comes from.
 
+mod aevo;
 mod almgren_chriss;
 mod backtest;
 mod black76;
 mod bounded_update;
 mod cboe_strategy;
 mod correlation;
+mod cvex;
+mod deribit;
 mod derive_auction;
 mod derive_portfolio;
 mod derive_pricing;
@@ -28,8 +31,10 @@ mod hyperliquid;
 mod ledger;
 mod lighter;
 mod mango;
+mod okx;
 mod opyn;
 mod panoptic;
+mod paradex;
 mod perpetuals;
 mod premia;
 mod procyclicality;
@@ -140,7 +145,7 @@ struct CaseMethod {
 }
 
 /// Every kind of case this build can check.
-const CASES: [CaseMethod; 18] = [
+const CASES: [CaseMethod; 23] = [
     CaseMethod { recognise: perpetuals::recognise, check: perpetuals::check },
     CaseMethod { recognise: cboe_strategy::recognise, check: cboe_strategy::check },
     CaseMethod { recognise: derive_standard::recognise, check: derive_standard::check },
@@ -159,6 +164,11 @@ const CASES: [CaseMethod; 18] = [
     CaseMethod { recognise: dydx::recognise, check: dydx::check },
     CaseMethod { recognise: lighter::recognise, check: lighter::check },
     CaseMethod { recognise: panoptic::recognise, check: panoptic::check },
+    CaseMethod { recognise: aevo::recognise, check: aevo::check },
+    CaseMethod { recognise: cvex::recognise, check: cvex::check },
+    CaseMethod { recognise: deribit::recognise, check: deribit::check },
+    CaseMethod { recognise: okx::recognise, check: okx::check },
+    CaseMethod { recognise: paradex::recognise, check: paradex::check },
 ];
 
 /// Why a file cannot be checked at all.
