@@ -131,12 +131,17 @@ fn ratios_are_those_of_the_requirements() {
 
 #[test]
 fn who_is_liquidatable_under_one_method_only_is_named_with_the_part_that_differs_most() {
-    let found = plain(&["fixed", "plimsoll"]);
+    let fill = |set: &ParamSet| {
+        let mut book = builder(set, &BOOK);
+        book.collateral("hedged", "USDC", "250000", None).unwrap();
+        book
+    };
+    let found = compared(vec![preset("fixed"), preset("plimsoll")], fill).unwrap();
     let state = |name: &str, at: usize| {
         let account = found.accounts.iter().find(|account| account.account.as_str() == name).unwrap();
         account.standing(at).unwrap().state
     };
-    // 150,000 dollars hold a hedge of ten calls whose gross notional a fixed ratio charges in full.
+    // 350,000 dollars hold a hedge of ten calls whose gross notional a fixed ratio charges in full.
     assert_eq!((state("hedged", 0), state("hedged", 1)), (State::Liquidatable, State::Healthy));
     for measure in Measure::BOTH {
         let all = found.disagreements(1, measure);
@@ -157,7 +162,7 @@ fn who_is_liquidatable_under_one_method_only_is_named_with_the_part_that_differs
         }
     }
     // The other way round it is the method and not the base that would liquidate.
-    let back = plain(&["plimsoll", "fixed"]);
+    let back = compared(vec![preset("plimsoll"), preset("fixed")], fill).unwrap();
     assert!(back.disagreements(1, Measure::Maintenance).iter().any(|found| !found.under_base));
 }
 

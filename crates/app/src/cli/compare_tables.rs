@@ -2,14 +2,15 @@
 
 use crate::output::{Cell, Kind, Table};
 use plimsoll_engine::{
-    ComparedAccount, Comparison, Component, Disagreement, Distribution, Measure, NotMarginedKind, Over,
+    ComparedAccount, Comparison, Component, Disagreement, Distribution, Measure, NotMarginedKind, Over, Part,
     PartDifference, Ratio, Standing,
 };
 use plimsoll_margin::State;
 use plimsoll_types::{AccountId, Decimal, Ticks};
+use std::collections::BTreeSet;
 
 /// Decimals of a ratio that people are shown.
-const RATIO_DECIMALS: usize = 3;
+const RATIO_DECIMALS: usize = 4;
 
 /// Ticks of a comparison as an exact decimal.
 pub(super) fn amount(comparison: &Comparison, ticks: Ticks) -> Decimal {
@@ -27,24 +28,14 @@ fn ratio(above: Ticks, below: Ticks) -> Option<f64> {
 
 /// Every table but the accounts; empty ones are left out.
 pub(super) fn summary(comparison: &Comparison) -> Vec<Table> {
-    let all = [
-        common(comparison),
-        own(comparison),
-        not_margined(comparison),
-        ratios(comparison),
-        components(comparison),
-        counts(comparison),
-        disagreements(
-            comparison,
-            Measure::Maintenance,
-            "liquidatable under one method and not under the other",
-        ),
-        disagreements(
-            comparison,
-            Measure::Initial,
-            "below initial margin under one method and not under the other",
-        ),
-    ];
+    let mut all = vec![common(comparison), own(comparison), not_margined(comparison), ratios(comparison)];
+    all.extend(Measure::BOTH.map(|measure| components(comparison, measure)));
+    all.push(counts(comparison));
+    for at in 1..comparison.methods.len() {
+        for measure in [Measure::Maintenance, Measure::Initial] {
+            all.push(disagreements(comparison, at, measure));
+        }
+    }
     all.into_iter().filter(|table| !table.rows.is_empty()).collect()
 }
 
@@ -215,24 +206,31 @@ fn share(part: usize, of: usize) -> Cell {
     if of == 0 { Cell::Empty } else { Cell::text(format!("{:.1} %", 100.0 * part as f64 / of as f64)) }
 }
 
-fn components(comparison: &Comparison) -> Table {
-    let columns = [
-        ("method", Kind::Text),
-        ("part", Kind::Text),
-        ("in im_excess", Kind::Amount),
-        ("in mm_excess", Kind::Amount),
-    ];
-    let title = "parts of the excess over the accounts that every method margins: what is owned > 0, what is required < 0";
+/// The parts of all excesses added up, one column per method; the last row is their sum.
+fn components(comparison: &Comparison, measure: Measure) -> Table {
+    let mut columns = vec![("part", Kind::Text)];
+    columns.extend(comparison.methods.iter().map(|method| (method.label.as_str(), Kind::Amount)));
+    let title = format!(
+        "parts of {}_excess over the accounts that every method margins: what is owned > 0, what is required < 0",
+        measure.code()
+    );
     let mut table = Table::new(title, &columns);
-    for (at, method) in comparison.methods.iter().enumerate() {
-        for part in comparison.components(at, Over::Common) {
-            table.push(vec![
-                Cell::text(&method.label),
-                Cell::text(part.component.code()),
-                cell(comparison, part.im),
-                cell(comparison, part.mm),
-            ]);
+    let by_method: Vec<Vec<Part>> =
+        (0..comparison.methods.len()).map(|at| comparison.components(at, Over::Common)).collect();
+    let names: BTreeSet<&Component> = by_method.iter().flatten().map(|part| &part.component).collect();
+    for name in names {
+        let mut row = vec![Cell::text(name.code())];
+        for parts in &by_method {
+            let found = parts.iter().find(|part| part.component == *name).map(|part| part.of(measure));
+            row.push(found.filter(|ticks| ticks.0 != 0).map_or(Cell::Empty, |ticks| cell(comparison, ticks)));
         }
+        table.push(row);
+    }
+    if !table.rows.is_empty() {
+        let sum = |parts: &Vec<Part>| parts.iter().map(|part| part.of(measure).0).sum();
+        let mut row = vec![Cell::text("excess")];
+        row.extend(by_method.iter().map(|parts| cell(comparison, Ticks(sum(parts)))));
+        table.footer.push(row);
     }
     table
 }
@@ -261,34 +259,39 @@ fn counts(comparison: &Comparison) -> Table {
     table
 }
 
-fn disagreements(comparison: &Comparison, measure: Measure, title: &str) -> Table {
+/// The accounts that a method and the base disagree on, with the reason.
+fn disagreements(comparison: &Comparison, at: usize, measure: Measure) -> Table {
+    let what = match measure {
+        Measure::Maintenance => "liquidatable",
+        Measure::Initial => "below initial margin",
+    };
     let columns = [
         ("account", Kind::Text),
-        ("under", Kind::Text),
-        ("not under", Kind::Text),
+        (what, Kind::Text),
         ("base excess", Kind::Amount),
         ("method excess", Kind::Amount),
         ("difference", Kind::Amount),
-        ("largest differing part", Kind::Text),
+        ("largest differing part, the method against the base", Kind::Text),
     ];
+    let (Some(base), Some(method)) = (comparison.methods.first(), comparison.methods.get(at)) else {
+        return Table::default();
+    };
+    let found = comparison.disagreements(at, measure);
+    let (label, count) = (&method.label, found.len());
+    let title = format!("{what} under one of {} and {label} and not under the other: {count}", base.label);
     let mut table = Table::new(title, &columns);
-    let Some(base) = comparison.methods.first() else { return table };
-    for (at, method) in comparison.methods.iter().enumerate().skip(1) {
-        for found in comparison.disagreements(at, measure) {
-            let (under, not) =
-                if found.under_base { (&base.label, &method.label) } else { (&method.label, &base.label) };
-            let excess =
-                |at| found.account.standing(at).map_or(Cell::Empty, |s| cell(comparison, s.excess(measure)));
-            table.push(vec![
-                Cell::text(&found.account.account),
-                Cell::text(under),
-                Cell::text(not),
-                excess(0),
-                excess(at),
-                cell(comparison, found.difference()),
-                Cell::text(why(comparison, &found, at)),
-            ]);
-        }
+    for found in found {
+        let under = if found.under_base { &base.label } else { label };
+        let excess =
+            |at| found.account.standing(at).map_or(Cell::Empty, |s| cell(comparison, s.excess(measure)));
+        table.push(vec![
+            Cell::text(&found.account.account),
+            Cell::text(format!("under {under}")),
+            excess(0),
+            excess(at),
+            cell(comparison, found.difference()),
+            Cell::text(why(comparison, &found, at)),
+        ]);
     }
     table
 }

@@ -141,8 +141,20 @@ fn compare_row(compared: &Comparison, method: usize, over: Over) -> CompareRow {
     let note = match ratios {
         None if method == 0 => format!("the base; margins {own} accounts"),
         None => format!("margins {own} accounts"),
-        Some(ratios) => format!("median {:.2}, {} accounts", ratios.median, found.count),
+        Some(ratios) => format!("median {}, {} accounts", in_three_digits(ratios.median), found.count),
     };
     let label = compared.methods.get(method).map_or_else(String::new, |method| method.label.clone());
     CompareRow { label, note, im: drawn(totals.im), mm: drawn(totals.mm), ratios }
+}
+
+/// A ratio in about three digits.
+fn in_three_digits(x: f64) -> String {
+    let decimals = match x {
+        x if x >= 99.95 => 0,
+        x if x >= 9.995 => 1,
+        x if x >= 0.9995 => 2,
+        x if x >= 0.0995 => 3,
+        _ => 4,
+    };
+    format!("{x:.decimals$}")
 }

@@ -48,7 +48,7 @@ const TOP: f64 = 112.0;
 const ROW: f64 = 46.0;
 const FOOT: f64 = 74.0;
 /// Left and right edge of the ratios.
-const RATIOS: (f64, f64) = (196.0, 640.0);
+const RATIOS: (f64, f64) = (212.0, 640.0);
 /// Left and right edge of the totals; labels stand right of them.
 const TOTALS: (f64, f64) = (690.0, 1000.0);
 
@@ -108,7 +108,7 @@ fn legend(canvas: &mut Canvas) {
         canvas.rect(Frame { x, y: 93.0, width: 11.0, height: 11.0 }, &format!(r#"fill="{fill}""#));
         canvas.text((x + 16.0, 102.5), text, label);
     }
-    let explained = "box: middle half, line: 5 to 95 %, dots: extremes, orange: median";
+    let explained = "box: middle half, line: 5 to 95 %, dots: extremes (arrows: beyond), orange: median";
     canvas.text((RATIOS.0, 102.5), text, explained);
 }
 
@@ -221,19 +221,19 @@ impl LogAxis {
         }
     }
 
-    /// An extreme: a dot, or beyond an edge an arrow there.
+    /// An extreme: a dot, or beyond an edge an arrow outside it.
     fn extreme(&self, canvas: &mut Canvas, ratio: f64, y: f64) {
         let x = self.at(ratio);
         let outward = match ratio {
-            r if r < self.low => 1.0,
-            r if r > self.high => -1.0,
+            r if r < self.low => -1.0,
+            r if r > self.high => 1.0,
             _ => {
                 canvas.circle((x, y), 2.6, &format!(r##"fill="#ffffff" stroke="{INK}" stroke-width="1""##));
                 return;
             }
         };
-        let points = [(x + 5.0 * outward, y - 5.0), (x, y), (x + 5.0 * outward, y + 5.0)];
-        canvas.path(&points, &format!(r#"fill="none" stroke="{INK}" stroke-width="1.2""#));
+        let points = [(x + 4.0 * outward, y - 4.5), (x + 9.0 * outward, y), (x + 4.0 * outward, y + 4.5)];
+        canvas.path(&points, &format!(r#"fill="none" stroke="{INK}" stroke-width="1.4""#));
     }
 }
 
