@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 /// The parameter sets that come with the engine: name and TOML text.
-pub const PRESETS: [(&str, &str); 21] = [
+pub const PRESETS: [(&str, &str); 23] = [
     ("plimsoll", include_str!("../../../presets/plimsoll.toml")),
     ("span", include_str!("../../../presets/span.toml")),
     ("fixed", include_str!("../../../presets/fixed.toml")),
@@ -20,6 +20,8 @@ pub const PRESETS: [(&str, &str); 21] = [
     ("aevo", include_str!("../../../presets/aevo.toml")),
     ("okx", include_str!("../../../presets/okx.toml")),
     ("cvex", include_str!("../../../presets/cvex.toml")),
+    ("derive-pmrm", include_str!("../../../presets/derive-pmrm.toml")),
+    ("derive-pmrm2", include_str!("../../../presets/derive-pmrm2.toml")),
     ("derive-srm", include_str!("../../../presets/derive-srm.toml")),
     ("mango", include_str!("../../../presets/mango.toml")),
     ("cboe", include_str!("../../../presets/cboe.toml")),
