@@ -270,7 +270,9 @@ impl Otm {
         let m = ratio.abs();
         let exponent = m.square().add(t.square()).half();
         if exponent.hi > 1400.0 {
-            return Self { value: 0.0, room: small, g: 0.0, s: s.hi, d1, d2 };
+            // The density is nothing: the option is worth its bound where volatility outweighs moneyness, else nothing.
+            let (value, room) = if m.hi < t.hi { (small, 0.0) } else { (0.0, small) };
+            return Self { value, room, g: 0.0, s: s.hi, d1, d2 };
         }
         let (y, k) = exp_parts(-exponent.hi, -exponent.lo);
         let g = INV_SQRT_2PI * (forward_leg.sqrt() * strike_leg.sqrt()) * y;

@@ -111,6 +111,16 @@ fn discounting_scales_the_value_and_adds_carry_to_theta() {
 }
 
 /// Fourth-order central difference.
+#[test]
+fn an_enormous_volatility_is_worth_the_bound_without_a_gap() {
+    for deviations in 60..=140 {
+        let vol = f64::from(deviations);
+        assert_eq!(price(OptionKind::Put, 2896.0, 7240.0, vol, 1.0), 7240.0, "{vol}");
+        assert_eq!(price(OptionKind::Call, 2896.0, 7240.0, vol, 1.0), 2896.0, "{vol}");
+        assert_eq!(price(OptionKind::Call, 7240.0, 2896.0, vol, 1.0), 7240.0, "{vol}");
+    }
+}
+
 fn difference(f: impl Fn(f64) -> f64, x: f64, h: f64) -> f64 {
     (8.0 * (f(x + h) - f(x - h)) - (f(x + 2.0 * h) - f(x - 2.0 * h))) / (12.0 * h)
 }
