@@ -29,12 +29,17 @@ const OVERLAPPING: OverlappingSpec =
 /// Observations and tail of the published critical values of Z2.
 const SHORTFALL: (u64, f64) = (250, 0.025);
 
-/// Sections beside the arrays of tests.
-const SECTIONS: [&str; 4] = ["kupiec_regions", "basel_traffic_light", "overlapping_stoplight", "es_backtest"];
+/// Sections beside the arrays of tests, each with the lists and objects in it that are read or hold no expected value.
+const SECTIONS: [(&str, &[&str]); 4] = [
+    ("kupiec_regions", &["rows"]),
+    ("basel_traffic_light", &["rows"]),
+    ("overlapping_stoplight", &["observations", "green_max", "amber_max", "mc_verification"]),
+    ("es_backtest", &["formulae", "published"]),
+];
 
 /// A file with one of the sections, or with an array of tests that name their kind.
 pub(super) fn recognise(file: &Value) -> bool {
-    SECTIONS.iter().any(|section| file.get(section).is_some()) || !tests(file).is_empty()
+    SECTIONS.iter().any(|(section, _)| file.get(section).is_some()) || !tests(file).is_empty()
 }
 
 /// Checks every section; one that is not known is a miss.
@@ -52,12 +57,24 @@ pub(super) fn check(file: &Value, ledger: &mut Ledger) {
             ledger.case(field::id(case, "es_backtest", index), |ledger| critical_values(case, ledger));
         }
     }
+    refuse_unread(file, ledger);
+}
+
+/// A list or an object that nobody reads, at the top or in a section, is a miss.
+fn refuse_unread(file: &Value, ledger: &mut Ledger) {
+    let holds = |value: &Value| value.is_array() || value.is_object();
     for (name, value) in file.as_object().into_iter().flatten() {
-        let known = SECTIONS.contains(&name.as_str())
-            || is_tests(name, value)
-            || !(value.is_array() || value.is_object());
-        if !known {
-            ledger.case(name.clone(), |_| Err(format!("unsupported: section `{name}`")));
+        let section = SECTIONS.iter().find(|(section, _)| section == name);
+        let Some((_, parts)) = section else {
+            if holds(value) && !is_tests(name, value) {
+                ledger.case(name.clone(), |_| Err(format!("unsupported: section `{name}`")));
+            }
+            continue;
+        };
+        for (part, value) in value.as_object().into_iter().flatten() {
+            if holds(value) && !parts.contains(&part.as_str()) {
+                ledger.case(format!("{name}.{part}"), |_| Err(format!("unsupported: `{part}` in `{name}`")));
+            }
         }
     }
 }
