@@ -65,11 +65,12 @@ pub(super) fn fixed(case: &Value, name: &str) -> Result<Fixed, Reason> {
     as_fixed(present(case, name)?, name)
 }
 
-/// A number in 18 decimals: exactly where it is decimal text or an integer, else the float nearest to it.
+/// A number in 18 decimals: exactly where it is decimal text or an integer; of a float the shortest decimal that reads as
+/// the same float, which is what the file said, and beyond 18 decimals the float itself.
 pub(super) fn as_fixed(value: &Value, name: &str) -> Result<Fixed, Reason> {
     let exact = match value {
         Value::String(text) => text.trim().parse().ok(),
-        Value::Number(n) => n.as_i64().map(Fixed::from),
+        Value::Number(n) => n.to_string().parse().ok(),
         _ => None,
     };
     match exact {
