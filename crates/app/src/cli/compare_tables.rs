@@ -31,6 +31,7 @@ pub(super) fn summary(comparison: &Comparison) -> Vec<Table> {
     let mut all = vec![common(comparison), own(comparison), not_margined(comparison), ratios(comparison)];
     all.extend(Measure::BOTH.map(|measure| components(comparison, measure)));
     all.push(counts(comparison));
+    all.iter_mut().for_each(|table| table.whole = true);
     for at in 1..comparison.methods.len() {
         for measure in [Measure::Maintenance, Measure::Initial] {
             all.push(disagreements(comparison, at, measure));

@@ -103,6 +103,8 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
     /// Rows below a rule, for people only: totals.
     pub footer: Vec<Vec<Cell>>,
+    /// Whether people are shown every row, however few they ask for: a summary.
+    pub whole: bool,
 }
 
 impl Table {
@@ -123,7 +125,7 @@ impl Table {
         if !self.title.is_empty() {
             writeln!(out, "{}", self.title)?;
         }
-        let shown = top.unwrap_or(usize::MAX).min(self.rows.len());
+        let shown = top.filter(|_| !self.whole).unwrap_or(usize::MAX).min(self.rows.len());
         let mut table = comfy_table::Table::new();
         table.load_preset(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(self.columns.iter().map(|(name, _)| name));

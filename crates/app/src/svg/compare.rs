@@ -108,7 +108,7 @@ fn legend(canvas: &mut Canvas) {
         canvas.rect(Frame { x, y: 93.0, width: 11.0, height: 11.0 }, &format!(r#"fill="{fill}""#));
         canvas.text((x + 16.0, 102.5), text, label);
     }
-    let explained = "box: middle half, line: 5 to 95 %, dots: extremes (arrows: beyond), orange: median";
+    let explained = "box: middle half, line: 5 to 95 %, dots: extremes, orange: median";
     canvas.text((RATIOS.0, 102.5), text, explained);
 }
 

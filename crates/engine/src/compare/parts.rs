@@ -72,14 +72,9 @@ impl Component {
             Self::Charge(code) => code,
             Self::PremiumRelief => "premium_relief",
             Self::Orders => "orders",
-            Self::Floor => "floor",
+            Self::Floor => "zero_floor",
             Self::Isolation => "isolation",
         }
-    }
-
-    /// Whether it is a part of equity and not of the requirement.
-    pub fn in_equity(&self) -> bool {
-        matches!(self, Self::Collateral | Self::Haircut | Self::Marks | Self::Unrealised)
     }
 }
 
@@ -126,16 +121,26 @@ impl PartDifference {
 /// Sums by component.
 type Sums = BTreeMap<Component, (i128, i128)>;
 
-/// The codes of venues' charges that are no part of the loss of the market's moves, and what they are in words that all
-/// share; `None` is a charge of the venue's own.
-const OWN_CODES: [(&str, Option<AddonKind>); 0] = [];
-
-/// Where a venue's charge belongs. A code of no name of its own is the venue's charge for moves of the market.
+/// Where a venue's charge belongs: what other methods charge too is told in their words, what only the venue charges by
+/// its code, and all else is its charge for moves of the market. A venue that counts less of equity than is reported takes
+/// it back as a charge; here that is part of equity again.
 fn component_of(code: &str) -> Component {
-    match OWN_CODES.iter().find(|(known, _)| *known == code) {
-        Some((_, Some(kind))) => Component::Addon(*kind),
-        Some((_, None)) => Component::Charge(code.to_owned()),
-        None => Component::Risk,
+    match code {
+        "option_value" => Component::Marks,
+        "unrealised_profit" | "open_profit" => Component::Unrealised,
+        "asset_weight" | "liability_weight" | "tokens" | "collateral_discount" | "base" | "coin_haircut" => {
+            Component::Haircut
+        }
+        "long_option_credit" | "premium_cap" => Component::PremiumRelief,
+        "basis" | "roll_shock" => Component::Addon(AddonKind::Basis),
+        "depeg" | "stable_depeg" => Component::Addon(AddonKind::Depeg),
+        "confidence_contingency" | "option_confidence" => Component::Addon(AddonKind::Confidence),
+        "funding" => Component::Addon(AddonKind::Funding),
+        "option_contingency" | "floor" => Component::Addon(AddonKind::ShortOption),
+        "delta_shock" | "fees" | "flag_reward" | "minimum" | "minimum_delta" | "perpetual_contingency" => {
+            Component::Charge(code.to_owned())
+        }
+        _ => Component::Risk,
     }
 }
 
@@ -185,13 +190,8 @@ pub(super) fn risk_in_words(report: &MarginReport, desk: &Desk, measure: Measure
         Mode::Cross => return Some("positions one by one".to_owned()),
         Mode::Portfolio | Mode::Isolated => {}
     }
-    let largest = report.venue.iter().filter(|charge| component_of(&charge.code) == Component::Risk);
-    let size = |charge: &&VenueCharge| match measure {
-        Measure::Initial => charge.im.0.saturating_abs(),
-        Measure::Maintenance => charge.mm.0.saturating_abs(),
-    };
     if !report.venue.is_empty() {
-        return largest.filter(|charge| size(charge) != 0).max_by_key(size).map(charge_in_words);
+        return charge_in_words(report, measure, label);
     }
     let detail: &AggregateDetail = match measure {
         Measure::Initial => &report.im_detail,
@@ -213,11 +213,29 @@ pub(super) fn risk_in_words(report: &MarginReport, desk: &Desk, measure: Measure
     label(column).map(|label| format!("{asset} {label}"))
 }
 
-fn charge_in_words(charge: &VenueCharge) -> String {
-    match &charge.asset {
-        Some(asset) => format!("{} {asset}", charge.code),
-        None => charge.code.clone(),
-    }
+/// The largest charge of a venue for moves of the market. Its scenario is told where the charge is the scan loss of the
+/// underlying in one of the requirements, and so was found in that column.
+fn charge_in_words(
+    report: &MarginReport,
+    measure: Measure,
+    label: impl Fn(Option<usize>) -> Option<String>,
+) -> Option<String> {
+    let size = |charge: &&VenueCharge| match measure {
+        Measure::Initial => charge.im.0.saturating_abs(),
+        Measure::Maintenance => charge.mm.0.saturating_abs(),
+    };
+    let risks = report.venue.iter().filter(|charge| component_of(&charge.code) == Component::Risk);
+    let charge = risks.filter(|charge| size(charge) != 0).max_by_key(size)?;
+    let Some(asset) = &charge.asset else { return Some(charge.code.clone()) };
+    let near = |a: Ticks, b: Ticks| a.0.abs_diff(b.0) <= 1;
+    let held = report.underlyings.iter().find(|under| under.asset == *asset);
+    let column = held.and_then(|under| match under {
+        under if near(under.scan_loss, charge.im) => under.worst,
+        under if near(under.mm_scan_loss, charge.mm) => under.mm_worst,
+        _ => None,
+    });
+    let scenario = label(column).map_or_else(String::new, |label| format!(", {label}"));
+    Some(format!("{} {asset}{scenario}", charge.code))
 }
 
 /// The differences of the parts of two excesses, largest first, equal ones in order of component. They add up to the
