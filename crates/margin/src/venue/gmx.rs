@@ -27,6 +27,8 @@ pub struct MarketTerms {
     pub collateral_factor_min: Fixed,
     /// Rise of that share per unit of the currency of open interest of the position's side.
     pub open_interest_multiplier: Fixed,
+    /// Most open interest of a side that the market allows, currency: nothing opens beyond it.
+    pub open_interest_max: Fixed,
     /// Collateral beneath which a position is liquidated, as a share of its size.
     pub liquidation_factor: Fixed,
 }
@@ -73,7 +75,7 @@ impl Terms {
         let market = self.markets.of(asset).ok_or_else(|| missing("a market"))?;
         let open: Ticks = leg.row.open_interest.ok_or_else(|| missing("open interest"))?;
         let factor = collateral_factor_min(
-            book.money(open),
+            book.money(open).min(market.open_interest_max),
             Fixed::ZERO,
             market.open_interest_multiplier,
             market.collateral_factor_min,
@@ -93,7 +95,7 @@ impl Terms {
 
 impl Method for Terms {
     /// Each position on its own. Of open interest the arrays know what is open in all, which is what each side has, and
-    /// the position is part of it. An open profit is taken out of what new risk can lean on; an open loss stays in.
+    /// the position is part of it; it counts up to the market's own limit, so that another venue's market can be read. An open profit is taken out of what new risk can lean on; an open loss stays in.
     fn charges(&self, book: &VenueBook<'_>) -> Result<Vec<Charge>, VenueError> {
         let mut charges = Vec::new();
         for leg in &book.legs {
@@ -112,6 +114,7 @@ impl Method for Terms {
                 checks::positive(&path("liquidation_factor"), close),
                 checks::share(&path("collateral_factor_min"), open),
                 checks::not_negative(&path("open_interest_multiplier"), market.open_interest_multiplier),
+                checks::positive(&path("open_interest_max"), market.open_interest_max),
             ]));
         }
         if self.markets.is_empty() {

@@ -169,49 +169,51 @@ pub fn maintenance_margin(
 ) -> Result<i128, VenueError> {
     not_negative("a mark price", mark)?;
     let v = exposure.position;
-    let bids = side(exposure.buys, exposure.trading, mark)?;
-    let offers = side(exposure.sells, exposure.trading, mark)?;
+    let bids = side(exposure.buys, exposure.trading)?;
+    let offers = side(exposure.sells, exposure.trading)?;
+    settled(v + bids.size + offers.size, "a position")?;
     let due = Exact::from(funding).times(Exact::from(v)).positive();
     let of = |units: Fixed, factor: Fixed, orders: Side| {
-        let x = Exact::from(units);
-        let held =
-            Exact::from(slippage.quadratic).times(x).plus(Exact::from(slippage.linear + factor)).times(x);
-        let ordered = orders.value.times(Exact::from(factor));
-        held.times(Exact::from(mark)).plus(ordered).plus(due)
+        let (x, factor) = (Exact::from(units), Exact::from(factor));
+        let per_unit =
+            Exact::from(slippage.quadratic).times(x).plus(Exact::from(slippage.linear)).plus(factor);
+        let per_mark = per_unit.times(x).plus(orders.at_mark.times(factor));
+        let margin = per_mark.of_whole_plus(mark, orders.value.times(factor).plus(due), Rounding::Up);
+        margin.ok_or(VenueError::Overflow { what: "a maintenance margin" })
     };
-    let mut largest = Exact::from(0);
+    let mut largest = 0;
     if v + bids.size > Fixed::ZERO {
-        largest = largest.max(of(v.positive(), risk.long, bids));
+        largest = largest.max(of(v.positive(), risk.long, bids)?);
     }
     if v - offers.size < Fixed::ZERO {
-        largest = largest.max(of((-v).positive(), risk.short, offers));
+        largest = largest.max(of((-v).positive(), risk.short, offers)?);
     }
-    settled(v + bids.size + offers.size, "a position")?;
-    largest.whole(Rounding::Up).ok_or(VenueError::Overflow { what: "a maintenance margin" })
+    Ok(largest)
 }
 
-/// The orders of a side: their size, and the value at which they are margined.
+/// The orders of a side: their size, the units that are margined at the mark, and the value that is beside them.
 #[derive(Clone, Copy)]
 struct Side {
     size: Fixed,
+    at_mark: Exact,
     value: Exact,
 }
 
-fn side(orders: &[LimitOrder], trading: Trading, mark: i128) -> Result<Side, VenueError> {
+fn side(orders: &[LimitOrder], trading: Trading) -> Result<Side, VenueError> {
     for order in orders {
         not_negative("an order's price", order.price)?;
         positive_size(order.size)?;
     }
     let size: Fixed = orders.iter().map(|order| order.size).sum();
-    let value = match trading {
-        Trading::Continuous => Exact::from(size).times(Exact::from(mark)),
+    let nothing = Exact::from(0);
+    Ok(match trading {
+        Trading::Continuous => Side { size, at_mark: Exact::from(size), value: nothing },
         Trading::Auction { price } => {
             let own = |sum: Exact, o: &LimitOrder| sum.plus(Exact::from(o.size).times(Exact::from(o.price)));
             let total = Exact::from(size).times(Exact::from(price));
-            orders.iter().fold(Exact::from(0), own).max(total)
+            Side { size, at_mark: nothing, value: orders.iter().fold(nothing, own).max(total) }
         }
-    };
-    Ok(Side { size, value })
+    })
 }
 
 fn not_negative(what: &'static str, value: i128) -> Result<(), VenueError> {
@@ -436,6 +438,14 @@ impl Exact {
 
     fn whole(self, rounding: Rounding) -> Option<i128> {
         self.of_whole(1, rounding)
+    }
+
+    /// `value x self + rest`, rounded once; the product has 256 bits where the rest is whole.
+    fn of_whole_plus(self, value: i128, rest: Self, rounding: Rounding) -> Option<i128> {
+        match rest.0? {
+            (whole, 0) => self.of_whole(value, rounding)?.checked_add(whole),
+            _ => self.times(Self::from(value)).plus(rest).whole(rounding),
+        }
     }
 
     /// `value x self`, rounded once.
