@@ -101,7 +101,7 @@ fn books() -> Vec<Vec<(usize, i64)>> {
         (state >> 33) % most
     };
     let mut book = |size: usize| {
-        let lots = |_| (draw(12) as usize, draw(41) as i64 - 20);
+        let lots = |_| (draw(12) as usize, draw(41).cast_signed() - 20);
         (0..size).map(lots).collect::<Vec<(usize, i64)>>()
     };
     (0..400).map(|n| book(1 + n % 9)).collect()
@@ -632,4 +632,48 @@ fn a_spread_of_eight_legs_takes_its_ratio_from_every_leg() {
     // Four from each tier per spread at 700: ten long near, six short far are one and a half.
     let f = margin(&eight, &[(0, 10), (1, -6)], MEMBER).commodities[0].figures;
     assert_eq!(units(f.intra), 1_050);
+}
+
+#[test]
+fn the_files_kept_beside_the_tests_are_the_ones_built_here() {
+    assert_eq!(include_str!("span/house.pa2"), pa2());
+    assert_eq!(include_str!("span/house.spn"), spn());
+}
+
+/// 150 random books of speculators, margined by a separate program in exact fractions; amounts in ticks of 1e-9, to
+/// nearest. Ours round every charge up and every credit down, at most a few ticks away.
+#[test]
+fn random_books_agree_with_a_separate_program_in_exact_fractions() {
+    let golden: Vec<serde_json::Value> = serde_json::from_str(include_str!("span/golden.json")).unwrap();
+    assert_eq!(golden.len(), 150);
+    for file in [positional(), xml()] {
+        for case in &golden {
+            let lots: Vec<(usize, i64)> = serde_json::from_value(case["lots"].clone()).unwrap();
+            let r = margin(&file, &lots, SPECULATOR);
+            let expected = case["commodities"].as_array().unwrap();
+            assert_eq!(r.commodities.len(), expected.len());
+            for (c, e) in r.commodities.iter().zip(expected) {
+                let f = c.figures;
+                assert_eq!(
+                    (c.code.as_str(), f.active as u64),
+                    (e["code"].as_str().unwrap(), e["active"].as_u64().unwrap())
+                );
+                let near = |name: &str, found: i128, slack: i128| {
+                    let wanted: i128 = e[name].as_str().unwrap().parse().unwrap();
+                    assert!((found - wanted).abs() <= slack, "{lots:?} {name}: {found} for {wanted}");
+                };
+                near("scan", f.scan_loss, 0);
+                near("delta", f.net_delta, 0);
+                near("value", f.option_value, 0);
+                near("minimum", f.short_option_minimum, 0);
+                near("intra", f.intra, 4);
+                near("spot", f.spot, 4);
+                near("credit", f.inter_credit, 30);
+                near("risk", f.risk, 30);
+                near("requirement", c.requirement.requirement, 40);
+            }
+            let total: i128 = case["total"].as_str().unwrap().parse().unwrap();
+            assert!((r.totals.get("USD").copied().unwrap_or(0) - total).abs() <= 100, "{lots:?}");
+        }
+    }
 }

@@ -195,7 +195,11 @@ fn note(file: &SpanFile, terms: SpanAccountTerms) -> String {
     };
     let counts =
         format!("{} contracts, {} combined commodities", file.contracts.len(), file.commodities.len());
-    format!("SPAN file of {}{prices}: {counts}; {level} margin, {:?}", file.date, terms.kind)
+    format!(
+        "SPAN file of {}{prices}: {counts}; {level} margin, {}",
+        file.date,
+        format!("{:?}", terms.kind).to_lowercase()
+    )
 }
 
 fn cells(report: &SpanAccountReport, commodity: &SpanCommodityMargin) -> anyhow::Result<Vec<Cell>> {
