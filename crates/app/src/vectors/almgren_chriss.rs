@@ -99,3 +99,30 @@ fn stated(text: &str, name: &str) -> Option<f64> {
     // The longest start that is a number: a unit may follow at once.
     (1..=rest.len()).rev().filter_map(|end| rest.get(..end)).find_map(|start| start.parse().ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Parity, check};
+
+    fn checked(text: &str) -> Parity {
+        check("cases.json", text.as_bytes()).unwrap()
+    }
+
+    fn file(extra: &str) -> String {
+        format!(
+            r#"{{"source": "Table 1: S0=50, X=1e6 sh, T=5d, N=5, sigma=0.95 $, eps=0.0625, gamma=2.5e-7, eta=2.5e-6, lambda=1",
+            "cases": [{{"lambda_": 2e-06{extra}}}]}}"#
+        )
+    }
+
+    #[test]
+    fn parameters_come_from_the_source_unless_the_case_has_its_own() {
+        assert!(checked(&file(r#", "kappa": "0.846297134501256", "std": 449367.652541351"#)).is_clean());
+        assert!(!checked(&file(r#", "kappa": "0.846297134501256", "N": 6"#)).is_clean());
+        assert!(checked(&file(r#", "eta": 1e-8, "error": "eta~ <= 0""#)).is_clean());
+        assert!(!checked(&file(r#", "error": "eta~ <= 0""#)).is_clean());
+        assert!(!checked(&file(r#", "eta": 1e-8, "kappa": 1"#)).is_clean());
+        assert!(!checked(&file(r#", "kappa": 0.846297134501256, "colour": 1"#)).is_clean());
+        assert!(!checked(&file(r#", "holdings": [1000000.0]"#)).is_clean());
+    }
+}

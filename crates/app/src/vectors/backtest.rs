@@ -411,3 +411,55 @@ fn law_of(name: &str) -> Result<Law, Reason> {
             .ok_or_else(|| format!("unsupported: law `{name}`")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Parity, check};
+
+    fn checked(text: &str) -> Parity {
+        check("cases.json", text.as_bytes()).unwrap()
+    }
+
+    fn misses(text: &str) -> Vec<String> {
+        checked(text).misses().map(|check| check.computed.to_string()).collect()
+    }
+
+    #[test]
+    fn a_test_needs_a_tolerance_for_every_figure_and_knows_no_other_figure() {
+        let file = |expected: &str, tolerance: &str| {
+            format!(
+                r#"{{"some": [{{"kind": "kupiec_pof", "input": {{"T": 1043, "x": 57, "p": 0.05}},
+                "expected": {{{expected}}}, "tolerance": {{{tolerance}}}}}]}}"#
+            )
+        };
+        assert!(misses(&file(r#""lr": 0.46147"#, r#""lr": 5e-6"#)).is_empty());
+        assert_eq!(misses(&file(r#""lr": 0.46147"#, "")), ["the case states no tolerance"]);
+        assert_eq!(misses(&file(r#""z": 1"#, r#""z": 1"#)), ["unsupported quantity"]);
+        assert!(!checked(&file(r#""lr": 0.46148"#, r#""lr": 5e-6"#)).is_clean());
+    }
+
+    #[test]
+    fn a_green_limit_is_exact_and_an_amber_one_may_be_off_by_one() {
+        let parity = checked(
+            r#"{"overlapping_stoplight": {"observations": [250, 250, 250, 250],
+            "green_max": [8, 8, 9, 8], "amber_max": [24, 25, 24, 26]}}"#,
+        );
+        let passed: Vec<bool> = parity.checks.iter().map(|check| check.passed).collect();
+        assert_eq!(passed, [true, true, true, true, false, true, true, false]);
+        assert_eq!(parity.checks[0].quantity, "green maximum (4000000 samples)");
+    }
+
+    #[test]
+    fn zones_regions_and_sections_nobody_reads() {
+        let light = r#"{"basel_traffic_light": {"rows": [{"exceptions": 5, "zone": "yellow", "published_cum_pct": 95.88}]}}"#;
+        assert!(checked(light).is_clean());
+        assert!(!checked(&light.replace("yellow", "green")).is_clean());
+        assert!(!checked(&light.replace("95.88", "95.90")).is_clean());
+        let region =
+            r#"{"kupiec_regions": {"rows": [{"p": 0.05, "T": 510, "published_region": "16 < N < 36"}]}}"#;
+        assert!(checked(region).is_clean());
+        assert!(!checked(&region.replace("16", "15")).is_clean());
+        let unread = r#"{"es_backtest": {"published": [], "z3": [1]}, "more": {}}"#;
+        assert_eq!(misses(unread), ["unsupported: `z3` in `es_backtest`", "unsupported: section `more`"]);
+    }
+}

@@ -109,3 +109,33 @@ fn start(case: &Value) -> Result<Start, Reason> {
     }
     Err(format!("unsupported: `start` is `{text}`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Parity, check};
+
+    fn checked(text: &str) -> Parity {
+        check("cases.json", text.as_bytes()).unwrap()
+    }
+
+    fn file(start: &str, last: f64) -> String {
+        format!(
+            r#"{{"some_recursion": {{"alpha": 0.2, "beta": 0.3, "omega": 0.2, "long_run_var_vl": 0.4, "tol": 1e-6,
+            "returns": [0.1, 0.1], "start": "{start}", "expected_vols": [0.452769, {last}]}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_recursion_is_known_by_its_keys_and_off_by_a_digit_it_is_a_miss() {
+        assert!(checked(&file("sigma^2_0=r_0^2; and on", 0.513323)).is_clean());
+        assert!(!checked(&file("sigma^2_0=r_0^2; and on", 0.513325)).is_clean());
+    }
+
+    #[test]
+    fn a_start_nobody_knows_and_a_parameter_nobody_reads_are_misses() {
+        assert!(!checked(&file("sigma^2_0=omega", 0.513323)).is_clean());
+        let text = file("sigma^2_0=r_0^2", 0.513323).replace("\"omega\"", "\"theta\": 1, \"omega\"");
+        let reason = checked(&text).misses().next().unwrap().computed.to_string();
+        assert_eq!(reason, "unsupported: `case` has `theta`");
+    }
+}

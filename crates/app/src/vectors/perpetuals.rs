@@ -96,3 +96,29 @@ fn style(case: &Value) -> Result<FundingStyle, Reason> {
         Err(format!("unsupported: `funding` is `{funding}`"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Parity, check};
+
+    fn checked(text: &str) -> Parity {
+        check("cases.json", text.as_bytes()).unwrap()
+    }
+
+    fn file(k: f64, value: &str) -> String {
+        format!(
+            r#"{{"cases": [{{"kind": "linear", "funding": "continuous", "dt": 0, "spot": 10000, "r": 0.04, "q": 0.02,
+            "funding_rate_k": {k}, "interest_diff_i": 0.005, "value": {value}}}]}}"#
+        )
+    }
+
+    #[test]
+    fn no_solution_is_expected_by_null_and_a_price_by_its_digits() {
+        assert!(checked(&file(0.2, "\"10833.333333333333\"")).is_clean());
+        assert!(!checked(&file(0.2, "\"10833.333333334\"")).is_clean());
+        assert!(!checked(&file(0.2, "null")).is_clean());
+        assert!(checked(&file(0.01, "null")).is_clean());
+        assert!(!checked(&file(0.01, "1")).is_clean());
+        assert!(!checked(&file(0.2, "10833.333333333333").replace("linear", "quanto")).is_clean());
+    }
+}

@@ -210,3 +210,47 @@ fn tool(name: &str, rest: &[&str], series: &[f64], returns: &[f64]) -> Result<Op
     };
     made.map(Some).map_err(in_words)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Parity, check};
+
+    fn checked(text: &str) -> Parity {
+        check("cases.json", text.as_bytes()).unwrap()
+    }
+
+    fn file(results: &str) -> String {
+        let returns: Vec<String> =
+            (0..600).map(|i| if i % 2 == 0 { "0.01" } else { "-0.01" }.to_owned()).collect();
+        format!(r#"{{"conventions": {{}}, "returns": [{}], "results": {results}}}"#, returns.join(","))
+    }
+
+    #[test]
+    fn steady_returns_have_steady_margins_under_every_model_and_tool() {
+        let measures =
+            r#"{"peak_to_trough": 1, "max_5d_increase_ratio": 1, "p99_1d_increase_ratio": 1, "n": 100}"#;
+        for name in ["ewma_0.94", "ewma97", "hs_250", "fhs_0.97_500", "fhs_capped_1.25", "stress25", "base"] {
+            assert!(checked(&file(&format!(r#"{{"{name}": {measures}}}"#))).is_clean(), "{name}");
+        }
+        for name in
+            ["hs_250_floor_10y", "ewma_0.97+buffer25", "speed_limit_1.05", "hs_500_stress25_speed_5pct"]
+        {
+            assert!(checked(&file(&format!(r#"{{"{name}": {measures}}}"#))).is_clean(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_model_a_tool_or_a_quantity_nobody_knows_is_a_miss() {
+        for results in [
+            r#"{"lstm_3": {"n": 100}}"#,
+            r#"{"ewma_0.94_ceiling": {"n": 100}}"#,
+            r#"{"ewma_0.94_floor_5y": {"n": 100}}"#,
+            r#"{"ewma_0.94": {"n": 100, "colour": 1}}"#,
+            r#"{"ewma_0.94": {"n": 101}}"#,
+            r#"{"ewma_0.94": {"breaches": 0.5}}"#,
+            r#"{"ewma_0.94": {"mean": 0.0233}}"#,
+        ] {
+            assert!(!checked(&file(results)).is_clean(), "{results}");
+        }
+    }
+}

@@ -112,3 +112,32 @@ fn convention(row: &Value) -> Result<DeltaConvention, Reason> {
         other => Err(format!("unsupported: `delta_type` is `{other}`")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Parity, check};
+
+    fn checked(text: &str) -> Parity {
+        check("cases.json", text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_row_has_a_known_convention_and_a_figure() {
+        let row = r#"{"fx_delta": {"rows": [{"type": "call", "delta_type": "PaSpot", "spot": 1.421, "dom_df": 0.997306,
+            "for_df": 0.992266, "std_dev": 0.1180654, "strike": 1.600545, "published_delta": 0.15}]}}"#;
+        assert!(checked(row).is_clean());
+        assert!(!checked(&row.replace("0.15}", "0.152}")).is_clean());
+        assert!(!checked(&row.replace("PaSpot", "Lefthand")).is_clean());
+        assert!(!checked(&row.replace("\"published_delta\": 0.15", "\"verified\": true")).is_clean());
+    }
+
+    #[test]
+    fn a_smile_needs_a_tolerance_and_as_many_figures_as_strikes() {
+        let smile = r#"{"sabr": {"forward": 0.039, "expiry": 1, "alpha": 0.3, "beta": 0.6, "nu": 0.02, "rho": 0.01,
+            "strikes": [0.034], "vols": [1.13829711098834], "tol": 1e-12}}"#;
+        assert!(checked(smile).is_clean());
+        assert!(!checked(&smile.replace(", \"tol\": 1e-12", "")).is_clean());
+        assert!(!checked(&smile.replace("[0.034]", "[0.034, 0.044]")).is_clean());
+        assert!(!checked(&smile.replace("1.13829711", "1.13829712")).is_clean());
+    }
+}

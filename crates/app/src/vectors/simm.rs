@@ -168,3 +168,38 @@ fn tenor(text: &str) -> Result<Tenor, Reason> {
         .or_else(|| read('y', Tenor::Years))
         .ok_or_else(|| format!("`{text}` is not a tenor"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Parity, check};
+
+    fn checked(text: &str) -> Parity {
+        check("cases.json", text.as_bytes()).unwrap()
+    }
+
+    const FILE: &str = r#"{"intra_bucket_corr": {"1y|2y": 0.5}, "cases": [{"mpor_days": 10,
+        "risk_weights": {"1y": 1, "2y": 2}, "vega_rw": 0.23, "hvr": 0.5, "subcurve_corr": 0.5,
+        "concentration_thresholds_usd": {"delta": 1e9, "vega": 1e9},
+        "delta_sensitivities": [{"tenor": "2y", "curve": "A", "amount_usd_per_bp": 3},
+                                {"tenor": "1y", "curve": "B", "amount_usd_per_bp": 4}],
+        "expected": {"call": {"delta": 8.0, "vega": 0, "curvature": 0}}}]}"#;
+
+    #[test]
+    fn two_tenors_on_two_curves_have_the_product_of_their_correlations() {
+        // 36 + 16 + 2 x 0.25 x 24 = 64
+        assert!(checked(FILE).is_clean());
+        assert!(!checked(&FILE.replace("8.0", "8.1")).is_clean());
+    }
+
+    #[test]
+    fn what_is_missing_or_unknown_is_a_miss() {
+        for (from, to) in [
+            ("1y|2y", "1y|3y"),
+            ("\"subcurve_corr\": 0.5,", ""),
+            ("\"hvr\"", "\"hrv\""),
+            ("\"vega\": 0,", "\"vega\": 0, \"base\": 1,"),
+        ] {
+            assert!(!checked(&FILE.replace(from, to)).is_clean(), "{from}");
+        }
+    }
+}
