@@ -4,7 +4,8 @@ use super::field::{self, Reason};
 use super::{Computed, Ledger, Tolerance};
 use plimsoll_margin::venue::paradex_cross::{OptionTerms, long_option, perpetual, short_option};
 use plimsoll_margin::venue::paradex_portfolio::{
-    LiquidationTerms, accepts, liquidation_share, liquidation_step, minimum_delta, position_room, scan,
+    LiquidationTerms, accepts, liquidation_share, liquidation_step, minimum_delta, position_room,
+    requirement, scan,
 };
 use plimsoll_quant::black::OptionKind;
 use plimsoll_risk::{Move, OptionLeg, VolShock, VolShockKind, revalue};
@@ -182,12 +183,12 @@ fn room(inputs: &Value) -> Result<Computed, Reason> {
 }
 
 fn portfolio(inputs: &Value) -> Result<Computed, Reason> {
-    field::only(inputs, "inputs", &["scan_risk", "min_delta", "funding_8h", "funding", "fees"])?;
+    field::only(inputs, "inputs", &["scan_risk", "min_delta", "funding_8h", "funding", "fees", "mm_factor"])?;
     let or_zero = |name: &str| Ok::<_, Reason>(field::fixed_if_any(inputs, name)?.unwrap_or_default());
-    let net = field::fixed(inputs, "scan_risk")?.max(field::fixed(inputs, "min_delta")?);
+    let net = (field::fixed(inputs, "scan_risk")?, field::fixed(inputs, "min_delta")?);
     let provisions = or_zero("funding_8h")? + or_zero("funding")? + or_zero("fees")?;
-    let half = Fixed::ratio(1, 2) * net;
-    let (im, mm) = (net + provisions, half + provisions);
+    let factor = field::fixed_if_any(inputs, "mm_factor")?.unwrap_or(Fixed::ratio(1, 2));
+    let (im, mm) = requirement(net, provisions, factor);
     Ok(Computed::Map(vec![("imr", im.into()), ("mmr", mm.into())]))
 }
 

@@ -93,6 +93,22 @@ pub fn minimum_delta(deltas: &[Fixed], spot: Fixed, (unhedged, hedged): (Fixed, 
     (unhedged * net + hedged * (gross - net) / Fixed::from(2)) * spot
 }
 
+/// Initial and maintenance requirement: the larger of SCAN and the minimum on delta, in maintenance a share of it, and the
+/// provisions for funding and fees on both.
+///
+/// ```
+/// use plimsoll_margin::venue::paradex_portfolio::requirement;
+/// use plimsoll_types::Fixed;
+/// let net = (Fixed::from(20_000), Fixed::from(1400));
+/// let (im, mm) = requirement(net, Fixed::from(30), "0.5".parse()?);
+/// assert_eq!((im, mm), (Fixed::from(20_030), Fixed::from(10_030)));
+/// # Ok::<(), plimsoll_types::DecimalError>(())
+/// ```
+pub fn requirement((scan, least): (Fixed, Fixed), provisions: Fixed, mm_factor: Fixed) -> (Fixed, Fixed) {
+    let net = scan.max(least);
+    (net + provisions, mm_factor * net + provisions)
+}
+
 /// What a liquidation of `share` of all positions does to an account.
 pub fn liquidation_step(account_value: Fixed, mmr: Fixed, share: Fixed, fee: Fixed) -> LiquidationStep {
     let penalty = share * fee * mmr;
