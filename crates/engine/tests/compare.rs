@@ -184,6 +184,9 @@ fn an_account_that_a_method_does_not_margin_has_no_numbers_and_is_left_out_of_wh
     assert_eq!([0, 1, 2].map(|at| accounts(at, Over::Common)), [3, 3, 3]);
     assert_eq!([0, 1, 2].map(|at| accounts(at, Over::Own)), [5, 3, 5]);
     assert_eq!(accounts(2, Over::WithBase), 5);
+    let paired: i128 =
+        found.accounts.iter().filter(|a| a.standing(1).is_some()).map(|a| a.standing(0).unwrap().im.0).sum();
+    assert_eq!((found.base_totals(1).accounts, found.base_totals(1).im.0), (3, paired));
     let count = |at, over| found.distribution(at, Measure::Initial, over).count;
     assert_eq!((count(1, Over::WithBase), count(2, Over::WithBase), count(2, Over::Common)), (3, 5, 3));
 }

@@ -43,6 +43,10 @@ struct MethodJson<'a> {
     common: TotalsJson,
     /// Over the accounts that it margins.
     own: TotalsJson,
+    /// Over the accounts that it and the base margin.
+    with_base: TotalsJson,
+    /// The base over the accounts that both margin.
+    base_with_it: TotalsJson,
     /// Accounts that it does not margin, by kind of reason.
     not_margined: BTreeMap<&'static str, usize>,
     /// The parts of all excesses added up, over the accounts that every method margins.
@@ -211,6 +215,8 @@ fn method(comparison: &Comparison, at: usize) -> Option<MethodJson<'_>> {
         lint: named.lint.iter().map(|finding| format!("{}: {}", finding.subject, finding.message)).collect(),
         common: totals(comparison, comparison.totals(at, Over::Common)),
         own: totals(comparison, comparison.totals(at, Over::Own)),
+        with_base: totals(comparison, comparison.totals(at, Over::WithBase)),
+        base_with_it: totals(comparison, comparison.base_totals(at)),
         not_margined: not_margined.collect(),
         parts: comparison.components(at, Over::Common).into_iter().map(part).collect(),
         ratios: ratios.collect(),

@@ -28,7 +28,13 @@ fn ratio(above: Ticks, below: Ticks) -> Option<f64> {
 
 /// Every table but the accounts; empty ones are left out.
 pub(super) fn summary(comparison: &Comparison) -> Vec<Table> {
-    let mut all = vec![common(comparison), own(comparison), not_margined(comparison), ratios(comparison)];
+    let mut all = vec![
+        common(comparison),
+        paired(comparison),
+        own(comparison),
+        not_margined(comparison),
+        ratios(comparison),
+    ];
     all.extend(Measure::BOTH.map(|measure| components(comparison, measure)));
     all.push(counts(comparison));
     all.iter_mut().for_each(|table| table.whole = true);
@@ -61,7 +67,7 @@ fn common(comparison: &Comparison) -> Table {
         ("liquidatable", Kind::Integer),
     ];
     let mut table = Table::new(title, &columns);
-    for (at, method) in comparison.methods.iter().enumerate() {
+    for (at, method) in comparison.methods.iter().enumerate().filter(|_| base.accounts > 0) {
         let totals = comparison.totals(at, Over::Common);
         table.push(vec![
             Cell::text(&method.label),
@@ -73,6 +79,41 @@ fn common(comparison: &Comparison) -> Table {
             Cell::count(totals.healthy),
             Cell::count(totals.call),
             Cell::count(totals.liquidatable),
+        ]);
+    }
+    table
+}
+
+/// Totals of each method beside those of the base over the accounts that both margin; empty when every method margins
+/// all.
+fn paired(comparison: &Comparison) -> Table {
+    let columns = [
+        ("method", Kind::Text),
+        ("accounts", Kind::Integer),
+        ("im", Kind::Amount),
+        ("im of base", Kind::Amount),
+        ("im / base", Kind::Number),
+        ("mm", Kind::Amount),
+        ("mm of base", Kind::Amount),
+        ("mm / base", Kind::Number),
+    ];
+    let base = comparison.methods.first().map_or("", |method| &method.label);
+    let title = format!("totals of each method and of {base} over the accounts that both margin");
+    let mut table = Table::new(title, &columns);
+    if comparison.accounts.iter().all(ComparedAccount::everywhere) {
+        return table;
+    }
+    for (at, method) in comparison.methods.iter().enumerate().skip(1) {
+        let (totals, base) = (comparison.totals(at, Over::WithBase), comparison.base_totals(at));
+        table.push(vec![
+            Cell::text(&method.label),
+            Cell::count(totals.accounts),
+            cell(comparison, totals.im),
+            cell(comparison, base.im),
+            Cell::number(ratio(totals.im, base.im), RATIO_DECIMALS),
+            cell(comparison, totals.mm),
+            cell(comparison, base.mm),
+            Cell::number(ratio(totals.mm, base.mm), RATIO_DECIMALS),
         ]);
     }
     table
@@ -157,11 +198,13 @@ pub(super) fn distributions(
 ) -> Vec<(&'static str, Distribution)> {
     let common = comparison.distribution(method, measure, Over::Common);
     let paired = comparison.distribution(method, measure, Over::WithBase);
-    let mut all = vec![("all methods", common)];
-    if all[0].1 != paired {
-        all.push(("it and the base", paired));
+    if common == paired {
+        return vec![("all methods", common)];
     }
-    all
+    if common == Distribution::default() {
+        return vec![("it and the base", paired)];
+    }
+    vec![("all methods", common), ("it and the base", paired)]
 }
 
 fn ratios(comparison: &Comparison) -> Table {

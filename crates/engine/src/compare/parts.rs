@@ -227,7 +227,8 @@ fn charge_in_words(
     let risks = report.venue.iter().filter(|charge| component_of(&charge.code) == Component::Risk);
     let charge = risks.filter(|charge| size(charge) != 0).max_by_key(size)?;
     let Some(asset) = &charge.asset else { return Some(charge.code.clone()) };
-    let near = |a: Ticks, b: Ticks| a.0.abs_diff(b.0) <= 1;
+    // A venue may round to its own decimals on the way.
+    let near = |a: Ticks, b: Ticks| a.0.abs_diff(b.0) <= 1 + a.0.unsigned_abs() / 1_000_000;
     let held = report.underlyings.iter().find(|under| under.asset == *asset);
     let column = held.and_then(|under| match under {
         under if near(under.scan_loss, charge.im) => under.worst,
