@@ -11,7 +11,7 @@ use plimsoll_margin::venue::{Method, Venue};
 use plimsoll_margin::*;
 use plimsoll_types::{Fixed, OptionKind};
 use proptest::prelude::*;
-use scenarios::{Column, Row, charge, grid, margin, preset, premium, refusal, report, tails};
+use scenarios::{Column, Row, charge, grid, margin, premium, preset, refusal, report, tails};
 
 fn of(text: &str) -> Fixed {
     text.parse().unwrap()
@@ -20,7 +20,13 @@ fn of(text: &str) -> Fixed {
 fn columns() -> Vec<Column> {
     let prices = [-0.16, -0.12, -0.08, -0.04, 0.0, 0.04, 0.08, 0.12, 0.16];
     let far = [
-        (-0.66, 0.197), (-0.33, 0.394), (0.5, 0.26), (1.0, 0.13), (2.0, 0.065), (3.0, 0.0433), (4.0, 0.0325),
+        (-0.66, 0.197),
+        (-0.33, 0.394),
+        (0.5, 0.26),
+        (1.0, 0.13),
+        (2.0, 0.065),
+        (3.0, 0.0433),
+        (4.0, 0.0325),
         (5.0, 0.026),
     ];
     [grid(&prices, &[1, 0, -1]), tails(&far)].concat()
@@ -61,7 +67,8 @@ fn a_response_of_february_2026_is_reproduced() {
     assert!(counted.extended.iter().all(|pnl| *pnl == Fixed::ZERO));
     let (loss, at) = worst(&counted).unwrap();
     assert_eq!((at.bucket, at.index, at.side, at.source), (9, 25, "right", "standard"));
-    let parts = Parts { worst_case: loss, roll_shock: roll_shock(short, Fixed::ZERO, terms), ..Parts::default() };
+    let parts =
+        Parts { worst_case: loss, roll_shock: roll_shock(short, Fixed::ZERO, terms), ..Parts::default() };
     let found = requirement(&parts, of("0.8")).unwrap();
     assert_eq!(found.risk_matrix_margin.to_string(), "0.157461562265");
     assert_eq!(found.initial_margin.to_string(), "0.157461562");
@@ -89,7 +96,9 @@ fn gains_count_by_the_offset_up_to_the_limit_and_losses_in_full() {
 
 #[test]
 fn the_worst_case_names_its_table_its_side_and_its_place() {
-    let at = |total: &Vectors| worst(total).map(|(loss, at)| (loss.to_string(), at.source, at.side, at.bucket, at.index));
+    let at = |total: &Vectors| {
+        worst(total).map(|(loss, at)| (loss.to_string(), at.source, at.side, at.bucket, at.index))
+    };
     let standard = |at: usize, loss: &str| {
         let mut all = vec![Fixed::ZERO; 27];
         all[at] = of(loss);
@@ -207,7 +216,9 @@ fn standard_margin_takes_the_value_of_options_out_of_equity() {
     // A short one is charged its formula with the mark, and its negative value is in equity already.
     let short = report(&rows, &[-1_000], &columns(), &params);
     assert!((charge(&short, "short_option") - (10_000.0 + mark)).abs() < 1e-5);
-    assert!((short.im.0 as f64 / 1e6 - 10_000.0).abs() < 1e-5 && (short.mm.0 as f64 / 1e6 - 7_500.0).abs() < 1e-5);
+    assert!(
+        (short.im.0 as f64 / 1e6 - 10_000.0).abs() < 1e-5 && (short.mm.0 as f64 / 1e6 - 7_500.0).abs() < 1e-5
+    );
     let (im, mm) = margin(&rows, &[0, 1_000_000], &columns(), &params);
     // Ten coins: 2 % + 0.05 %, 1 % + 0.05 %.
     assert!((im - 20_500.0).abs() < 1e-5 && (mm - 10_500.0).abs() < 1e-5, "{im} {mm}");

@@ -69,7 +69,8 @@ pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
         im_factor: field::fixed(inputs, "im_factor")?,
     };
     let shorts = legs.iter().filter(|leg| leg.option.is_some()).map(|leg| (-leg.quantity).positive()).sum();
-    let margin = requirement(&terms, &totals, shorts, field::fixed(inputs, "spot")?).map_err(|e| e.to_string())?;
+    let margin =
+        requirement(&terms, &totals, shorts, field::fixed(inputs, "spot")?).map_err(|e| e.to_string())?;
     let computed = vec![
         ("scenario_margin", margin.scenario_margin.into()),
         ("floor_margin", margin.floor_margin.into()),

@@ -81,7 +81,9 @@ pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     let expected = case.get("expected").and_then(Value::as_object).ok_or("`expected` is not an object")?;
     let book = Book::read(field::object(case, "inputs")?)?;
     if book.needs_fractions() && expected.keys().any(|key| key.starts_with("extended")) {
-        return Err("unsupported: the extended table's fractions are not published and not in the case".to_owned());
+        return Err(
+            "unsupported: the extended table's fractions are not published and not in the case".to_owned()
+        );
     }
     let mut computed = Vec::new();
     let mut each = Vec::new();
@@ -206,7 +208,8 @@ impl Book {
         let count = i64::try_from(field::integer(general, "buckets_count")?).map_err(|e| e.to_string())?;
         let get = |name: &str| field::number(pair, name);
         let factor = field::fixed_if_any(pair, "extended_table_factor")?.unwrap_or(Fixed::ONE);
-        let listed = |name: &str| pair.get(name).or_else(|| inputs.get(name)).filter(|value| !value.is_null());
+        let listed =
+            |name: &str| pair.get(name).or_else(|| inputs.get(name)).filter(|value| !value.is_null());
         let fractions = listed("extended_fractions").map(|value| numbers(value, "extended_fractions"));
         let scaled = |all: Vec<Fixed>| all.into_iter().map(|fraction| fraction * factor).collect();
         let extended = match listed("extended_moves") {
@@ -229,7 +232,8 @@ impl Book {
     }
 
     fn needs_fractions(&self) -> bool {
-        self.fractions.is_none() && self.positions.iter().any(|position| position.instrument.option().is_some())
+        self.fractions.is_none()
+            && self.positions.iter().any(|position| position.instrument.option().is_some())
     }
 }
 
@@ -341,7 +345,8 @@ impl Held {
     fn future(&self, book: &Book, pnl: fn(Fixed, Fixed) -> Fixed) -> Vectors {
         let left = self.quantity * self.share();
         let standard: Vec<Fixed> = book.moves.iter().flat_map(|by| [pnl(left, *by); VOLS]).collect();
-        let extended = if book.needs_fractions() { Vec::new() } else { future_extended(&standard, &book.extended) };
+        let extended =
+            if book.needs_fractions() { Vec::new() } else { future_extended(&standard, &book.extended) };
         Vectors { standard, extended }
     }
 
@@ -356,7 +361,8 @@ impl Held {
         let pnl = |by: Fixed, vol: f64| {
             let to = Move { spot: by.to_f64(), vol, ..Move::default() };
             let after = fixed(revalue(&leg, &book.shock, &to).map_err(|e| e.to_string())?)?;
-            let one = if inverse { in_coin(before, after, book.unit, by) } else { (after - before) / book.unit };
+            let one =
+                if inverse { in_coin(before, after, book.unit, by) } else { (after - before) / book.unit };
             Ok::<_, Reason>(self.quantity * one)
         };
         let (up, down) = book.ranges;

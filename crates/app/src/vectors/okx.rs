@@ -26,7 +26,9 @@ pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     let inputs = field::object(case, "inputs")?;
     let computed = match name(case).unwrap_or_default() {
         name if name.contains("depeg") || name.contains("mr9") => depeg(inputs)?,
-        name if name.contains("mr7") || name.contains("minimum") || name.contains("min_charge") => minimum(inputs)?,
+        name if name.contains("mr7") || name.contains("minimum") || name.contains("min_charge") => {
+            minimum(inputs)?
+        }
         name if name.starts_with("okx_") => unit(inputs)?,
         name if name.contains("vega") || name.contains("vol") => scale(inputs)?,
         name if name.contains("contingency") => contingency(inputs)?,
@@ -54,14 +56,16 @@ const RATES: [&str; 3] = ["rates", "multipliers", "factors"];
 fn tiers(inputs: &Value) -> Result<Option<Vec<TierRate>>, Reason> {
     let list = |names: &[&str]| names.iter().find_map(|name| inputs.get(*name)?.as_array());
     if let (Some(edges), Some(rates)) = (list(&EDGES), list(&RATES)) {
-        let mut from: Vec<Fixed> = edges.iter().map(|x| field::as_fixed(x, "edges")).collect::<Result<_, _>>()?;
+        let mut from: Vec<Fixed> =
+            edges.iter().map(|x| field::as_fixed(x, "edges")).collect::<Result<_, _>>()?;
         if from.first() != Some(&Fixed::ZERO) {
             from.insert(0, Fixed::ZERO);
         }
         if !(rates.len()..=rates.len() + 1).contains(&from.len()) {
             return Err(format!("{} edges and {} rates", edges.len(), rates.len()));
         }
-        let rate = |(from, rate): (Fixed, &Value)| Ok(TierRate { from, rate: field::as_fixed(rate, "rates")? });
+        let rate =
+            |(from, rate): (Fixed, &Value)| Ok(TierRate { from, rate: field::as_fixed(rate, "rates")? });
         return from.into_iter().zip(rates).map(rate).collect::<Result<_, Reason>>().map(Some);
     }
     let Some(rows) = inputs.get("tiers").and_then(Value::as_array) else { return Ok(None) };
@@ -77,7 +81,8 @@ fn tiers(inputs: &Value) -> Result<Option<Vec<TierRate>>, Reason> {
 
 /// From, to and rate of a row.
 fn tier(row: &Value) -> Result<(Option<Fixed>, Option<Fixed>, Fixed), Reason> {
-    let some = |value: &Value| if value.is_null() { Ok(None) } else { field::as_fixed(value, "tiers").map(Some) };
+    let some =
+        |value: &Value| if value.is_null() { Ok(None) } else { field::as_fixed(value, "tiers").map(Some) };
     if let Some(items) = row.as_array() {
         return match items.as_slice() {
             [from, to, rate] => Ok((some(from)?, some(to)?, field::as_fixed(rate, "tiers")?)),
@@ -144,9 +149,25 @@ fn unit(inputs: &Value) -> Result<Computed, Reason> {
 /// A shock of volatility by tenor: the scale alone, or scaled ups and downs and shocked volatilities.
 fn scale(inputs: &Value) -> Result<Computed, Reason> {
     let known = [
-        "days", "dte", "days_to_expiry", "short_term_v_power", "long_term_v_power", "short_power", "long_power",
-        "short_vega_power", "long_vega_power", "up_factor", "down_factor", "vol_up", "vol_down", "dte_floor",
-        "vol_range_up", "vol_range_down", "iv", "sigma", "rule",
+        "days",
+        "dte",
+        "days_to_expiry",
+        "short_term_v_power",
+        "long_term_v_power",
+        "short_power",
+        "long_power",
+        "short_vega_power",
+        "long_vega_power",
+        "up_factor",
+        "down_factor",
+        "vol_up",
+        "vol_down",
+        "dte_floor",
+        "vol_range_up",
+        "vol_range_down",
+        "iv",
+        "sigma",
+        "rule",
     ];
     field::only(inputs, "inputs", &known)?;
     let first = |names: &[&str], usual: f64| -> Result<f64, Reason> {

@@ -39,7 +39,8 @@ pub(super) fn recognise(case: &Value) -> bool {
     let own = case.get("function").and_then(Value::as_str).is_some_and(|name| {
         name.starts_with("scan_risk") || name.starts_with("cross_") || name.starts_with("partial_liquidation")
     });
-    (named || own || case.get("function").is_some_and(|f| f == "min_delta_requirement")) && method(case).is_some()
+    (named || own || case.get("function").is_some_and(|f| f == "min_delta_requirement"))
+        && method(case).is_some()
 }
 
 /// Checks a case at the tolerance that it states.
@@ -101,9 +102,11 @@ fn share(inputs: &Value) -> Result<Computed, Reason> {
     if Fixed::from(steps) * step != Fixed::ONE {
         return Err(format!("unsupported: a step of {step}"));
     }
-    let target = if inputs.get("target").is_some() { or("target", "0.9")? } else { or("target_ratio", "0.9")? };
+    let target =
+        if inputs.get("target").is_some() { or("target", "0.9")? } else { or("target_ratio", "0.9")? };
     let terms = LiquidationTerms { fee: or("liquidation_fee", "0.5")?, steps, target };
-    let found = liquidation_share(field::fixed(inputs, "account_value")?, field::fixed(inputs, "mmr")?, &terms);
+    let found =
+        liquidation_share(field::fixed(inputs, "account_value")?, field::fixed(inputs, "mmr")?, &terms);
     found.map(number).map_err(|e| e.to_string())
 }
 
@@ -153,9 +156,8 @@ fn long(inputs: &Value) -> Result<Computed, Reason> {
 }
 
 fn perp(inputs: &Value) -> Result<Computed, Reason> {
-    let known = [
-        "position", "qty", "buys", "buy_orders", "sells", "sell_orders", "imf", "mark", "mark_price",
-    ];
+    let known =
+        ["position", "qty", "buys", "buy_orders", "sells", "sell_orders", "imf", "mark", "mark_price"];
     field::only(inputs, "inputs", &known)?;
     let quantity = either(inputs, &["position", "qty"])?;
     let orders = (either(inputs, &["buys", "buy_orders"])?, either(inputs, &["sells", "sell_orders"])?);

@@ -54,7 +54,12 @@ pub fn pnl(quantity: Fixed, value: Fixed, mark: Fixed) -> Fixed {
 ///
 /// # Errors
 /// [`VenueError::Domain`] when `shorts < 0` or `spot <= 0`; [`VenueError::Overflow`] when a number was lost.
-pub fn requirement(terms: &Terms, pnl: &[Fixed], shorts: Fixed, spot: Fixed) -> Result<Requirement, VenueError> {
+pub fn requirement(
+    terms: &Terms,
+    pnl: &[Fixed],
+    shorts: Fixed,
+    spot: Fixed,
+) -> Result<Requirement, VenueError> {
     if !(shorts >= Fixed::ZERO) {
         let value = shorts.to_string();
         return Err(VenueError::Domain { what: "the sum of short sizes", value, expected: "0 or more" });

@@ -3,8 +3,8 @@
 use super::{Charge, VenueError, settled};
 use crate::CollateralReport;
 use plimsoll_types::{
-    BlockKind, Contract, Fixed, InstrumentRow, Lots, OptionKind, Position, Purpose, RiskArrays,
-    Rounding, ScenarioColumn, Ticks, UnderlyingRow,
+    BlockKind, Contract, Fixed, InstrumentRow, Lots, OptionKind, Position, Purpose, RiskArrays, Rounding,
+    ScenarioColumn, Ticks, UnderlyingRow,
 };
 
 /// What a leg is.

@@ -76,7 +76,11 @@ pub fn expected_loss(
     for (i, j, beta) in beta {
         let (Some(a), Some(b)) = (exposures.get(*i), exposures.get(*j)) else {
             let value = format!("{i}, {j}");
-            return Err(VenueError::Domain { what: "a pair", value, expected: "two underlyings of the list" });
+            return Err(VenueError::Domain {
+                what: "a pair",
+                value,
+                expected: "two underlyings of the list",
+            });
         };
         cross = cross + *beta * (a.net / unit) * (b.net / unit);
     }
@@ -115,7 +119,11 @@ pub fn margin_ratio(required: Fixed, collateral: Fixed, unrealised: Fixed) -> Re
     let equity = collateral + unrealised;
     if !(equity > Fixed::ZERO) {
         let value = equity.to_string();
-        return Err(VenueError::Domain { what: "collateral and unrealised profit", value, expected: "a positive sum" });
+        return Err(VenueError::Domain {
+            what: "collateral and unrealised profit",
+            value,
+            expected: "a positive sum",
+        });
     }
     settled(required / equity, "a margin ratio")
 }
@@ -204,7 +212,9 @@ impl Method for Terms {
         }
         let subject = "aggregation.correlation";
         match self.smallest_pivot() {
-            None => found.push(LintFinding::new(LintCode::Missing, subject, "a pair of underlyings has none")),
+            None => {
+                found.push(LintFinding::new(LintCode::Missing, subject, "a pair of underlyings has none"))
+            }
             Some(pivot) if pivot < -Fixed::from_units(ROUNDING) => {
                 let message = format!("not a correlation matrix: a pivot is {pivot}; use the nearest one");
                 found.push(LintFinding::new(LintCode::NotPositive, subject, message));

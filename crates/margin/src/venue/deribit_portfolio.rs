@@ -186,7 +186,8 @@ pub fn sum(all: &[Vectors]) -> Result<Vectors, VenueError> {
                 expected: "the same for every instrument",
             });
         }
-        let add = |into: &mut [Fixed], from: &[Fixed]| into.iter_mut().zip(from).for_each(|(a, b)| *a = *a + *b);
+        let add =
+            |into: &mut [Fixed], from: &[Fixed]| into.iter_mut().zip(from).for_each(|(a, b)| *a = *a + *b);
         add(&mut total.standard, &vectors.standard);
         add(&mut total.extended, &vectors.extended);
     }
@@ -202,7 +203,11 @@ pub fn sum(all: &[Vectors]) -> Result<Vectors, VenueError> {
 pub fn aggregate(pair: &Vectors, terms: &CurrencyTerms, unit: Fixed) -> Result<Vectors, VenueError> {
     if !(unit > Fixed::ZERO) {
         let value = unit.to_string();
-        return Err(VenueError::Domain { what: "the price of the currency", value, expected: "a positive number" });
+        return Err(VenueError::Domain {
+            what: "the price of the currency",
+            value,
+            expected: "a positive number",
+        });
     }
     let most = terms.max_offsetable_pnl.map(|most| most / unit);
     let dampener = terms.extended_dampener / unit;
@@ -250,7 +255,13 @@ pub fn worst(total: &Vectors) -> Result<(Fixed, WorstBucket), VenueError> {
     let middle = count / 2 + 1;
     // Of the eight moves of the extended table the first two are falls.
     let left = if source == "standard" { bucket < middle } else { bucket <= 2 };
-    let side = if source == "standard" && bucket == middle { "center" } else if left { "left" } else { "right" };
+    let side = if source == "standard" && bucket == middle {
+        "center"
+    } else if left {
+        "left"
+    } else {
+        "right"
+    };
     Ok(((-lowest).positive(), WorstBucket { source, side, bucket, index: at + 1 }))
 }
 
@@ -336,7 +347,8 @@ impl Pair<'_> {
         let full = Fixed::from(column.weight);
         let pnl = if column.weight == Ppb::ONE { leg.pnl(at) } else { leg.pnl(at) / full };
         let moved = column.spot.get(self.place).map_or(Fixed::LOST, |by| Fixed::from(*by));
-        let settled = if self.coin { in_coin(leg.value(), leg.value() + pnl, self.index, moved) } else { pnl };
+        let settled =
+            if self.coin { in_coin(leg.value(), leg.value() + pnl, self.index, moved) } else { pnl };
         settled * share(leg)
     }
 
@@ -386,13 +398,18 @@ impl Terms {
     }
 
     /// Vectors of each correlation set, in units of the account's currency, with the underlying it is named by.
-    fn sets(&self, book: &VenueBook<'_>, pairs: &[Pair<'_>]) -> Result<Vec<(Asset, Vectors, Fixed)>, VenueError> {
+    fn sets(
+        &self,
+        book: &VenueBook<'_>,
+        pairs: &[Pair<'_>],
+    ) -> Result<Vec<(Asset, Vectors, Fixed)>, VenueError> {
         let mut sets: Vec<(usize, Vectors)> = Vec::new();
         for (at, pair) in pairs.iter().enumerate() {
             let legs = pair.legs.iter().map(|leg| pair.vectors(book, leg, self.extended_table_factor));
             let total = sum(&legs.collect::<Result<Vec<_>, _>>()?)?;
             let counted = aggregate(&total, self.currency(pair.currency)?, pair.unit)?;
-            let joined = sets.iter_mut().find(|(first, _)| pairs.get(*first).is_some_and(|f| self.joined(f, pair)));
+            let joined =
+                sets.iter_mut().find(|(first, _)| pairs.get(*first).is_some_and(|f| self.joined(f, pair)));
             match joined {
                 Some((_, vectors)) => *vectors = sum(&[vectors.clone(), counted])?,
                 None => sets.push((at, counted)),
@@ -459,7 +476,10 @@ impl Method for Terms {
                 checks::not_negative(&path("annualised_move_risk"), terms.annualised_move_risk),
                 checks::not_negative(&path("min_annualised_move"), terms.min_annualised_move),
                 checks::not_negative(&path("extended_dampener"), terms.extended_dampener),
-                checks::not_negative(&path("max_offsetable_pnl"), terms.max_offsetable_pnl.unwrap_or_default()),
+                checks::not_negative(
+                    &path("max_offsetable_pnl"),
+                    terms.max_offsetable_pnl.unwrap_or_default(),
+                ),
             ]));
         }
         for (i, tier) in self.delta_shock.iter().enumerate() {

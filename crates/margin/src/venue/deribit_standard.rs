@@ -117,16 +117,14 @@ impl Terms {
             })
         };
         let value = leg.value();
-        let marks = Charge {
-            code: "option_value",
-            asset: Some(leg.underlying.asset.clone()),
-            im: value,
-            mm: value,
-        };
+        let marks =
+            Charge { code: "option_value", asset: Some(leg.underlying.asset.clone()), im: value, mm: value };
         match leg.kind {
             // Coin is balance; what it is worth is the affair of the collateral.
             LegKind::Spot => Ok(Vec::new()),
-            LegKind::Perpetual | LegKind::Future { .. } => Ok(vec![charge("future", future(self, leg.quantity))?]),
+            LegKind::Perpetual | LegKind::Future { .. } => {
+                Ok(vec![charge("future", future(self, leg.quantity))?])
+            }
             LegKind::Option { .. } if leg.quantity > Fixed::ZERO => Ok(vec![marks]),
             LegKind::Option { kind, strike, .. } => {
                 let size = leg.quantity.abs();

@@ -159,7 +159,8 @@ pub fn basis_risk(deltas: &[(Fixed, Fixed)], annualised_move: Fixed) -> Fixed {
     };
     let ((longs, of_longs), (shorts, of_shorts)) = (side(true), side(false));
     let common = longs.min(shorts);
-    let part = |charge: Fixed, size: Fixed| if size > Fixed::ZERO { charge * (common / size) } else { Fixed::ZERO };
+    let part =
+        |charge: Fixed, size: Fixed| if size > Fixed::ZERO { charge * (common / size) } else { Fixed::ZERO };
     part(of_longs, longs) + part(of_shorts, shorts)
 }
 
@@ -207,7 +208,8 @@ impl Terms {
         // A day's passing is a column at an unmoved price, so MR2 is among those of MR1.
         let shocks = book.grid().filter(|(_, c)| c.weight == Ppb::ONE && terms.shocks(by(c)));
         let extremes = book.grid().filter(|(_, c)| c.weight != Ppb::ONE && by(c).0.abs() == terms.extreme.0);
-        let futures = legs.iter().filter(|leg| matches!(leg.kind, LegKind::Future { .. } | LegKind::Perpetual));
+        let futures =
+            legs.iter().filter(|leg| matches!(leg.kind, LegKind::Future { .. } | LegKind::Perpetual));
         let deltas: Vec<(Fixed, Fixed)> = futures.map(|leg| (leg.delta_cash(), leg.years())).collect();
         let contracts = legs.iter().filter(|leg| leg.kind != LegKind::Spot);
         let size: Fixed = contracts.map(|leg| leg.quantity.abs() * leg.index).sum();

@@ -109,8 +109,7 @@ impl Terms {
             why,
         };
         let asset = &leg.underlying.asset;
-        let missing =
-            |what| VenueError::Missing { method: METHOD, what, subject: asset.to_string() };
+        let missing = |what| VenueError::Missing { method: METHOD, what, subject: asset.to_string() };
         let size = leg.quantity.abs();
         match leg.kind {
             LegKind::Spot => Err(unsupported("spot is not a position there")),
@@ -123,7 +122,8 @@ impl Terms {
                 Ok(("perpetual", im, self.mm_factor * im))
             }
             LegKind::Option { kind, strike, .. } => {
-                let terms = self.assets.get(asset).ok_or_else(|| missing("the margin fractions of options"))?;
+                let terms =
+                    self.assets.get(asset).ok_or_else(|| missing("the margin fractions of options"))?;
                 let (code, of): (_, Box<dyn Fn(&OptionTerms) -> Fixed>) = if leg.lots.0 > 0 {
                     ("long_option", Box::new(|terms| long_option(terms, leg.mark, leg.index)))
                 } else {
@@ -161,7 +161,11 @@ impl Method for Terms {
             let (im, mm) = (&terms.im, &terms.mm);
             found.extend(checks::all([
                 checks::not_negative(&path("perpetual"), terms.perpetual.unwrap_or_default()),
-                checks::im_covers_mm(&path("premium_multiplier"), im.premium_multiplier, mm.premium_multiplier),
+                checks::im_covers_mm(
+                    &path("premium_multiplier"),
+                    im.premium_multiplier,
+                    mm.premium_multiplier,
+                ),
                 checks::im_covers_mm(&path("long_itm"), im.long_itm, mm.long_itm),
                 checks::im_covers_mm(&path("short_itm"), im.short_itm, mm.short_itm),
                 checks::im_covers_mm(&path("short_otm"), im.short_otm, mm.short_otm),

@@ -138,7 +138,11 @@ pub fn liquidation_share(
 ) -> Result<Fixed, VenueError> {
     if terms.steps < 1 || !(mmr >= Fixed::ZERO) {
         let value = format!("{} of {mmr}", terms.steps);
-        return Err(VenueError::Domain { what: "a liquidation in steps", value, expected: "steps of an MMR" });
+        return Err(VenueError::Domain {
+            what: "a liquidation in steps",
+            value,
+            expected: "steps of an MMR",
+        });
     }
     if account_value > Fixed::ZERO && mmr <= account_value {
         return Ok(Fixed::ZERO);
@@ -175,13 +179,16 @@ pub struct OpenOrder {
 /// then of the others the most passive first, until what is left is no larger than the position.
 pub fn deleveraged(quantity: Fixed, orders: &[OpenOrder]) -> Vec<usize> {
     let offsets = |order: &OpenOrder| {
-        (quantity > Fixed::ZERO && order.size < Fixed::ZERO) || (quantity < Fixed::ZERO && order.size > Fixed::ZERO)
+        (quantity > Fixed::ZERO && order.size < Fixed::ZERO)
+            || (quantity < Fixed::ZERO && order.size > Fixed::ZERO)
     };
     let (mut kept, mut cancelled): (Vec<usize>, Vec<usize>) =
         (0..orders.len()).partition(|at| orders.get(*at).is_some_and(offsets));
     let price = |at: &usize| orders.get(*at).and_then(|order| order.price.known());
     // A sell is passive at a high price, a buy at a low one; equals in the order they were sent.
-    kept.sort_by(|a, b| if quantity > Fixed::ZERO { price(b).cmp(&price(a)) } else { price(a).cmp(&price(b)) });
+    kept.sort_by(
+        |a, b| if quantity > Fixed::ZERO { price(b).cmp(&price(a)) } else { price(a).cmp(&price(b)) },
+    );
     let mut total: Fixed = kept.iter().filter_map(|at| orders.get(*at)).map(|order| order.size.abs()).sum();
     for at in kept {
         if total <= quantity.abs() {
@@ -228,7 +235,12 @@ impl Terms {
         })
     }
 
-    fn net(&self, book: &VenueBook<'_>, place: usize, legs: &[&Leg<'_>]) -> Result<(Fixed, Fixed), VenueError> {
+    fn net(
+        &self,
+        book: &VenueBook<'_>,
+        place: usize,
+        legs: &[&Leg<'_>],
+    ) -> Result<(Fixed, Fixed), VenueError> {
         let Some(first) = legs.first() else { return Ok((Fixed::ZERO, Fixed::ZERO)) };
         let terms = self.asset(&first.underlying.asset)?;
         let mut weighted = Vec::new();
@@ -281,7 +293,10 @@ impl Method for Terms {
                 checks::ordered(&path("hedged"), terms.hedged, terms.unhedged + terms.unhedged),
             ]));
             let tails = terms.tails.iter().enumerate();
-            found.extend(tails.filter_map(|(i, tail)| checks::share(&path(&format!("tails[{i}].weight")), tail.weight)));
+            found
+                .extend(tails.filter_map(|(i, tail)| {
+                    checks::share(&path(&format!("tails[{i}].weight")), tail.weight)
+                }));
         }
         found
     }
