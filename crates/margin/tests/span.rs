@@ -55,7 +55,9 @@ fn arrays(rows: &[Row]) -> RiskArrays {
             greeks: GreekTicks { delta: notional, ..GreekTicks::default() },
             composite_delta: Ppb::ONE,
             seconds_to_expiry: Some(row.days * DAY),
-            funding_8h: 0, reference: 1, open_interest: None,
+            funding_8h: 0,
+            reference: 1,
+            open_interest: None,
         }
     };
     let column = |i: usize| ScenarioColumn {
@@ -190,4 +192,182 @@ fn net_option_value_beyond_the_risk_of_its_commodity_counts_only_where_it_is_not
         assert_eq!((r.span[0].risk, r.span[0].available_option_value), (Ticks(3_000), Ticks(2_000)));
         assert_eq!(r.span[0].requirement, Ticks(1_000));
     }
+}
+
+/// A book on explicit numbers: losses over two scenarios that are each other's pair, and deltas by month.
+fn book(losses: &[[i128; 2]], deltas: &[i128]) -> SpanBook<'static> {
+    let month = |(at, delta): (usize, &i128)| SpanMonth {
+        period: format!("20260{}", at + 1),
+        tiers: vec![at],
+        credit_tiers: vec![at],
+        delta: delta * i128::from(NANO),
+        spot: None,
+    };
+    SpanBook {
+        losses: losses.iter().map(|pair| pair.to_vec()).collect(),
+        months: deltas.iter().enumerate().map(month).collect(),
+        credit_tiers: vec![],
+        intra: &[],
+        basis: None,
+        shorts: vec![],
+        short_count: ShortCount::Sum,
+        option_value: 0,
+        capped: false,
+        price_scan: Some(50),
+    }
+}
+
+/// Scenarios: unchanged with volatility up and down, price against us up and down.
+fn four() -> SpanTable {
+    SpanTable { pairs: vec![1, 0, 3, 2], scanned: vec![0, 1, 2, 3] }
+}
+
+/// Losses of 120 and 80 in the pair of the active scenario; 10 and -10 in the first.
+fn exposed(delta: i128) -> SpanBook<'static> {
+    SpanBook { losses: vec![vec![10, -10, 120, 80]], ..book(&[], &[delta]) }
+}
+
+fn evaluated(books: &[SpanBook], credits: &[SpanCredit]) -> Vec<SpanFigures> {
+    span_commodities(&"alice".parse().unwrap(), &four(), books, credits).unwrap()
+}
+
+fn spread_of(legs: &[(usize, Option<usize>, Side, i128, SpanCreditMethod)]) -> SpanCredit {
+    let leg = |(book, tier, side, ratio, method): &(usize, Option<usize>, Side, i128, SpanCreditMethod)| {
+        SpanCreditLeg {
+            book: *book,
+            tier: *tier,
+            side: *side,
+            ratio: ratio * i128::from(NANO),
+            method: *method,
+        }
+    };
+    SpanCredit { before_intra: false, legs: legs.iter().map(leg).collect() }
+}
+
+const HALF: i128 = NANO as i128 / 2;
+
+#[test]
+fn the_weighted_price_risk_is_by_delta_the_smaller_or_the_price_scan() {
+    // (120 + 80 - 10 + 10) / 2 = 100 over 4 deltas: 25 each; the price scan is 50, and 20 where it caps.
+    let credit_by = |method: fn(i128) -> SpanCreditMethod, scan: i128| {
+        let books = [SpanBook { price_scan: Some(scan), ..exposed(4) }, exposed(-4)];
+        let legs = [(0, None, Side::A, 1, method(HALF)), (1, None, Side::B, 2, SpanCreditMethod::Flat(7))];
+        let figures = evaluated(&books, &[spread_of(&legs)]);
+        assert_eq!((figures[0].scan_loss, figures[0].active, figures[0].price_risk_twice), (120, 2, 200));
+        assert_eq!(figures[1].inter_credit, 2 * 7, "n = min(4 / 1, 4 / 2) = 2");
+        figures[0].inter_credit
+    };
+    assert_eq!(credit_by(SpanCreditMethod::PriceRisk, 50), 25);
+    assert_eq!(credit_by(SpanCreditMethod::Capped, 50), 25);
+    assert_eq!(credit_by(SpanCreditMethod::Capped, 20), 20);
+    assert_eq!(credit_by(SpanCreditMethod::Scan, 50), 50);
+}
+
+#[test]
+fn no_credit_without_price_risk_net_delta_or_opposite_sides() {
+    let by_risk = SpanCreditMethod::PriceRisk(HALF);
+    let spread = spread_of(&[(0, None, Side::A, 1, by_risk), (1, None, Side::B, 1, by_risk)]);
+    let credits = |first: SpanBook<'static>, second: SpanBook<'static>| {
+        let figures = evaluated(&[first, second], std::slice::from_ref(&spread));
+        (figures[0].inter_credit, figures[1].inter_credit)
+    };
+    assert_eq!(credits(exposed(4), exposed(-4)), (50, 50));
+    assert_eq!(credits(exposed(-2), exposed(4)), (50, 25));
+    assert_eq!(credits(exposed(4), exposed(4)), (0, 0));
+    // Volatility alone: 100 and 20 in the pair, 100 and 20 unchanged; price risk is zero, then below it.
+    let flat = SpanBook { losses: vec![vec![100, 20, 100, 20]], ..exposed(-4) };
+    assert_eq!(credits(exposed(4), flat), (0, 0));
+    let gain = SpanBook { losses: vec![vec![100, 90, 105, 20]], ..exposed(-4) };
+    assert_eq!(credits(exposed(4), gain), (0, 0));
+    // Four long and four short months net to nothing.
+    let even = SpanBook { months: book(&[], &[4, -4]).months, ..exposed(0) };
+    assert_eq!(credits(exposed(4), even), (0, 0));
+}
+
+#[test]
+fn a_spread_of_three_legs_needs_all_of_them_and_uses_each_by_its_ratio() {
+    let flat = SpanCreditMethod::Flat(10);
+    let legs = [(0, None, Side::A, 1, flat), (1, None, Side::B, 2, flat), (2, None, Side::A, 3, flat)];
+    let books = |third| [exposed(5), exposed(-6), exposed(third)];
+    // min(5 / 1, 6 / 2, 12 / 3) = 3, then 2 of six, then none on the wrong side.
+    let given =
+        |third| evaluated(&books(third), &[spread_of(&legs)]).iter().map(|f| f.inter_credit).sum::<i128>();
+    assert_eq!((given(12), given(6), given(-6)), (90, 60, 0));
+    // A second spread gets what the first left: 5 - 3 = 2 of book 0, 12 - 9 = 3 of book 2, nothing of book 1.
+    let pair = spread_of(&[(0, None, Side::A, 1, flat), (1, None, Side::B, 1, flat)]);
+    let figures = evaluated(&books(12), &[spread_of(&legs), pair]);
+    assert_eq!(figures.iter().map(|f| f.inter_credit).collect::<Vec<_>>(), [30, 30, 30]);
+}
+
+#[test]
+fn a_leg_on_a_tier_reads_the_tiers_own_risk_and_delta() {
+    let by_risk = SpanCreditMethod::PriceRisk(i128::from(NANO));
+    let tier = |tier, losses: [i128; 4]| SpanCreditTier { tier, losses: losses.to_vec(), price_scan: None };
+    let mut first = SpanBook { months: book(&[], &[6, -2]).months, ..exposed(0) };
+    first.credit_tiers = vec![tier(0, [0, 0, 90, 90]), tier(1, [0, 0, -30, -30])];
+    let legs = [(0, Some(0), Side::A, 1, by_risk), (1, None, Side::B, 1, by_risk)];
+    // The near tier is six long at 15 each, though the commodity is four at 25: four spreads.
+    let figures = evaluated(&[first.clone(), exposed(-4)], &[spread_of(&legs)]);
+    assert_eq!((figures[0].inter_credit, figures[1].inter_credit), (60, 100));
+    // The far tier gains in every scenario: no price risk, no credit.
+    let legs = [(0, Some(1), Side::B, 1, by_risk), (1, None, Side::A, 1, by_risk)];
+    let figures = evaluated(&[first, exposed(4)], &[spread_of(&legs)]);
+    assert_eq!((figures[0].inter_credit, figures[1].inter_credit), (0, 0));
+}
+
+#[test]
+fn scanning_tiers_do_not_net_and_minimum_tiers_add_at_their_own_rates() {
+    let mut held = SpanBook { losses: vec![vec![0, 0, 100, 90], vec![0, 0, -100, -90]], ..exposed(0) };
+    assert_eq!(evaluated(&[held.clone()], &[])[0].scan_loss, 100);
+    held.losses = vec![vec![0, 0, 0, 0]];
+    let n = i128::from(NANO);
+    held.shorts = vec![
+        SpanShorts { calls: 3 * n, puts: 5 * n, rate: 10 },
+        SpanShorts { calls: 4 * n, puts: n, rate: 100 },
+    ];
+    assert_eq!(evaluated(&[held.clone()], &[])[0].short_option_minimum, 8 * 10 + 5 * 100);
+    held.short_count = ShortCount::Larger;
+    assert_eq!(evaluated(&[held.clone()], &[])[0].risk, 5 * 10 + 4 * 100);
+    held.basis = Some(SpanBasis { spot_delta: -2 * n, other_delta: 3 * n, rate: 400 });
+    assert_eq!(evaluated(&[held.clone()], &[])[0].spot, 800);
+    held.basis = Some(SpanBasis { spot_delta: 2 * n, other_delta: 3 * n, rate: 400 });
+    assert_eq!(evaluated(&[held], &[])[0].spot, 0);
+}
+
+#[test]
+fn factors_round_up_and_excess_option_value_helps_other_commodities_unless_capped() {
+    let account: AccountId = "alice".parse().unwrap();
+    let factors = [Ppb(1_100_000_000), Ppb(1_350_000_000)];
+    let of = |risk, option_value, capped| {
+        let figures = SpanFigures { risk, option_value, capped, ..SpanFigures::default() };
+        span_requirement(&account, &figures, &factors).unwrap()
+    };
+    // 101 x 1.1 = 111.1, up to 112; x 1.35 = 151.2, up to 152.
+    let r = of(101, 0, false);
+    assert_eq!((r.risk, r.available, r.requirement), (152, 0, 152));
+    let (rich, capped) = (of(101, 200, false), of(101, 200, true));
+    assert_eq!((rich.available, rich.requirement), (200, 0));
+    assert_eq!((capped.available, capped.requirement), (152, 0));
+    assert_eq!(of(101, -30, true).requirement, 182);
+    let other = of(101, 0, false);
+    assert_eq!(span_total(&account, &[rich, other]), Ok(104));
+    assert_eq!(span_total(&account, &[capped, other]), Ok(152));
+    assert_eq!(span_total(&account, &[rich]), Ok(0));
+}
+
+#[test]
+fn a_super_spread_of_the_preset_takes_delta_before_delivery_counts_it() {
+    let rows = [future("BTC_USDC-6JAN26", 5, 9_000), future("ETH_USDC-6JAN26", 5, 600)];
+    let spot = |before| {
+        let set = params(move |span| {
+            span.inter[0].before_intra = before;
+            let spot = SpotCharge { within_days: 6, rate_consumed: 100, rate_outright: 250 };
+            span.commodities.0.values_mut().for_each(|terms| terms.spot = Some(spot));
+        });
+        run(&rows, &[1, -25], &set).span.iter().map(|c| (c.spot.0, c.inter_credit.0)).collect::<Vec<_>>()
+    };
+    let (after, before) = (spot(false), spot(true));
+    assert_eq!(after.iter().map(|c| c.0).collect::<Vec<_>>(), [250, 25 * 250]);
+    assert_eq!(before.iter().map(|c| c.0).collect::<Vec<_>>(), [100, 25 * 100]);
+    assert_eq!(after.iter().map(|c| c.1).collect::<Vec<_>>(), before.iter().map(|c| c.1).collect::<Vec<_>>());
 }
