@@ -222,6 +222,18 @@ fn a_depeg_and_an_uncertain_index_cost_an_account_of_ours() {
 }
 
 #[test]
+fn cash_counts_as_many_units_as_are_held_whatever_they_trade_at() {
+    let (rows, params) = (book(), preset("derive-srm"));
+    let held = |lots| portfolio(&[lots], &[("USDC", 50_000 * BILLION)]);
+    let (im, mm, equity) = margin(&held(0), &arrays(&rows, 0.97, Ppb::ZERO), &params);
+    // Equity counts 48,500, and no requirement is below 0.
+    assert_eq!((im, mm, equity), (0.0, 0.0, 48_500.0));
+    let (im, mm, equity) = margin(&held(-1000), &arrays(&rows, 0.97, Ppb::ZERO), &params);
+    // 50,000 - 2,000 - 13,000 or 9,000, and 0.04 of spot for the depeg initially.
+    assert_eq!((equity - im, equity - mm), (31_000.0, 39_000.0));
+}
+
+#[test]
 fn what_the_venue_does_not_list_is_refused_by_name() {
     let (rows, params) = (book(), preset("derive-srm"));
     let arrays = arrays(&rows, 1.0, Ppb::ZERO);

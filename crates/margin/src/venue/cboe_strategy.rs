@@ -199,7 +199,8 @@ pub fn strangle(rules: &Rules, underlying: &Underlying, call: &OptionLeg, put: &
     Requirement { margin: margin * size, cash: cash * size }
 }
 
-/// A spread: `|least value at expiry at any strike| + net debit` (a credit is negative), in both kinds of account.
+/// A spread: `|least value at expiry at any strike| + net debit` (a credit is negative), in both kinds of account. As
+/// published the size counts whatever its sign: a box, which pays at every strike, is charged that beside its debit.
 pub fn spread(rules: &Rules, legs: &[OptionLeg]) -> Requirement {
     let value = |price: Fixed| {
         let one = |leg: &OptionLeg| {
@@ -277,13 +278,13 @@ fn check(rules: &Rules, options: &[OptionLeg], shares: &[Shares]) -> Result<(), 
     let refused =
         |what, value: Fixed, expected| Err(VenueError::Domain { what, value: value.to_string(), expected });
     for (what, value) in [("a multiplier", rules.multiplier), ("a contract's step", rules.contract_step)] {
-        if !(value > Fixed::ZERO) {
+        if settled(value, what)? <= Fixed::ZERO {
             return refused(what, value, "a positive number");
         }
     }
     let prices = options.iter().flat_map(|leg| [leg.price, leg.strike]);
     for price in prices.chain(shares.iter().map(|held| held.price)) {
-        if !(price >= Fixed::ZERO) {
+        if settled(price, "a price")? < Fixed::ZERO {
             return refused("a price", price, "0 or more");
         }
     }

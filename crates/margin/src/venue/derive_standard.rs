@@ -586,7 +586,7 @@ impl Terms {
         held: &CollateralReport,
     ) -> Result<Vec<Charge>, VenueError> {
         if held.asset == self.cash || held.asset == book.arrays.currency {
-            return Ok(Vec::new());
+            return known(vec![cash_charge(book, held)], "cash");
         }
         if held.amount_nano < 0 {
             let value = format!("{} nano {}", held.amount_nano, held.asset);
@@ -621,6 +621,13 @@ impl Market {
             factor: Fixed::ZERO,
         },
     };
+}
+
+/// The venue counts a unit of cash as one, whatever it trades at; a depeg is charged on positions.
+fn cash_charge(book: &VenueBook<'_>, held: &CollateralReport) -> Charge {
+    let face = held.amount_nano.checked_mul(1_000_000_000).map_or(Fixed::LOST, Fixed::from_units);
+    let amount = book.money(held.counted) - face;
+    charge("cash", &held.asset, amount, amount)
 }
 
 /// Whether the venue lists what a leg holds.

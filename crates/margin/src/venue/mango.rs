@@ -313,6 +313,8 @@ pub struct StableTerms {
 
 /// Delay prices kept: with an hour each, the oldest is a day old.
 const DELAYS: usize = 24;
+/// The same, as seconds are counted.
+const SLOTS: i64 = 24;
 
 /// The stable price: follows the oracle's, at most `stable_growth_limit` per second, and slower the further it is from
 /// a *delay price*, an average of a day ago that itself may grow only so fast.
@@ -404,15 +406,14 @@ impl StablePrice {
 
     /// Stores the average of the interval that has ended in every slot passed since.
     fn turn(&mut self, now: i64, passed: i64) {
-        let slots = DELAYS as i64;
-        let index = usize::try_from((now / self.terms.delay_interval).rem_euclid(slots)).unwrap_or(0);
+        let index = usize::try_from((now / self.terms.delay_interval).rem_euclid(SLOTS)).unwrap_or(0);
         if index == self.index {
             return;
         }
         let before = self.delays[(self.index + DELAYS - 1) % DELAYS];
         let average = self.sum / Fixed::from(self.seconds);
         let delay = grown(average, before, self.terms.delay_growth_limit);
-        if passed > slots.saturating_mul(self.terms.delay_interval) {
+        if passed > SLOTS.saturating_mul(self.terms.delay_interval) {
             self.delays = [delay; DELAYS];
         }
         let mut slot = self.index;
