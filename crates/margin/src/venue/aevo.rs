@@ -60,11 +60,12 @@ pub fn requirement(
     shorts: Fixed,
     spot: Fixed,
 ) -> Result<Requirement, VenueError> {
-    if !(shorts >= Fixed::ZERO) {
+    let (sized, priced) = (shorts >= Fixed::ZERO, spot > Fixed::ZERO);
+    if !sized {
         let value = shorts.to_string();
         return Err(VenueError::Domain { what: "the sum of short sizes", value, expected: "0 or more" });
     }
-    if !(spot > Fixed::ZERO) {
+    if !priced {
         let value = spot.to_string();
         return Err(VenueError::Domain { what: "spot", value, expected: "a positive number" });
     }

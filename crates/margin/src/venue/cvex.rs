@@ -117,7 +117,8 @@ pub fn beta(correlation: Fixed, a: Fixed, b: Fixed) -> Fixed {
 /// [`VenueError::Domain`] unless the denominator is positive.
 pub fn margin_ratio(required: Fixed, collateral: Fixed, unrealised: Fixed) -> Result<Fixed, VenueError> {
     let equity = collateral + unrealised;
-    if !(equity > Fixed::ZERO) {
+    let solvent = equity > Fixed::ZERO;
+    if !solvent {
         let value = equity.to_string();
         return Err(VenueError::Domain {
             what: "collateral and unrealised profit",
@@ -166,7 +167,8 @@ impl Terms {
         for k in 0..rows.len() {
             let pivot = *rows.get(k)?.get(k)?;
             smallest = smallest.min(pivot);
-            if !(pivot > Fixed::from_units(ROUNDING)) {
+            let usable = pivot > Fixed::from_units(ROUNDING);
+            if !usable {
                 continue;
             }
             let row = rows.get(k)?.clone();

@@ -126,7 +126,8 @@ pub struct Requirement {
 /// ```
 pub fn buckets(price_range: Fixed, n: i64) -> Result<Vec<Fixed>, VenueError> {
     let refuse = |what, value: String, expected| Err(VenueError::Domain { what, value, expected });
-    if !(price_range > Fixed::ZERO && price_range < Fixed::ONE) {
+    let inside = price_range > Fixed::ZERO && price_range < Fixed::ONE;
+    if !inside {
         return refuse("the price range", price_range.to_string(), "a number between 0 and 1");
     }
     if !(1..=1000).contains(&n) {
@@ -201,7 +202,8 @@ pub fn sum(all: &[Vectors]) -> Result<Vectors, VenueError> {
 /// # Errors
 /// [`VenueError::Domain`] unless `unit > 0`.
 pub fn aggregate(pair: &Vectors, terms: &CurrencyTerms, unit: Fixed) -> Result<Vectors, VenueError> {
-    if !(unit > Fixed::ZERO) {
+    let priced = unit > Fixed::ZERO;
+    if !priced {
         let value = unit.to_string();
         return Err(VenueError::Domain {
             what: "the price of the currency",
@@ -232,7 +234,7 @@ pub fn aggregate(pair: &Vectors, terms: &CurrencyTerms, unit: Fixed) -> Result<V
 /// [`VenueError::Overflow`] when an entry was lost.
 pub fn worst(total: &Vectors) -> Result<(Fixed, WorstBucket), VenueError> {
     let count = total.standard.len() / VOLS;
-    if total.standard.len() % VOLS != 0 || count % 2 == 0 {
+    if !total.standard.len().is_multiple_of(VOLS) || count.is_multiple_of(2) {
         return Err(VenueError::Domain {
             what: "the length of the standard table",
             value: total.standard.len().to_string(),
@@ -365,7 +367,7 @@ impl Pair<'_> {
             }
         }
         // Columns may be written in any order of price; the volatilities of a price keep theirs.
-        standard.sort_by(|a, b| a.0.known().cmp(&b.0.known()));
+        standard.sort_by_key(|(by, _)| by.known());
         let standard: Vec<Fixed> = standard.into_iter().map(|(_, pnl)| pnl).collect();
         if !matches!(leg.kind, LegKind::Option { .. }) {
             extended = future_extended(&standard, &moves);

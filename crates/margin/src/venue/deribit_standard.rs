@@ -48,7 +48,8 @@ pub struct Margin {
 /// # Errors
 /// [`VenueError::Domain`] unless `index > 0`.
 pub fn out_of_the_money(kind: OptionKind, strike: Fixed, index: Fixed) -> Result<Fixed, VenueError> {
-    if !(index > Fixed::ZERO) {
+    let priced = index > Fixed::ZERO;
+    if !priced {
         let value = index.to_string();
         return Err(VenueError::Domain { what: "the index", value, expected: "a positive number" });
     }

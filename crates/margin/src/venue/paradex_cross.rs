@@ -124,11 +124,12 @@ impl Terms {
             LegKind::Option { kind, strike, .. } => {
                 let terms =
                     self.assets.get(asset).ok_or_else(|| missing("the margin fractions of options"))?;
-                let (code, of): (_, Box<dyn Fn(&OptionTerms) -> Fixed>) = if leg.lots.0 > 0 {
-                    ("long_option", Box::new(|terms| long_option(terms, leg.mark, leg.index)))
-                } else {
-                    ("short_option", Box::new(|terms| short_option(terms, kind, strike, leg.index)))
+                let long = leg.lots.0 > 0;
+                let of = |terms: &OptionTerms| match long {
+                    true => long_option(terms, leg.mark, leg.index),
+                    false => short_option(terms, kind, strike, leg.index),
                 };
+                let code = if long { "long_option" } else { "short_option" };
                 Ok((code, size * of(&terms.im), size * of(&terms.mm)))
             }
         }

@@ -136,7 +136,8 @@ pub fn liquidation_share(
     mmr: Fixed,
     terms: &LiquidationTerms,
 ) -> Result<Fixed, VenueError> {
-    if terms.steps < 1 || !(mmr >= Fixed::ZERO) {
+    let sound = terms.steps >= 1 && mmr >= Fixed::ZERO;
+    if !sound {
         let value = format!("{} of {mmr}", terms.steps);
         return Err(VenueError::Domain {
             what: "a liquidation in steps",
