@@ -5,7 +5,7 @@ mod common;
 
 use common::{arrays_of, portfolio_of};
 use plimsoll_margin::venue::dydx::*;
-use plimsoll_margin::venue::{Method, Venue, VenueBook, VenueError};
+use plimsoll_margin::venue::{Method, Venue, VenueBook, VenueError, Whole};
 use plimsoll_margin::{Aggregation, Params, evaluate};
 use plimsoll_types::Ticks;
 use proptest::prelude::*;
@@ -39,28 +39,37 @@ fn the_fraction_climbs_from_the_base_to_one_over_the_band() {
 
 #[test]
 fn margins_round_up_twice_and_the_notional_toward_zero() {
-    assert_eq!(ceil_ppm(-1, 1), Ok(1));
-    assert_eq!(ceil_ppm(1_000_000, 1), Ok(1));
-    assert_eq!(ceil_ppm(1_000_001, 1), Ok(2));
+    let ok = |x: i128| Ok(Whole::from(x));
+    assert_eq!(ceil_ppm(-1, 1), ok(1));
+    assert_eq!(ceil_ppm(1_000_000, 1), ok(1));
+    assert_eq!(ceil_ppm(1_000_001, 1), ok(2));
     // 3 at 20 % is 0.6, rounded to 1; half of it rounds to 1 again.
-    assert_eq!(maintenance_margin(&FLAT, 3), Ok(1));
-    assert_eq!(initial_margin(&FLAT, 3, 0, 0), Ok(1));
-    assert_eq!(initial_margin(&FLAT, -1_000_000, 0, 300_000), Ok(300_000));
-    assert_eq!(initial_margin(&FLAT, -1_000_000, 0, 100_000), Ok(200_000));
-    assert_eq!(notional(-1, 123_456_789_123, Scale { atomic: 4, exponent: -5 }), Ok(-12_345_678_912_300_000));
+    assert_eq!(maintenance_margin(&FLAT, 3), ok(1));
+    assert_eq!(initial_margin(&FLAT, 3, 0, 0), ok(1));
+    assert_eq!(initial_margin(&FLAT, -1_000_000, 0, 300_000), ok(300_000));
+    assert_eq!(initial_margin(&FLAT, -1_000_000, 0, 100_000), ok(200_000));
+    assert_eq!(notional(-1, 123_456_789_123, Scale { atomic: 4, exponent: -5 }), ok(-12_345_678_912_300_000));
     let scale = Scale { atomic: -6, exponent: -1 };
-    assert_eq!((notional(19, 1, scale), notional(-19, 1, scale)), (Ok(1), Ok(-1)));
+    assert_eq!((notional(19, 1, scale), notional(-19, 1, scale)), (ok(1), ok(-1)));
+    // TestGetMarginRequirementsInQuoteQuantums: the largest price and position, ten times, at a basis point.
+    let most = i128::from(u64::MAX);
+    let value = notional(most, most, Scale { atomic: -6, exponent: 1 }).unwrap();
+    assert_eq!((value.known(), value.to_string().len()), (None, 40));
+    let tier = Tier { initial_ppm: 100, maintenance_fraction_ppm: 1_000_000, ..FLAT };
+    let margin = ok(340_282_366_920_938_463_426_481_119_284_349_109);
     assert_eq!(
-        notional(i128::MAX, 2, Scale { atomic: 0, exponent: 0 }).unwrap_err().to_string(),
-        "a notional does not fit its number of digits"
+        (initial_margin(&tier, value, 0, 0), maintenance_margin(&tier, value)),
+        (margin.clone(), margin)
     );
+    let beyond = notional(1, 1, Scale { atomic: 400, exponent: 0 }).unwrap_err();
+    assert_eq!(beyond.to_string(), "a notional does not fit its number of digits");
 }
 
 #[test]
 fn maintenance_margin_does_not_move_with_open_interest() {
-    let value = 1_000_000_000_000;
-    assert_eq!(initial_margin(&BAND, value, 50_000_000_000_000, 0), Ok(value));
-    assert_eq!(maintenance_margin(&BAND, value), Ok(100_000_000_000));
+    let value = 1_000_000_000_000_i128;
+    assert_eq!(initial_margin(&BAND, value, 50_000_000_000_000, 0), Ok(value.into()));
+    assert_eq!(maintenance_margin(&BAND, value), Ok(100_000_000_000.into()));
 }
 
 /// protocol/x/clob/keeper/liquidations_test.go.
@@ -87,6 +96,7 @@ fn bankruptcy_prices_round_against_the_insurance_fund_never() {
     let price = |quote, quantums, change| {
         let holding = bitcoin(quantums);
         bankruptcy_price(&holding, change, Standing::of(quote, &[holding]).unwrap())
+            .map(|price| price.known().unwrap())
     };
     assert_eq!(price(-5_000_000_000, 10_000_000, -5_000_000), Ok(2_500_000_000));
     assert_eq!(price(5_000_000_000, -10_000_000, 10_000_000), Ok(-5_000_000_000));
@@ -98,7 +108,7 @@ fn bankruptcy_prices_round_against_the_insurance_fund_never() {
 
 #[test]
 fn an_account_without_maintenance_margin_is_not_liquidatable() {
-    let standing = |collateral, maintenance| Standing { collateral, maintenance };
+    let standing = |n: i128, m: i128| Standing { collateral: n.into(), maintenance: m.into() };
     assert!(!standing(-5, 0).is_liquidatable());
     assert!(!standing(5, 5).is_liquidatable());
     assert!(standing(4, 5).is_liquidatable());
@@ -190,11 +200,14 @@ proptest! {
         let account = Standing::of(quote, &[whole]).unwrap();
         let first = (size * part / 100).max(1);
         let rest = bitcoin(size - first);
-        let at_once = bankruptcy_price(&whole, -size, account).unwrap();
-        let start = bankruptcy_price(&whole, -first, account).unwrap();
+        let price = |holding: &Holding, change, account| {
+            bankruptcy_price(holding, change, account).map(|price| price.known().unwrap())
+        };
+        let at_once = price(&whole, -size, account).unwrap();
+        let start = price(&whole, -first, account).unwrap();
         // The first part leaves the account with its price instead of its coins.
         let left = Standing::of(quote + start, &[rest]).unwrap();
-        let end = bankruptcy_price(&rest, -(size - first), left);
+        let end = price(&rest, -(size - first), left);
         if let Ok(end) = end {
             prop_assert!(start + end >= at_once, "{start} + {end} < {at_once}");
         }

@@ -2,11 +2,11 @@
 
 use super::field::{self, Reason};
 use super::{Computed, Ledger, Tolerance};
-use plimsoll_margin::venue::VenueError;
 use plimsoll_margin::venue::dydx::{
     FillableTerms, Holding, Market, Scale, Standing, Tier, bankruptcy_price, ceil_ppm, fillable_price,
     initial_fraction_ppm, initial_margin, maintenance_margin, notional,
 };
+use plimsoll_margin::venue::{VenueError, Whole};
 use serde_json::Value;
 
 type Compute = fn(&Value) -> Result<Computed, Reason>;
@@ -43,8 +43,10 @@ pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     Ok(())
 }
 
-fn whole(number: Result<i128, VenueError>) -> Result<Computed, Reason> {
-    number.map(Computed::Integer).map_err(|e| e.to_string())
+/// A number in 128 bits as an integer, a larger one by its digits.
+fn whole(number: Result<Whole, VenueError>) -> Result<Computed, Reason> {
+    let number = number.map_err(|e| e.to_string())?;
+    Ok(number.known().map_or_else(|| Computed::Text(number.to_string()), Computed::Integer))
 }
 
 /// The integer under `name` in the venue's type.
@@ -90,7 +92,8 @@ fn maintenance(inputs: &Value) -> Result<Computed, Reason> {
 
 fn fraction(inputs: &Value) -> Result<Computed, Reason> {
     field::only(inputs, "inputs", &["initial_margin_ppm", "oi_lower_cap", "oi_upper_cap", "oi_notional"])?;
-    whole(initial_fraction_ppm(&tier(inputs, None)?, field::integer(inputs, "oi_notional")?))
+    let fraction = initial_fraction_ppm(&tier(inputs, None)?, field::integer(inputs, "oi_notional")?);
+    whole(fraction.map(Whole::from))
 }
 
 fn rounded_up(inputs: &Value) -> Result<Computed, Reason> {

@@ -9,18 +9,13 @@
 
 use super::checks::{all, im_covers_mm, ordered, share};
 use super::curves::ramp;
-use super::integer::{
-    above_zero, add, fits, millionths, mul, mul_div, mul_div_truncated, not_below_zero, power_of_ten, sub,
-    units_away,
-};
-use super::{Charge, Leg, LegKind, Method, VenueBook, VenueError};
+use super::integer::{fits, millionths, not_below_zero, power_of_ten, units_away};
+use super::{Charge, Fraction, Leg, LegKind, Method, VenueBook, VenueError, Whole};
 use crate::ByAsset;
 use crate::lint::LintFinding;
-use plimsoll_types::{Fixed, Rounding, mul_div_wide};
-use ruint::Uint;
+use plimsoll_types::{Fixed, Rounding};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 
 const METHOD: &str = "dydx";
 /// Parts per million.
@@ -52,71 +47,71 @@ pub struct Scale {
     pub exponent: i32,
 }
 
-/// `q price 10^{atomic + exponent + 6}`, quote quantums with the sign of `q`, rounded toward zero.
+/// `q price 10^{atomic + exponent + 6}`, quote quantums with the sign of `q`, rounded toward zero. The venue's numbers
+/// have no width: neither have ours.
 ///
 /// ```
 /// use plimsoll_margin::venue::dydx::{Scale, notional};
 /// // 0.1 BTC at 50 000: 5000 of the quote.
 /// let market = Scale { atomic: -8, exponent: -5 };
-/// assert_eq!(notional(10_000_000, 5_000_000_000, market)?, 5_000_000_000);
-/// assert_eq!(notional(-1, 199_999, market)?, 0);
+/// assert_eq!(notional(10_000_000, 5_000_000_000, market)?.known(), Some(5_000_000_000));
+/// assert_eq!(notional(-1, 999, Scale { atomic: -8, exponent: -1 })?.known(), Some(0));
 /// # Ok::<(), plimsoll_margin::venue::VenueError>(())
 /// ```
 ///
 /// # Errors
 /// [`VenueError::Domain`] for a negative price, [`VenueError::Overflow`].
-pub fn notional(quantums: i128, price: i128, scale: Scale) -> Result<i128, VenueError> {
-    let price = not_below_zero(price, "a price")?;
-    let power = fits(scale.atomic.checked_add(scale.exponent), "an exponent")?;
-    let power = fits(power.checked_add(QUOTE_DECIMALS), "an exponent")?;
-    if quantums == 0 || price == 0 {
-        return Ok(0);
-    }
-    let factor = power_of_ten(power.unsigned_abs(), "a power of ten")?;
-    if power < 0 {
-        return mul_div_truncated(quantums, price, factor, "a notional");
-    }
-    mul(mul(quantums, price, "a notional")?, factor, "a notional")
+pub fn notional(quantums: i128, price: i128, scale: Scale) -> Result<Whole, VenueError> {
+    let what = "a notional";
+    let power = fits(scale.atomic.checked_add(scale.exponent), what)?;
+    let power = fits(power.checked_add(QUOTE_DECIMALS), what)?;
+    let product = Whole::from(quantums).times(not_below_zero(price, "a price")?.into(), what)?;
+    let factor = Whole::power_of_ten(power.unsigned_abs(), what)?;
+    if power < 0 { product.over(factor, what) } else { product.times(factor, what) }
 }
 
-/// The initial margin fraction at open interest `oi`, ppm: the base up to the band's lower end or without a band, 100 %
-/// from its upper end, a straight line between, rounded down.
+/// The initial margin fraction at open interest `oi`, quote quantums, in ppm: the base up to the band's lower end or
+/// without a band, 100 % from its upper end, a straight line between, rounded down.
 ///
 /// # Errors
 /// [`VenueError::Domain`] for negative open interest.
-pub fn initial_fraction_ppm(tier: &Tier, open_interest: i128) -> Result<i128, VenueError> {
-    let oi = not_below_zero(open_interest, "open interest")?;
+pub fn initial_fraction_ppm(tier: &Tier, open_interest: impl Into<Whole>) -> Result<i128, VenueError> {
+    let oi: Whole = open_interest.into();
+    if oi.is_negative() {
+        let value = oi.to_string();
+        return Err(VenueError::Domain { what: "open interest", value, expected: "0 or more" });
+    }
     let base = i128::from(tier.initial_ppm);
     let (low, high) = (i128::from(tier.open_interest_low), i128::from(tier.open_interest_high));
-    if high == 0 || oi <= low {
+    if high == 0 || oi <= low.into() {
         return Ok(base);
     }
-    if oi >= high {
+    if oi >= high.into() {
         return Ok(PPM);
     }
-    fits(ramp(oi, (low, base), (high, PPM)), "the open-interest curve")
+    fits(ramp(oi.narrow("open interest")?, (low, base), (high, PPM)), "the open-interest curve")
 }
 
 /// `|amount| fraction/1e6`, rounded up.
 ///
 /// # Errors
 /// [`VenueError::Overflow`].
-pub fn ceil_ppm(amount: i128, fraction: i128) -> Result<i128, VenueError> {
-    let size = fits(amount.checked_abs(), "an amount")?;
-    fits(mul_div_wide(size, fraction, PPM, Rounding::Up), "a margin")
+pub fn ceil_ppm(amount: impl Into<Whole>, fraction: i128) -> Result<Whole, VenueError> {
+    let amount: Whole = amount.into();
+    amount.abs().times(fraction.into(), "a margin")?.over_ceil(PPM.into(), "a margin")
 }
 
 /// The initial margin of a notional, quote quantums: `ceil_ppm(|notional|, max(fraction, own))`, with `own` the
-/// account's own fraction, 0 where it has none.
+/// account's own fraction in ppm, 0 where it has none.
 ///
 /// # Errors
 /// As [`initial_fraction_ppm`].
 pub fn initial_margin(
     tier: &Tier,
-    notional: i128,
-    open_interest: i128,
+    notional: impl Into<Whole>,
+    open_interest: impl Into<Whole>,
     own: u32,
-) -> Result<i128, VenueError> {
+) -> Result<Whole, VenueError> {
     ceil_ppm(notional, initial_fraction_ppm(tier, open_interest)?.max(i128::from(own)))
 }
 
@@ -125,7 +120,7 @@ pub fn initial_margin(
 ///
 /// # Errors
 /// [`VenueError::Overflow`].
-pub fn maintenance_margin(tier: &Tier, notional: i128) -> Result<i128, VenueError> {
+pub fn maintenance_margin(tier: &Tier, notional: impl Into<Whole>) -> Result<Whole, VenueError> {
     ceil_ppm(ceil_ppm(notional, i128::from(tier.initial_ppm))?, i128::from(tier.maintenance_fraction_ppm))
 }
 
@@ -150,11 +145,11 @@ pub struct Holding {
 }
 
 impl Holding {
-    fn notional(&self) -> Result<i128, VenueError> {
+    fn notional(&self) -> Result<Whole, VenueError> {
         notional(self.quantums, self.market.price, self.market.scale)
     }
 
-    fn maintenance(&self) -> Result<i128, VenueError> {
+    fn maintenance(&self) -> Result<Whole, VenueError> {
         maintenance_margin(&self.market.tier, self.notional()?)
     }
 
@@ -167,9 +162,9 @@ impl Holding {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Standing {
     /// Total net collateral `N`: the quote balance and the notionals.
-    pub collateral: i128,
-    /// Total maintenance margin `M`.
-    pub maintenance: i128,
+    pub collateral: Whole,
+    /// Total maintenance margin `M`; 0 or more.
+    pub maintenance: Whole,
 }
 
 impl Standing {
@@ -178,46 +173,24 @@ impl Standing {
     /// # Errors
     /// [`VenueError::Overflow`].
     pub fn of(quote: i128, holdings: &[Holding]) -> Result<Self, VenueError> {
-        let mut standing = Self { collateral: quote, maintenance: 0 };
+        let mut standing = Self { collateral: quote.into(), maintenance: Whole::ZERO };
         for holding in holdings {
-            standing.collateral = add(standing.collateral, holding.notional()?, "net collateral")?;
-            standing.maintenance = add(standing.maintenance, holding.maintenance()?, "maintenance margin")?;
+            standing.collateral = standing.collateral.plus(holding.notional()?, "net collateral")?;
+            standing.maintenance = standing.maintenance.plus(holding.maintenance()?, "a margin")?;
         }
         Ok(standing)
     }
 
     /// Liquidatable iff `N < M`; without maintenance margin never.
     pub fn is_liquidatable(&self) -> bool {
-        self.maintenance > 0 && self.collateral < self.maintenance
+        self.maintenance > Whole::ZERO && self.collateral < self.maintenance
     }
-}
 
-/// 512 bits: products of four numbers of the venue.
-type Wide = Uint<512, 8>;
-
-/// An exact fraction in lowest terms, with a positive denominator; 0 is `0/1`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Fraction {
-    negative: bool,
-    numerator: Wide,
-    denominator: Wide,
-}
-
-impl Fraction {
-    /// `numerator/denominator`, of which the sizes are given.
-    fn new(negative: bool, numerator: Wide, denominator: Wide) -> Self {
-        let common = numerator.gcd(denominator);
-        if numerator.is_zero() || common.is_zero() {
-            return Self { negative: false, numerator: Wide::ZERO, denominator: Wide::ONE };
-        }
-        Self { negative, numerator: numerator / common, denominator: denominator / common }
-    }
-}
-
-impl fmt::Display for Fraction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.negative { "-" } else { "" };
-        f.pad(&format!("{sign}{}/{}", self.numerator, self.denominator))
+    /// The maintenance margin, of an account that has some.
+    fn divisor(&self) -> Result<Whole, VenueError> {
+        let value = self.maintenance.to_string();
+        let none = VenueError::Domain { what: "total maintenance margin", value, expected: "more than 0" };
+        (self.maintenance > Whole::ZERO).then_some(self.maintenance).ok_or(none)
     }
 }
 
@@ -225,7 +198,7 @@ impl fmt::Display for Fraction {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FillableTerms {
-    /// `ba`: how fast the price moves to bankruptcy, ppm; at least 1.
+    /// `ba`: how fast the price moves to bankruptcy, ppm.
     pub bankruptcy_adjustment_ppm: u32,
     /// `smmr`: the spread at bankruptcy as a fraction of the maintenance margin, ppm.
     pub spread_to_maintenance_ppm: u32,
@@ -253,41 +226,37 @@ pub struct FillableTerms {
 /// ```
 ///
 /// # Errors
-/// [`VenueError::Domain`] for no position, an account without maintenance margin or positions beyond the range.
+/// [`VenueError::Domain`] for no position or an account without maintenance margin, [`VenueError::Overflow`].
 pub fn fillable_price(
     holding: &Holding,
     account: Standing,
     terms: FillableTerms,
 ) -> Result<Fraction, VenueError> {
+    let what = "a fillable price";
     if holding.quantums == 0 {
         let value = "0".to_owned();
         return Err(VenueError::Domain { what: "a position", value, expected: "a long or a short" });
     }
-    let maintenance = above_zero(account.maintenance, "total maintenance margin")?;
-    let wide = |x: i128| Wide::from(x.unsigned_abs());
-    // abr = share/whole, with share between 0 and whole; ba is 32 bits.
-    let whole = wide(maintenance) * wide(PPM);
-    let short_by = sub(maintenance, account.collateral, "a shortage")?.max(0);
-    let share = (wide(short_by) * Wide::from(terms.bankruptcy_adjustment_ppm)).min(whole);
-    let notional = holding.notional()?;
-    let spread = share * Wide::from(terms.spread_to_maintenance_ppm) * wide(holding.maintenance()?);
-    let under = whole * wide(PPM);
-    let value = wide(notional) * under;
-    // notional has the sign of q: the price is |notional| -/+ spread over |q|, lower for a long, higher for a short.
-    let (negative, numerator) = match holding.quantums {
-        q if q < 0 => (false, value + spread),
-        _ if value >= spread => (false, value - spread),
-        _ => (true, spread - value),
-    };
-    Ok(Fraction::new(negative, numerator, under * wide(holding.quantums)))
+    let maintenance = account.divisor()?;
+    let ppm = |part: u32| Whole::from(i128::from(part));
+    // abr = share/whole, with share between 0 and whole = M 1e6.
+    let whole = maintenance.times(PPM.into(), what)?;
+    let short_by = maintenance.less(account.collateral, what)?.max(Whole::ZERO);
+    let share = short_by.times(ppm(terms.bankruptcy_adjustment_ppm), what)?.min(whole);
+    let margin = holding.maintenance()?.times(ppm(terms.spread_to_maintenance_ppm), what)?;
+    let spread = share.times(margin, what)?;
+    let under = whole.times(PPM.into(), what)?;
+    let numerator = holding.notional()?.times(under, what)?.less(spread, what)?;
+    Fraction::new(numerator, under.times(holding.quantums.into(), what)?, what)
 }
 
-/// The bankruptcy price of a change `d` of a position, quote quantums paid for all of it (negative: received for a
+/// The bankruptcy price of a change `d` of a position, quote quantums for all of it (negative: to be paid for closing a
 /// short): `-(notional(q + d) - notional(q)) - floor(N |MMR(q + d) - MMR(q)|/M)`, so rounded toward +infinity.
 ///
 /// # Errors
 /// [`VenueError::Domain`] for a change that does not reduce the position, or an account without maintenance margin.
-pub fn bankruptcy_price(holding: &Holding, change: i128, account: Standing) -> Result<i128, VenueError> {
+pub fn bankruptcy_price(holding: &Holding, change: i128, account: Standing) -> Result<Whole, VenueError> {
+    let what = "a bankruptcy price";
     let quantums = holding.quantums;
     let reduces =
         change != 0 && (change < 0) != (quantums < 0) && change.unsigned_abs() <= quantums.unsigned_abs();
@@ -299,12 +268,12 @@ pub fn bankruptcy_price(holding: &Holding, change: i128, account: Standing) -> R
             expected: "one that reduces the position",
         });
     }
-    let maintenance = above_zero(account.maintenance, "total maintenance margin")?;
-    let after = holding.with(add(quantums, change, "a position")?);
-    let moved = sub(after.notional()?, holding.notional()?, "a notional")?;
-    let freed = sub(after.maintenance()?, holding.maintenance()?, "a margin")?.abs();
-    let part = mul_div(account.collateral, freed, maintenance, "a share of collateral")?;
-    sub(fits(moved.checked_neg(), "a notional")?, part, "a bankruptcy price")
+    let maintenance = account.divisor()?;
+    let after = holding.with(fits(quantums.checked_add(change), what)?);
+    let moved = after.notional()?.less(holding.notional()?, what)?;
+    let freed = after.maintenance()?.less(holding.maintenance()?, what)?.abs();
+    let part = account.collateral.times(freed, what)?.over_floor(maintenance, what)?;
+    moved.minus().less(part, what)
 }
 
 /// What one block may liquidate.
@@ -371,10 +340,15 @@ impl Terms {
         Ok(Charge {
             code: "margin_requirement",
             asset: Some(leg.underlying.asset.clone()),
-            im: millionths(initial_margin(tier, value, open_interest, self.own_initial_ppm)?),
-            mm: millionths(maintenance_margin(tier, value)?),
+            im: money(initial_margin(tier, value, open_interest, self.own_initial_ppm)?)?,
+            mm: money(maintenance_margin(tier, value)?)?,
         })
     }
+}
+
+/// Quote quantums as an amount of ours.
+fn money(quantums: Whole) -> Result<Fixed, VenueError> {
+    quantums.narrow("a margin").map(millionths)
 }
 
 /// The size of an amount of ours in units of `10^decimals`, rounded up.

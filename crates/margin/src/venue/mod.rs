@@ -13,6 +13,7 @@ mod book;
 pub mod checks;
 pub mod curves;
 mod integer;
+mod whole;
 
 pub mod aevo;
 pub mod bounded_update;
@@ -39,6 +40,7 @@ pub mod synthetix;
 pub mod vega;
 
 pub use book::{Leg, LegKind, VenueBook};
+pub use whole::{Fraction, Whole};
 
 use crate::aggregate::Measure;
 use crate::lint::LintFinding;
