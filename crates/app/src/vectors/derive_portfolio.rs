@@ -240,8 +240,16 @@ fn relative_shock(powers: (f64, f64), dte_floor: f64, min_vol_up: f64) -> VolSho
 
 fn read_listed(inputs: &Value) -> Result<Stated, Reason> {
     let known = [
-        "spot", "spot_confidence", "stable_price", "cash", "perp", "collaterals", "options", "expiry_feeds",
-        "scenarios", "params",
+        "spot",
+        "spot_confidence",
+        "stable_price",
+        "cash",
+        "perp",
+        "collaterals",
+        "options",
+        "expiry_feeds",
+        "scenarios",
+        "params",
     ];
     field::only(inputs, "inputs", &known)?;
     let params = field::object(inputs, "params")?;
@@ -263,7 +271,11 @@ fn read_listed(inputs: &Value) -> Result<Stated, Reason> {
 }
 
 fn listed_terms(params: &Value) -> Result<Terms, Reason> {
-    field::only(params, "params", &["SkewShock", "VolShock", "Margin", "BasisContingency", "OtherContingency"])?;
+    field::only(
+        params,
+        "params",
+        &["SkewShock", "VolShock", "Margin", "BasisContingency", "OtherContingency"],
+    )?;
     let (margin, basis) = (field::object(params, "Margin")?, field::object(params, "BasisContingency")?);
     let other = field::object(params, "OtherContingency")?;
     let factors = ["MM_LOSS_FACTOR", "IM_LOSS_FACTOR", "BASE_STATIC_DISCOUNT", "BASE_STATIC_DISCOUNT_NEG"];
@@ -273,8 +285,15 @@ fn listed_terms(params: &Value) -> Result<Terms, Reason> {
     field::only(basis, "BasisContingency", &moves)?;
     // The two NORMAL rates are those of another manager, given beside; PMRM_2 does not use them.
     let others = [
-        "PEG_LOSS_THRESHOLD", "PEG_LOSS_FACTOR", "CONF_THRESHOLD", "CONF_MARGIN", "MM_PERP_PERCENT",
-        "IM_PERP_PERCENT", "IM_PERP_PERCENT_NORMAL", "MM_OPTION_PERCENT", "IM_OPTION_PERCENT",
+        "PEG_LOSS_THRESHOLD",
+        "PEG_LOSS_FACTOR",
+        "CONF_THRESHOLD",
+        "CONF_MARGIN",
+        "MM_PERP_PERCENT",
+        "IM_PERP_PERCENT",
+        "IM_PERP_PERCENT_NORMAL",
+        "MM_OPTION_PERCENT",
+        "IM_OPTION_PERCENT",
         "IM_OPTION_PERCENT_NORMAL",
     ];
     field::only(other, "OtherContingency", &others)?;
@@ -286,10 +305,7 @@ fn listed_terms(params: &Value) -> Result<Terms, Reason> {
         discounted: true,
         coins: CoinRule::InStable,
         peg: Peg { threshold: of(other, "PEG_LOSS_THRESHOLD")?, factor: of(other, "PEG_LOSS_FACTOR")? },
-        confidence: Confidence {
-            threshold: of(other, "CONF_THRESHOLD")?,
-            margin: of(other, "CONF_MARGIN")?,
-        },
+        confidence: Confidence { threshold: of(other, "CONF_THRESHOLD")?, margin: of(other, "CONF_MARGIN")? },
         perpetual: Rates { mm: of(other, "MM_PERP_PERCENT")?, im_add: of(other, "IM_PERP_PERCENT")? },
         option: Rates { mm: of(other, "MM_OPTION_PERCENT")?, im_add: of(other, "IM_OPTION_PERCENT")? },
         long_discount: Discount {
@@ -315,7 +331,12 @@ fn listed_terms(params: &Value) -> Result<Terms, Reason> {
 fn listed_vols(params: &Value) -> Result<VolMoves, Reason> {
     let (vol, skew) = (field::object(params, "VolShock")?, field::object(params, "SkewShock")?);
     let names = [
-        "VOLRANGEUP", "MIN_VOL_EVAL_SHOCKED", "VOLRANGEDOWN", "SHORTTERMPOWER", "LONGTERMPOWER", "DTE_FLOOR",
+        "VOLRANGEUP",
+        "MIN_VOL_EVAL_SHOCKED",
+        "VOLRANGEDOWN",
+        "SHORTTERMPOWER",
+        "LONGTERMPOWER",
+        "DTE_FLOOR",
     ];
     field::only(vol, "VolShock", &names)?;
     let caps = ["LINEAR_SCALE_CAP", "LINEAR_CBASE", "ABS_SCALE_CAP", "ABS_CBASE"];
@@ -352,7 +373,13 @@ fn listed_perpetual(perp: &Value) -> Result<Perpetual, Reason> {
 
 fn coin(row: &Value) -> Result<Coin, Reason> {
     let known = [
-        "name", "amount", "price", "confidence", "is_risk_cancelling", "mm_haircut", "im_haircut_additional",
+        "name",
+        "amount",
+        "price",
+        "confidence",
+        "is_risk_cancelling",
+        "mm_haircut",
+        "im_haircut_additional",
     ];
     field::only(row, "collaterals", &known)?;
     Ok(Coin {
@@ -397,7 +424,13 @@ fn listed_options(inputs: &Value) -> Result<Vec<Term>, Reason> {
 
 fn listed_term(feed: &Value) -> Result<(Term, Option<(Svi, f64, f64)>), Reason> {
     let known = [
-        "sec_to_expiry", "forward", "forward_confidence", "rate", "rate_confidence", "vol_confidence", "svi",
+        "sec_to_expiry",
+        "forward",
+        "forward_confidence",
+        "rate",
+        "rate_confidence",
+        "vol_confidence",
+        "svi",
     ];
     field::only(feed, "expiry_feeds", &known)?;
     let seconds = whole_seconds(feed)?;
@@ -434,7 +467,10 @@ fn check_base_asset(inputs: &Value, expected: &Value, ledger: &mut Ledger) -> Re
     let outcome = read.outcome()?;
     let mut rest = expected.clone();
     let mut taken = |name: &str| rest.as_object_mut().and_then(|keys| keys.remove(name));
-    match taken("compare").as_ref().map(|how| how.as_str().unwrap_or_default().starts_with("trunc toward zero")) {
+    match taken("compare")
+        .as_ref()
+        .map(|how| how.as_str().unwrap_or_default().starts_with("trunc toward zero"))
+    {
         None | Some(true) => {}
         Some(false) => return Err("unsupported: another way to compare".to_owned()),
     }
@@ -473,9 +509,8 @@ fn truncated(name: &'static str, value: &Value, computed: Fixed, ledger: &mut Le
 
 fn read_base_asset(inputs: &Value) -> Result<Stated, Reason> {
     let stated = field::object(inputs, "portfolio")?;
-    let known = [
-        "spot", "spotConf", "stable", "perpPx", "perpConf", "cash", "perp", "perpValue", "base", "expiries",
-    ];
+    let known =
+        ["spot", "spotConf", "stable", "perpPx", "perpConf", "cash", "perp", "perpValue", "base", "expiries"];
     field::only(stated, "portfolio", &known)?;
     let of = |name| field::fixed(stated, name);
     let (terms, vols, haircut) = base_asset_terms(field::object(inputs, "params")?)?;
@@ -496,7 +531,13 @@ fn read_base_asset(inputs: &Value) -> Result<Stated, Reason> {
             confidence: of("spotConf")?,
             stable: of("stable")?,
             cash: of("cash")?,
-            perpetual: Perpetual::at(of("perp")?, of("perpPx")?, of("perpConf")?, of("perpValue")?, Fixed::ZERO),
+            perpetual: Perpetual::at(
+                of("perp")?,
+                of("perpPx")?,
+                of("perpConf")?,
+                of("perpValue")?,
+                Fixed::ZERO,
+            ),
             expiries: Vec::new(),
             coins: vec![base],
         },

@@ -148,7 +148,8 @@ impl AuctionTerms {
         let elapsed = elapsed.max(0);
         let part = |a: i64, b: i64| Fixed::ratio(i128::from(a), i128::from(b));
         if elapsed < self.fast_seconds {
-            return self.start_share - (self.start_share - self.fast_share) * part(elapsed, self.fast_seconds);
+            return self.start_share
+                - (self.start_share - self.fast_share) * part(elapsed, self.fast_seconds);
         }
         let slow = elapsed.saturating_sub(self.fast_seconds);
         if slow >= self.slow_seconds {
@@ -240,9 +241,15 @@ impl Auction {
         }
         match self.standing(terms, mark, now) {
             Standing::Runs | Standing::MayConvert => {}
-            Standing::Ends => return domain("the margin at a bid", mark.mm.to_string(), "an auction not ended"),
+            Standing::Ends => {
+                return domain("the margin at a bid", mark.mm.to_string(), "an auction not ended");
+            }
             Standing::Restarts => {
-                return domain("the mark value at a bid", mark.mtm.to_string(), "above 0 and the cash reserved");
+                return domain(
+                    "the mark value at a bid",
+                    mark.mtm.to_string(),
+                    "above 0 and the cash reserved",
+                );
             }
         }
         let share = wanted.min(self.most(terms, mark, now)?);

@@ -16,7 +16,7 @@ mod account;
 pub use account::{AccountTerms, Haircut};
 
 use super::{VenueError, settled};
-use plimsoll_types::{Fixed, YEAR_SECONDS};
+use plimsoll_types::{Fixed, Rounding, YEAR_SECONDS};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -284,7 +284,7 @@ pub fn years(seconds: i64) -> Fixed {
 pub fn settling(forward: Fixed, seconds: i64) -> (Fixed, Fixed) {
     let left = i128::from(seconds.clamp(0, SETTLEMENT_SECONDS));
     let whole = i128::from(SETTLEMENT_SECONDS);
-    let variable = forward * Fixed::ratio(left, whole);
+    let variable = forward.scaled(left, whole, Rounding::Nearest);
     (forward - variable, variable)
 }
 
@@ -395,6 +395,10 @@ impl Discount {
 /// not fit.
 pub fn evaluate(terms: &Terms, shocks: &[Shock], held: &Portfolio) -> Result<Outcome, VenueError> {
     check_set(shocks)?;
+    if !(held.stable > Fixed::ZERO) {
+        let value = held.stable.to_string();
+        return Err(VenueError::Domain { what: "the stable price", value, expected: "above 0" });
+    }
     if let Some(expiry) = held.expiries.iter().find(|e| e.shocked.len() != shocks.len()) {
         let value = expiry.shocked.len().to_string();
         return Err(VenueError::Domain { what: "values of an expiry", value, expected: "one per scenario" });

@@ -12,7 +12,7 @@ use super::{
 use crate::CollateralReport;
 use crate::lint::{LintCode, LintFinding};
 use crate::venue::{Charge, Leg, LegKind, Method, VenueBook, VenueError, checks, settled};
-use plimsoll_types::{Asset, Fixed, OptionKind, Ppb, ScenarioColumn, UnderlyingRow};
+use plimsoll_types::{Asset, Fixed, OptionKind, Ppb, Rounding, ScenarioColumn, UnderlyingRow};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -160,14 +160,13 @@ impl Terms {
 
     /// The charges of one underlying, capped where the terms say so.
     fn subaccount(&self, found: &Found<'_>, legs: &[&Leg<'_>]) -> Result<Vec<Charge>, VenueError> {
-        let whole = self.outcome(found, legs)?;
-        let mut parts = whole.parts;
+        let mut parts = found.whole_ticks(self.outcome(found, legs)?.parts);
         let is_long =
             |leg: &&&Leg<'_>| matches!(leg.kind, LegKind::Option { .. }) && leg.quantity > Fixed::ZERO;
         if self.account.premium_cap && legs.iter().any(|leg| is_long(&leg)) {
             let rest: Vec<&Leg<'_>> = legs.iter().filter(|leg| !is_long(leg)).copied().collect();
             let premium: Fixed = legs.iter().filter(is_long).map(|leg| leg.value()).sum();
-            let without = self.outcome(found, &rest)?.parts;
+            let without = found.whole_ticks(self.outcome(found, &rest)?.parts);
             let above = |read: fn(&Part) -> Fixed| {
                 let sum = |parts: &[Part]| parts.iter().map(read).sum::<Fixed>();
                 -(sum(&parts) - sum(&without) - premium).positive()
@@ -308,6 +307,16 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
+    /// Every part rounded up to a tick, as it is charged: what is capped is then capped to the tick.
+    fn whole_ticks(&self, parts: Vec<Part>) -> Vec<Part> {
+        let per_unit = self.book.arrays.ticks_per_unit;
+        let up = |part: Fixed| {
+            let ticks = part.ticks(per_unit, Rounding::Up);
+            ticks.map_or(Fixed::LOST, |ticks| Fixed::from_ticks(ticks, per_unit))
+        };
+        parts.into_iter().map(|(code, im, mm)| (code, up(im), up(mm))).collect()
+    }
+
     /// The column that moves spot to a multiple of itself and volatility not at all: the basis moves are among the
     /// scenarios of both published sets.
     fn flat(&self, spot: Fixed) -> Result<Column, VenueError> {
