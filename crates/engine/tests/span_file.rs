@@ -677,3 +677,85 @@ fn random_books_agree_with_a_separate_program_in_exact_fractions() {
         }
     }
 }
+
+#[test]
+fn a_leg_on_a_tier_is_credited_by_what_is_held_in_that_tier() {
+    // CCA scanned in two tiers; its far one against CCB, whose rate is its own: 50 % and 20 %.
+    let text = pa2()
+        .lines()
+        .map(|l| match &l[..2] {
+            "S " if &l[2..5] == "CCA" => with(&with(l, 9, "10"), 13, "0120251220251202202603202612"),
+            "6 " if &l[5..9] == "0001" => with(&with(l, 104, "01"), 102, "02"),
+            _ => l.to_owned(),
+        })
+        .map(|l| if l.starts_with("6 GRP0001") { with(&l, 122, "Y05000000200000") } else { l })
+        .map(|l| l + "\n")
+        .collect::<String>();
+    let file = SpanFile::read(text.as_bytes()).unwrap();
+    assert_eq!(file.credits[0].legs[0].tier, Some(2));
+    assert_eq!(file.credits[0].legs[1].tier, None, "tier 1 of a commodity without tiers is all of it");
+    // December -5 and March 2: scanned alone, 50,000 and 20,000. Two spreads against 50 CB on the far tier.
+    let r = margin(&file, &[(0, -5), (1, 2), (5, -50)], MEMBER);
+    let [a, b] = &r.commodities[..] else { panic!("{r:?}") };
+    assert_eq!(units(a.figures.scan_loss), 70_000);
+    // Two inter-month spreads take all of March first; before them a super spread finds both.
+    assert_eq!((units(a.figures.intra), a.figures.inter_credit), (1_400, 0));
+    let text =
+        text.lines().map(|l| if l.starts_with("6 GRP0001") { with(l, 110, "S") } else { l.to_owned() });
+    let file = SpanFile::read((text.collect::<Vec<_>>().join("\n")).as_bytes()).unwrap();
+    let r = margin(&file, &[(0, -5), (1, 2), (5, -50)], MEMBER);
+    let super_figures = |at: usize| r.commodities[at].figures;
+    assert_eq!((super_figures(0).intra, units(super_figures(0).inter_credit)), (0, 10_000));
+    // 600 x 2 x 25 x 20 %.
+    assert_eq!(units(super_figures(1).inter_credit), 6_000);
+    assert_eq!(b.figures.inter_credit, 0);
+}
+
+#[test]
+fn tiers_of_xml_legs_are_those_of_inter_tiers() {
+    let tiers = "<interTiers><tier><tn>1</tn><sPe>202512</sPe><ePe>202512</ePe></tier>\
+                 <tier><tn>2</tn><sPe>202603</sPe><ePe>202612</ePe></tier></interTiers>";
+    let text = spn().replacen("<wfprMeth>1</wfprMeth>", &format!("<wfprMeth>1</wfprMeth>{tiers}"), 1);
+    let leg = |tn| format!("<tLeg><cc>CCA</cc><tn>{tn}</tn><rs>A</rs><i>1</i></tLeg><tLeg><cc>CCB</cc>");
+    let text = text.replacen(&leg(0), &leg(2), 1);
+    let file = SpanFile::read(text.as_bytes()).unwrap();
+    assert_eq!(file.credits[0].legs[0].tier, Some(2));
+    // December 3 and March 2, all of it scanned together; the far tier alone has 2 x 10,000.
+    let r = margin(&file, &[(0, 3), (1, 2), (5, -60)], SPECULATOR);
+    assert_eq!(units(r.commodities[0].figures.inter_credit), 10_000);
+    assert_eq!(units(r.commodities[0].figures.scan_loss), 50_000);
+    let lost = text.replacen(&leg(2), &leg(5), 1);
+    let error = SpanFile::read(lost.as_bytes()).unwrap_err();
+    assert_eq!((error.field.as_str(), error.found.as_str()), ("leg tier", "5"));
+}
+
+#[test]
+fn the_basis_against_a_spot_product_is_charged_on_opposite_deltas() {
+    let file = changed_file("4 ", |l| l.to_owned());
+    assert_eq!(file, positional());
+    let text: String =
+        pa2()
+            .lines()
+            .map(|l| if l.starts_with("4 CCD") { with(l, 11, "CS        0000035") } else { l.to_owned() })
+            .map(|l| l.replace("CD        PHY", "CS        PHY") + "\n")
+            .map(|l| {
+                if l.starts_with("8") && l.get(25..28) == Some("PHY") { with(&l, 6, "CS        ") } else { l }
+            })
+            .collect();
+    let file = SpanFile::read(text.as_bytes()).unwrap();
+    assert_eq!(file.commodities[2].basis.as_ref().map(|b| b.rate), Some(dec("35")));
+    let place = |kind| {
+        file.contracts
+            .iter()
+            .position(|c| {
+                file.products[c.product].kind == kind && file.products[c.product].commodity == Some(2)
+            })
+            .unwrap()
+    };
+    let (spot, future) = (place(SpanKind::Physical), place(SpanKind::Future));
+    let charge = |a: i64, b: i64| {
+        let lots = [(spot, a), (future, b)].into();
+        units(SpanDesk::new(&file).margin(&account(), &lots, MEMBER).unwrap().commodities[0].figures.spot)
+    };
+    assert_eq!((charge(-3, 5), charge(3, -2), charge(3, 2)), (105, 70, 0));
+}

@@ -306,6 +306,7 @@ impl<'a> SpanDesk<'a> {
     ) -> Result<(Vec<SpanCredit>, usize), SpanAccountError> {
         let places: BTreeMap<&str, usize> =
             positions.values().enumerate().map(|(at, p)| (p.rules.code.as_str(), at)).collect();
+        let rules: Vec<&SpanCommodityRules> = positions.values().map(|p| p.rules).collect();
         let (mut credits, mut uncredited) = (Vec::new(), 0);
         for rule in &self.file.credits {
             let held = rule.legs.iter().map(|leg| places.get(leg.commodity.as_str()).copied());
@@ -314,7 +315,6 @@ impl<'a> SpanDesk<'a> {
                 uncredited += 1;
                 continue;
             }
-            let rules: Vec<&SpanCommodityRules> = positions.values().map(|p| p.rules).collect();
             credits.push(credit(asked, rule, &held, (&rules, levels))?);
         }
         Ok((credits, uncredited))

@@ -250,6 +250,12 @@ fn check_rules(draft: &Draft) -> Result<(), SpanFileError> {
             let Some(at) = draft.commodity(&leg.commodity) else {
                 return Err(fault("leg", &leg.commodity, "the combined commodities"));
             };
+            let mut same = credit.legs.iter().filter(|other| other.commodity == leg.commodity);
+            if same.any(|other| other.tier.is_some() != leg.tier.is_some()) {
+                let fault = SpanFault::Malformed("all of a commodity or tiers of it, not both");
+                let error = SpanFileError::at(*line, *byte, "inter-commodity spread", fault);
+                return Err(error.field("leg tier", &leg.commodity));
+            }
             let tiers = &draft.file.commodities[at].credit_tiers;
             if let Some(tier) = leg.tier
                 && !tiers.iter().any(|known| known.number == tier)
