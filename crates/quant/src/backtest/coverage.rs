@@ -213,7 +213,7 @@ pub fn acceptance_region(
         let domain = "high enough that a count is accepted";
         return Err(StatsError::Domain { parameter: "confidence", value: confidence, domain });
     }
-    let first = edge(0, inside, &accepted)?;
+    let first = edge(0, inside, accepted)?;
     let last = edge(0, observations - inside, |x| accepted(observations - x))?;
     Ok(first..=observations - last)
 }
