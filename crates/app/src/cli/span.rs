@@ -66,7 +66,7 @@ type Book = BTreeMap<AccountId, BTreeMap<usize, i64>>;
 
 /// Answers; an account without margin fails the check.
 pub(super) fn run(args: &SpanArgs) -> anyhow::Result<Answer<'static>> {
-    super::args::one_stdin([args.file.as_path(), args.positions.as_path()].into_iter())?;
+    super::args::one_stdin([args.file.as_path(), args.positions.as_path()])?;
     let (name, reader) = Source::open(&args.file)?.text()?;
     let file = SpanFile::read(reader).with_context(|| name.clone())?;
     let desk = SpanDesk::new(&file);
