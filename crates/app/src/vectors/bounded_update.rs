@@ -126,3 +126,33 @@ fn update(inputs: &Value) -> Result<bool, Reason> {
     };
     Ok(rule.check(&proposal, 0).is_ok())
 }
+
+#[cfg(test)]
+mod tests {
+    /// Whether a case passes.
+    fn passes(function: &str, inputs: &str, rest: &str) -> bool {
+        let case = format!(r#"{{"function": "{function}", "inputs": {{{inputs}}}, {rest}}}"#);
+        let file = format!(r#"{{"meta": {{}}, "cases": [{case}]}}"#);
+        crate::vectors::check("misc.json", file.as_bytes()).unwrap().is_clean()
+    }
+
+    #[test]
+    fn no_change_and_never_changed_pass_and_a_tolerance_must_be_stated() {
+        let yes = r#""expected": true, "tolerance_abs": 0"#;
+        let keep = "115792089237316195423570985008687907853269984665640564039457584007913129639893";
+        let range = |proposed: &str| {
+            format!(
+                r#""current": 100, "proposed": {proposed}, "max_percent_change_bps": 0, "relative": true"#
+            )
+        };
+        assert!(passes("risk_steward_range", &range(keep), yes));
+        assert!(passes("risk_steward_range", &range("100"), yes));
+        assert!(!passes("risk_steward_range", &range("101"), yes));
+        assert!(!passes("risk_steward_range", &range("100"), r#""expected": true"#));
+        let never = r#""seconds_since_last_update": null, "min_delay": 259200"#;
+        assert!(passes("risk_steward_debounce", never, yes));
+        assert!(!passes("risk_steward_debounce", r#""min_delay": 259200"#, yes));
+        assert!(passes("risk_steward_expiry", r#""seconds_since_update": 21599"#, yes));
+        assert!(!passes("risk_steward_expiry", r#""seconds_since_update": 21600"#, yes));
+    }
+}

@@ -346,3 +346,51 @@ fn oracle_action(inputs: &Value) -> Result<Computed, Reason> {
     };
     Ok(Computed::Flag(validity.allows(action)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The misses of one case, as `expected / computed`.
+    fn misses(case: &str) -> Vec<String> {
+        let file = format!(r#"{{"meta": {{}}, "cases": [{case}]}}"#);
+        let parity = crate::vectors::check("drift.json", file.as_bytes()).unwrap();
+        parity.misses().map(|miss| format!("{} / {}", miss.expected, miss.computed)).collect()
+    }
+
+    fn transfer(expected: &str, extra: &str) -> Vec<String> {
+        misses(&format!(
+            r#"{{"function": "liability_transfer_to_cover_margin_shortage", "inputs": {{"margin_shortage": 10000000,
+            "asset_weight": 10000, "asset_mult": 1000000, "liability_weight": 10000, "liability_mult": 1000000,
+            "liability_decimals": 6, "liability_price": 1000000, "if_fee": 0{extra}}}, "expected": {expected}}}"#
+        ))
+    }
+
+    #[test]
+    fn an_amount_without_limit_is_the_largest_number_of_the_venues_type() {
+        assert!(transfer("340282366920938463463374607431768211455", "").is_empty());
+        assert_eq!(transfer("340282366920938463463374607431768211454", "").len(), 1);
+    }
+
+    #[test]
+    fn an_input_nobody_reads_and_one_that_is_missing_are_misses() {
+        let unread = transfer("1", r#", "referrer_fee": 7"#);
+        assert_eq!(unread, ["a case that can be computed / unsupported: `inputs` has `referrer_fee`"]);
+        let missing = misses(
+            r#"{"function": "spot_asset_weight", "inputs": {"market": {"ia": 9000, "decimals": 6, "imf": 0},
+            "size": 1, "price": 1000000, "type": "Maintenance"}, "expected": 9000}"#,
+        );
+        assert_eq!(missing, ["a case that can be computed / `ma` is missing"]);
+    }
+
+    #[test]
+    fn a_result_is_off_by_one_unit_or_right() {
+        let ratio = |expected| {
+            misses(&format!(
+                r#"{{"function": "perp_margin_ratio", "inputs": {{"market": {{"i": 1000, "m": 500, "imf": null}},
+                "size": 1, "type": "Fill", "high_leverage": false}}, "expected": {expected}}}"#
+            ))
+        };
+        assert_eq!((ratio(750).len(), ratio(751).len(), ratio(749).len()), (0, 1, 1));
+    }
+}
