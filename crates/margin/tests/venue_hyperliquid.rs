@@ -4,7 +4,7 @@
 mod common;
 
 use common::{arrays_of, portfolio_of};
-use plimsoll_margin::venue::curves::fixed_ratio;
+use plimsoll_margin::venue::curves::{fixed_ratio, leveraged_margin};
 use plimsoll_margin::venue::hyperliquid::*;
 use plimsoll_margin::venue::{Method, Venue, VenueError};
 use plimsoll_margin::{Aggregation, LintCode, MarginError, Params, evaluate};
@@ -120,6 +120,8 @@ fn a_fixed_ratio_is_of_gross_size() {
     let values = [Fixed::from(100), Fixed::from(-300)];
     assert_eq!(fixed_ratio(fixed("1.5"), &values), Ok(Fixed::from(600)));
     assert_eq!(fixed_ratio(fixed("1.5"), &[]), Ok(Fixed::ZERO));
+    assert_eq!(leveraged_margin(Fixed::from(-500), Fixed::from(20)), Ok(Fixed::from(25)));
+    assert!(matches!(leveraged_margin(Fixed::ONE, Fixed::ZERO), Err(VenueError::Domain { .. })));
 }
 
 /// 3 million BTC of a perpetual at 100: half above the edge of 150 million.

@@ -4,7 +4,7 @@
 use super::field::{self, Reason};
 use super::{Computed, Ledger, Tolerance};
 use plimsoll_margin::venue::VenueError;
-use plimsoll_margin::venue::curves::{TierRate, fixed_ratio, tier_of, tiered};
+use plimsoll_margin::venue::curves::{TierRate, fixed_ratio, leveraged_margin, tier_of, tiered};
 use plimsoll_margin::venue::hyperliquid::{self, Holding, LeverageTier, PortfolioAccount, SpotCollateral};
 use plimsoll_types::Fixed;
 use serde_json::Value;
@@ -140,8 +140,7 @@ const VALUE: [&str; 3] = ["position_value", "notional", "value"];
 
 fn bybit_initial(inputs: &Value) -> Result<Computed, Reason> {
     only(inputs, &[&VALUE[..], &["leverage"]].concat())?;
-    let leverage = field::fixed(inputs, "leverage")?;
-    let margin = fixed_ratio(Fixed::ONE / leverage, &[first(inputs, &VALUE)?]);
+    let margin = leveraged_margin(first(inputs, &VALUE)?, field::fixed(inputs, "leverage")?);
     margin.map(Computed::from).map_err(|e| e.to_string())
 }
 
@@ -171,7 +170,7 @@ fn bybit_maintenance(inputs: &Value) -> Result<Computed, Reason> {
         ("deduction", deduction.into()),
     ]);
     if let Some(leverage) = field::fixed_if_any(inputs, "leverage")? {
-        let im = fixed_ratio(Fixed::ONE / leverage, &[value]).map_err(words)?;
+        let im = leveraged_margin(value, leverage).map_err(words)?;
         found.extend([("im", im.into()), ("initial_margin", im.into())]);
     }
     Ok(Computed::Map(found))

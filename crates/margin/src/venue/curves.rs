@@ -130,6 +130,18 @@ pub fn tier_of(tiers: &[TierRate], size: Fixed) -> Result<(Fixed, Fixed), VenueE
     Ok((settled(rate, "a rate")?, settled(deduction, "a deduction")?))
 }
 
+/// Initial margin at a leverage: `|value| / leverage`.
+///
+/// # Errors
+/// [`VenueError::Domain`] of a leverage that is not positive; [`VenueError::Overflow`].
+pub fn leveraged_margin(value: Fixed, leverage: Fixed) -> Result<Fixed, VenueError> {
+    if leverage > Fixed::ZERO {
+        return settled(value.abs() / leverage, "a leveraged margin");
+    }
+    let value = leverage.to_string();
+    Err(VenueError::Domain { what: "a leverage", value, expected: "more than 0" })
+}
+
 /// A static share of the gross size: `ratio x sum |value|`, of positions' notionals or of a debt (1.5 of it where debt is
 /// collateralised at 150 %).
 ///

@@ -94,11 +94,11 @@ fn rates(tiers: &[LeverageTier], divisor: Fixed) -> Result<Vec<TierRate>, VenueE
 }
 
 fn one_over(leverage_max: Fixed, divisor: Fixed) -> Result<Fixed, VenueError> {
-    if !(leverage_max > Fixed::ZERO) {
-        let value = leverage_max.to_string();
-        return Err(VenueError::Domain { what: "a leverage", value, expected: "more than 0" });
+    if leverage_max > Fixed::ZERO {
+        return settled(Fixed::ONE / (divisor * leverage_max), "a rate of a leverage");
     }
-    settled(Fixed::ONE / (divisor * leverage_max), "a rate of a leverage")
+    let value = leverage_max.to_string();
+    Err(VenueError::Domain { what: "a leverage", value, expected: "more than 0" })
 }
 
 /// A position on its way to liquidation.
@@ -173,7 +173,8 @@ pub fn backstop_equity(maintenance: Fixed) -> Result<Fixed, VenueError> {
 /// # Errors
 /// [`VenueError::Domain`] of a utilisation outside [0, 1].
 pub fn borrow_rate(utilisation: Fixed) -> Result<Fixed, VenueError> {
-    if !(utilisation >= Fixed::ZERO && utilisation <= Fixed::ONE) {
+    let inside = utilisation >= Fixed::ZERO && utilisation <= Fixed::ONE;
+    if !inside {
         let value = utilisation.to_string();
         return Err(VenueError::Domain { what: "a utilisation", value, expected: "0 to 1" });
     }
@@ -239,12 +240,12 @@ pub fn portfolio_ratio(account: &PortfolioAccount<'_>) -> Result<Fixed, VenueErr
     for asset in account.collateral {
         counted = counted + asset.counted()?;
     }
-    if !(settled(counted, "a counted balance")? > Fixed::ZERO) {
-        let value = counted.to_string();
-        return Err(VenueError::Domain { what: "a counted balance", value, expected: "more than 0" });
+    if settled(counted, "a counted balance")? > Fixed::ZERO {
+        let owed = PORTFOLIO_LEAST + account.cross_maintenance + account.borrowed;
+        return settled(owed / counted, "a portfolio margin ratio");
     }
-    let owed = PORTFOLIO_LEAST + account.cross_maintenance + account.borrowed;
-    settled(owed / counted, "a portfolio margin ratio")
+    let value = counted.to_string();
+    Err(VenueError::Domain { what: "a counted balance", value, expected: "more than 0" })
 }
 
 /// Whether an account under portfolio margin is liquidatable: its ratio is above 0.95.

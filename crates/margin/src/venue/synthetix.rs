@@ -6,7 +6,7 @@
 use super::{Charge, Leg, LegKind, Method, VenueBook, VenueError, checks, settled};
 use crate::ByAsset;
 use crate::lint::{LintCode, LintFinding};
-use plimsoll_types::{Fixed, Rounding};
+use plimsoll_types::{Fixed, Rounding, mul_div_wide};
 use serde::{Deserialize, Serialize};
 
 const METHOD: &str = "synthetix";
@@ -197,13 +197,13 @@ pub fn liquidation_per_window(terms: &LiquidationTerms) -> Result<Fixed, VenueEr
 /// # Errors
 /// [`VenueError::Domain`] where a window liquidates nothing; [`VenueError::Overflow`].
 pub fn liquidation_windows(size: Fixed, per_window: Fixed) -> Result<i128, VenueError> {
-    if !(per_window > Fixed::ZERO) {
-        let value = per_window.to_string();
-        return Err(VenueError::Domain { what: "a liquidation window", value, expected: "more than 0" });
+    if per_window > Fixed::ZERO {
+        let units = size.abs().known().zip(per_window.known());
+        let windows = units.and_then(|(size, each)| mul_div_wide(size, 1, each, Rounding::Up));
+        return windows.ok_or(VenueError::Overflow { what: "a number of windows" });
     }
-    let units = size.abs().known().zip(per_window.known());
-    let windows = units.and_then(|(size, each)| plimsoll_types::mul_div_wide(size, 1, each, Rounding::Up));
-    windows.ok_or(VenueError::Overflow { what: "a number of windows" })
+    let value = per_window.to_string();
+    Err(VenueError::Domain { what: "a liquidation window", value, expected: "more than 0" })
 }
 
 /// `size / scale`, 0 where the scale is 0.
