@@ -85,7 +85,7 @@ pub enum CompareError {
         /// The method.
         label: String,
         /// Why.
-        source: EngineError,
+        source: Box<EngineError>,
     },
 }
 
@@ -207,7 +207,7 @@ fn lint_all(contenders: &[Contender<'_>]) -> Result<(), CompareError> {
     for contender in contenders.iter().filter(|contender| !contender.options.allow_lint) {
         let findings = contender.params.lint();
         if !findings.is_empty() {
-            let source = EngineError::Lint { name: contender.params.name.clone(), findings };
+            let source = Box::new(EngineError::Lint { name: contender.params.name.clone(), findings });
             return Err(CompareError::Method { label: contender.label.clone(), source });
         }
     }
@@ -218,9 +218,10 @@ impl Comparison {
     /// Margins the book under one more method.
     fn add(&mut self, contender: Contender<'_>, market: Market) -> Result<(), CompareError> {
         let Contender { label, params, book, options } = contender;
-        let failed = |source| CompareError::Method { label: label.clone(), source };
+        let failed = |source| CompareError::Method { label: label.clone(), source: Box::new(source) };
         let desk = Desk::assemble(params, market, book.clone(), &[], options).map_err(failed)?;
         let found = standings(&desk, self.ticks_per_unit);
+        let margins = found.values().filter(|result| result.is_ok()).count();
         let first = self.methods.is_empty();
         if !first && found.len() != self.accounts.len() {
             let known = |account: &&AccountId| !found.contains_key(account);
@@ -251,6 +252,7 @@ impl Comparison {
             name: name.clone(),
             id: desk.params.id(),
             description: description.clone(),
+            margins,
             lint: if options.allow_lint { desk.params.lint() } else { Vec::new() },
             notes,
         });
@@ -279,12 +281,18 @@ impl Comparison {
         Ok(())
     }
 
+    /// Whether every method that margins any account of the book margins this one.
+    pub fn is_common(&self, account: &ComparedAccount) -> bool {
+        let counts = self.methods.iter().map(|method| method.margins > 0);
+        account.under.iter().zip(counts).all(|(under, counts)| under.is_ok() || !counts)
+    }
+
     /// The accounts a sum goes over.
     fn over(&self, method: usize, over: Over) -> impl Iterator<Item = (&Standing, Option<&Standing>)> {
         self.accounts.iter().filter_map(move |account| {
             let (standing, base) = (account.standing(method)?, account.standing(0));
             let counts = match over {
-                Over::Common => account.everywhere(),
+                Over::Common => self.is_common(account),
                 Over::WithBase => base.is_some(),
                 Over::Own => true,
             };

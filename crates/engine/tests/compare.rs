@@ -192,6 +192,16 @@ fn an_account_that_a_method_does_not_margin_has_no_numbers_and_is_left_out_of_wh
 }
 
 #[test]
+fn a_method_that_margins_no_account_does_not_empty_what_the_others_share() {
+    let strict = without_collateral("USDC");
+    let found =
+        compared(vec![preset("plimsoll"), strict, preset("span")], |set| builder(set, &BOOK)).unwrap();
+    assert_eq!([0, 1, 2].map(|at| found.methods[at].margins), [5, 0, 5]);
+    assert_eq!([0, 1, 2].map(|at| found.totals(at, Over::Common).accounts), [5, 0, 5]);
+    assert_eq!(found.distribution(1, Measure::Initial, Over::WithBase).count, 0);
+}
+
+#[test]
 fn a_venue_of_perpetuals_margins_the_account_of_perpetuals_and_says_of_options_that_it_does_not() {
     let found = compared(vec![preset("plimsoll"), preset("dydx")], |set| builder(set, &BOOK)).unwrap();
     for account in &found.accounts {
@@ -267,7 +277,7 @@ fn a_set_that_the_linter_refuses_is_refused_by_name_before_anything_is_computed(
     ];
     let error = compare(contenders, &snapshot(PLAIN)).unwrap_err();
     assert!(
-        matches!(&error, CompareError::Method { label, source: EngineError::Lint { .. } } if label == "mine")
+        matches!(&error, CompareError::Method { label, source } if label == "mine" && matches!(**source, EngineError::Lint { .. }))
     );
 }
 

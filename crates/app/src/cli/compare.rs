@@ -218,7 +218,7 @@ fn books(args: &CompareArgs, sets: &[(String, ParamSet)]) -> anyhow::Result<Vec<
 /// Findings of the linter, and what may be done about them.
 fn with_remedy(error: CompareError) -> anyhow::Error {
     match &error {
-        CompareError::Method { source: EngineError::Lint { .. }, .. } => {
+        CompareError::Method { source, .. } if matches!(**source, EngineError::Lint { .. }) => {
             anyhow::anyhow!("{error} (--allow-lint uses them nevertheless)")
         }
         _ => error.into(),

@@ -39,7 +39,7 @@ struct MethodJson<'a> {
     notes: &'a [String],
     /// What the linter has against its parameters, where `--allow-lint` uses them.
     lint: Vec<String>,
-    /// Over the accounts that every method margins.
+    /// Over the accounts that every method margins; methods that margin none at all are left out of the count.
     common: TotalsJson,
     /// Over the accounts that it margins.
     own: TotalsJson,

@@ -46,13 +46,21 @@ pub(super) fn summary(comparison: &Comparison) -> Vec<Table> {
     all.into_iter().filter(|table| !table.rows.is_empty()).collect()
 }
 
+/// The methods that margin no account and so do not count among "every method", in words.
+pub(super) fn but_idle(comparison: &Comparison) -> String {
+    let idle = comparison.methods.iter().filter(|method| method.margins == 0);
+    let labels: Vec<&str> = idle.map(|method| method.label.as_str()).collect();
+    if labels.is_empty() { String::new() } else { format!(" (but {}: none)", labels.join(", ")) }
+}
+
 /// Totals over the accounts that every method margins.
 fn common(comparison: &Comparison) -> Table {
     let base = comparison.totals(0, Over::Common);
     let title = format!(
-        "totals over the {} of {} accounts that every method margins, in {}",
+        "totals over the {} of {} accounts that every method margins{}, in {}",
         base.accounts,
         comparison.accounts.len(),
+        but_idle(comparison),
         comparison.currency
     );
     let columns = [
@@ -67,7 +75,9 @@ fn common(comparison: &Comparison) -> Table {
         ("liquidatable", Kind::Integer),
     ];
     let mut table = Table::new(title, &columns);
-    for (at, method) in comparison.methods.iter().enumerate().filter(|_| base.accounts > 0) {
+    for (at, method) in
+        comparison.methods.iter().enumerate().filter(|(_, method)| base.accounts > 0 && method.margins > 0)
+    {
         let totals = comparison.totals(at, Over::Common);
         table.push(vec![
             Cell::text(&method.label),

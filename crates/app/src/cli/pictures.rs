@@ -1,5 +1,6 @@
 //! From the engine's answers to pictures.
 
+use super::compare_tables::but_idle;
 use crate::svg::{
     Boundary, BoundaryPoint, ComparePicture, CompareRow, HeatPicture, LiquidationPicture, MarkedPoint,
     RatioBox, SmilePanel, SmilePicture, SmilePoint, comparison, heat_map, liquidation, smiles,
@@ -110,7 +111,10 @@ pub(super) fn compare_svg(compared: &Comparison) -> String {
             format!("no one of {all} accounts is margined by every method: totals are each over its own")
         }
         Over::Common | Over::WithBase => {
-            format!("totals over the {common} of {all} accounts that every method margins")
+            format!(
+                "totals over the {common} of {all} accounts that every method margins{}",
+                but_idle(compared)
+            )
         }
     };
     let at = Timestamp::from_seconds(compared.as_of.seconds());
@@ -140,11 +144,13 @@ fn compare_row(compared: &Comparison, method: usize, over: Over) -> CompareRow {
     });
     let note = match ratios {
         None if method == 0 => format!("the base; margins {own} accounts"),
+        None if own == 0 => "margins none of the accounts".to_owned(),
         None => format!("margins {own} accounts"),
         Some(ratios) => format!("median {}, {} accounts", in_three_digits(ratios.median), found.count),
     };
     let label = compared.methods.get(method).map_or_else(String::new, |method| method.label.clone());
-    CompareRow { label, note, im: drawn(totals.im), mm: drawn(totals.mm), ratios }
+    let totals = (own > 0).then(|| (drawn(totals.im), drawn(totals.mm)));
+    CompareRow { label, note, totals, ratios }
 }
 
 /// A ratio in about three digits.

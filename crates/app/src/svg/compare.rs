@@ -23,10 +23,8 @@ pub(crate) struct CompareRow {
     pub(crate) label: String,
     /// Below its name, such as `base` or `1980 accounts`.
     pub(crate) note: String,
-    /// Initial margin, all accounts together; >= 0.
-    pub(crate) im: f64,
-    /// Maintenance margin, all accounts together; >= 0.
-    pub(crate) mm: f64,
+    /// Initial and maintenance margin, all accounts together, both >= 0; `None` where it margins none.
+    pub(crate) totals: Option<(f64, f64)>,
     /// Where its ratios lie; `None` for the base and where there are none.
     pub(crate) ratios: Option<RatioBox>,
 }
@@ -68,7 +66,8 @@ pub(crate) fn comparison(picture: &ComparePicture) -> String {
     head(&mut canvas, picture);
     let axis = LogAxis::of(&picture.rows);
     axis.draw(&mut canvas, bottom, picture.rows.first().map_or("", |row| &row.label));
-    let largest = picture.rows.iter().fold(0.0_f64, |most, row| most.max(row.im).max(row.mm));
+    let largest =
+        picture.rows.iter().filter_map(|row| row.totals).fold(0.0_f64, |most, (im, mm)| most.max(im).max(mm));
     let money = Scale::new((0.0, if largest > 0.0 { largest } else { 1.0 }), TOTALS);
     money_axis(&mut canvas, &money, bottom, &picture.currency);
     for (i, row) in picture.rows.iter().enumerate() {
@@ -83,8 +82,8 @@ pub(crate) fn comparison(picture: &ComparePicture) -> String {
                 canvas.circle((axis.at(1.0), y + 0.5 * ROW), 5.0, &format!(r#"fill="{MEDIAN}""#));
             }
             None => {
-                let at = (axis.at(1.0), y + 0.5 * ROW + 4.0);
-                canvas.text(at, Style::new(11.5, GREY, Anchor::Middle), "no account with a ratio");
+                let at = (axis.at(1.0) + 8.0, y + 0.5 * ROW + 4.0);
+                canvas.text(at, Style::new(11.5, GREY, Anchor::Start), "no account with a ratio");
             }
         }
         bars(&mut canvas, row, &money, y);
@@ -128,7 +127,15 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 fn bars(canvas: &mut Canvas, row: &CompareRow, money: &Scale, y: f64) {
-    let both = [(row.im, IM, y + 8.0), (row.mm, MM, y + 24.0)];
+    let Some((im, mm)) = row.totals else {
+        canvas.text(
+            (TOTALS.0 + 6.0, y + 0.5 * ROW + 4.0),
+            Style::new(11.5, GREY, Anchor::Start),
+            "no account",
+        );
+        return;
+    };
+    let both = [(im, IM, y + 8.0), (mm, MM, y + 24.0)];
     for (value, fill, y) in both {
         let width = money.at(value) - TOTALS.0;
         let frame = Frame { x: TOTALS.0, y, width: width.max(0.0), height: 14.0 };
@@ -246,7 +253,7 @@ mod tests {
     }
 
     fn row(label: &str, im: f64, ratios: Option<RatioBox>) -> CompareRow {
-        CompareRow { label: label.to_owned(), note: "n".to_owned(), im, mm: 0.8 * im, ratios }
+        CompareRow { label: label.to_owned(), note: "n".to_owned(), totals: Some((im, 0.8 * im)), ratios }
     }
 
     #[test]

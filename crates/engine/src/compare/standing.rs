@@ -126,6 +126,8 @@ pub struct ComparedMethod {
     pub id: String,
     /// One sentence on what it is.
     pub description: String,
+    /// How many accounts it margins.
+    pub margins: usize,
     /// What had to be assumed.
     pub notes: Vec<String>,
     /// What the linter has against its parameters.
@@ -135,7 +137,7 @@ pub struct ComparedMethod {
 /// Over which accounts something is summed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Over {
-    /// Those that every method margins.
+    /// Those that every method margins; a method that margins no account of the book at all is left out of the count.
     Common,
     /// Those that the method and the base margin.
     WithBase,
