@@ -19,7 +19,7 @@ fn of(text: &str) -> Fixed {
 
 fn terms_of(params: &Params) -> Terms {
     match &params.aggregation {
-        Aggregation::Venue(Venue::DerivePortfolio(terms)) => terms.clone(),
+        Aggregation::Venue(Venue::DerivePortfolio(terms)) => (**terms).clone(),
         other => panic!("{other:?}"),
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     }
     let read = read_listed(inputs)?;
     let disabled = case.get("disabled_upstream").and_then(Value::as_bool) == Some(true);
-    let refused = portfolio::check_set(&read.shocks).or_else(|e| Err(e.to_string()));
+    let refused = portfolio::check_set(&read.shocks).map_err(|e| e.to_string());
     if let (true, Err(reason)) = (disabled, &refused) {
         ledger.label("set", "refused", format!("refused: {reason}"), true);
         return Ok(());
@@ -394,10 +394,13 @@ fn coin(row: &Value) -> Result<Coin, Reason> {
     })
 }
 
+/// The smile of a feed, with the forward and the years of its fit.
+type Fit = (Svi, f64, f64);
+
 /// The expiries with their options; an option of an expiry without a feed is a reason, and so is a second feed.
 fn listed_options(inputs: &Value) -> Result<Vec<Term>, Reason> {
     let feeds = field::array(inputs, "expiry_feeds")?;
-    let mut terms: Vec<(Term, Option<(Svi, f64, f64)>)> = Vec::new();
+    let mut terms: Vec<(Term, Option<Fit>)> = Vec::new();
     for feed in feeds {
         let term = listed_term(feed)?;
         if terms.iter().any(|(known, _)| known.seconds == term.0.seconds) {
@@ -422,7 +425,7 @@ fn listed_options(inputs: &Value) -> Result<Vec<Term>, Reason> {
     Ok(terms.into_iter().map(|(term, _)| term).collect())
 }
 
-fn listed_term(feed: &Value) -> Result<(Term, Option<(Svi, f64, f64)>), Reason> {
+fn listed_term(feed: &Value) -> Result<(Term, Option<Fit>), Reason> {
     let known = [
         "sec_to_expiry",
         "forward",

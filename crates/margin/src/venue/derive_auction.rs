@@ -7,6 +7,8 @@
 //!
 //! Source: derivexyz/v2-core at 7736900d (`DutchAuction`); methods 6.
 
+#![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses a lost number too")]
+
 use super::{VenueError, settled};
 use plimsoll_types::Fixed;
 use serde::{Deserialize, Serialize};

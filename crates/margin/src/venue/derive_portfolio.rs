@@ -11,6 +11,8 @@
 //!
 //! Source: derivexyz/v2-core at 7736900d (`PMRMLib`, `PMRMLib_2`); methods 3 and 4.
 
+#![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses a lost number too")]
+
 mod account;
 
 pub use account::{AccountTerms, Haircut};

@@ -133,7 +133,7 @@ pub trait Method {
 #[serde(tag = "method", rename_all = "snake_case")]
 pub enum Venue {
     /// Derive's portfolio margin (PMRM and PMRM_2).
-    DerivePortfolio(derive_portfolio::Terms),
+    DerivePortfolio(Box<derive_portfolio::Terms>),
     /// Derive's standard margin.
     DeriveStandard(derive_standard::Terms),
     /// Deribit's portfolio margin.
@@ -175,7 +175,7 @@ pub enum Venue {
 impl Venue {
     fn method(&self) -> &dyn Method {
         match self {
-            Self::DerivePortfolio(terms) => terms,
+            Self::DerivePortfolio(terms) => terms.as_ref(),
             Self::DeriveStandard(terms) => terms,
             Self::DeribitPortfolio(terms) => terms,
             Self::DeribitStandard(terms) => terms,

@@ -6,6 +6,8 @@
 //! the discount applies to the value and the damping to the gain. What volatility does in a column is read from its
 //! label, as the scenario set writes it.
 
+#![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses a lost number too")]
+
 use super::{
     Coin, Expiry, Outcome, Part, Perpetual, Portfolio, Rates, Shock, Terms, VolShift, evaluate, naked,
 };
@@ -171,7 +173,7 @@ impl Terms {
                 let sum = |parts: &[Part]| parts.iter().map(read).sum::<Fixed>();
                 -(sum(&parts) - sum(&without) - premium).positive()
             };
-            let cap = ("premium_cap", above(|p| p.1), above(|p| p.2));
+            let cap = ("long_option_credit", above(|p| p.1), above(|p| p.2));
             parts.push(cap);
         }
         let asset = Some(found.row.asset.clone());
