@@ -69,13 +69,6 @@ fn rules() -> Result<Rules, Reason> {
     })
 }
 
-/// The decimal that the file wrote, exactly: halves of a cent decide the rounding.
-fn decimal(row: &Value, name: &str) -> Result<Fixed, Reason> {
-    let exact =
-        row.get(name).filter(|value| value.is_number()).and_then(|value| value.to_string().parse().ok());
-    exact.map_or_else(|| field::fixed(row, name), Ok)
-}
-
 fn underlying(row: &Value) -> Result<Underlying, Reason> {
     field::only(row, "underlying", &["price", "etf_type", "leverage"])?;
     let class = match row.get("etf_type").and_then(Value::as_str) {
@@ -87,8 +80,8 @@ fn underlying(row: &Value) -> Result<Underlying, Reason> {
     };
     // A fund that states no leverage moves as its index does.
     let stated = row.get("leverage").is_some_and(|value| !value.is_null());
-    let leverage = if stated { decimal(row, "leverage")? } else { Fixed::ONE };
-    Ok(Underlying { price: decimal(row, "price")?, class, leverage })
+    let leverage = if stated { field::fixed(row, "leverage")? } else { Fixed::ONE };
+    Ok(Underlying { price: field::fixed(row, "price")?, class, leverage })
 }
 
 fn option(row: &Value) -> Result<OptionLeg, Reason> {
@@ -101,16 +94,16 @@ fn option(row: &Value) -> Result<OptionLeg, Reason> {
     let seconds = days.checked_mul(DAY).and_then(|seconds| i64::try_from(seconds).ok());
     Ok(OptionLeg {
         kind,
-        strike: decimal(row, "strike")?,
+        strike: field::fixed(row, "strike")?,
         seconds: seconds.ok_or_else(|| format!("`days` is {days}: too many"))?,
-        price: decimal(row, "price")?,
-        quantity: decimal(row, "qty")?,
+        price: field::fixed(row, "price")?,
+        quantity: field::fixed(row, "qty")?,
     })
 }
 
 fn held(row: &Value) -> Result<Shares, Reason> {
     field::only(row, "leg", &["kind", "price", "qty"])?;
-    Ok(Shares { price: decimal(row, "price")?, quantity: decimal(row, "qty")? })
+    Ok(Shares { price: field::fixed(row, "price")?, quantity: field::fixed(row, "qty")? })
 }
 
 #[cfg(test)]
