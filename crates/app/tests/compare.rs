@@ -266,3 +266,15 @@ fn two_thousand_accounts_on_the_real_chain_are_compared_in_every_method_and_the_
         assert_eq!(sum, units(&found["difference"]), "{}", found["account"]);
     }
 }
+
+#[test]
+fn what_a_venue_charges_is_in_the_explanation_and_in_the_json_and_adds_up() {
+    let text = on_book("margin", &["--preset", "deribit-pm", "--account", "bob", "--explain"]).ok().text();
+    assert!(text.contains("the venue charges") && text.contains("worst_case ETH"), "{text}");
+    let json = on_book("margin", &["--preset", "deribit-pm", "--format", "json"]).ok().json();
+    let account = &json["accounts"][1];
+    let charged: i128 = account["venue"].as_array().unwrap().iter().map(|charge| units(&charge["im"])).sum();
+    assert_eq!((&account["account"], charged), (&"bob".into(), units(&account["im"])));
+    let plain = on_book("margin", &["--format", "json"]).ok().json();
+    assert!(plain["accounts"][1]["venue"].is_null());
+}
