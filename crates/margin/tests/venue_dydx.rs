@@ -160,6 +160,14 @@ fn open_interest_that_a_band_needs_must_be_known_and_other_contracts_are_refused
     }
 }
 
+/// A tenth of a position, and at most 100 thousand: of 0.1 and of 40 BTC at 50 000.
+#[test]
+fn a_block_liquidates_a_share_of_a_position_up_to_a_limit() {
+    let most = |quantums| block_notional(&bitcoin(quantums), &terms().block).unwrap().known().unwrap();
+    assert_eq!((most(10_000_000), most(-4_000_000_000)), (500_000_000, 100_000_000_000));
+    assert_eq!((most(0), most(-1)), (0, 50));
+}
+
 #[test]
 fn the_linter_finds_a_band_that_is_upside_down() {
     assert_eq!(terms().lint(), []);

@@ -290,6 +290,18 @@ pub struct BlockLimits {
     pub fee_ppm: u32,
 }
 
+/// The most of a position's notional that one block may liquidate, quote quantums:
+/// `min(floor(|notional| position_ppm/1e6), limit)`.
+///
+/// # Errors
+/// [`VenueError::Overflow`].
+pub fn block_notional(holding: &Holding, limits: &BlockLimits) -> Result<Whole, VenueError> {
+    let what = "a liquidated notional";
+    let share = Whole::from(i128::from(limits.position_ppm));
+    let part = holding.notional()?.abs().times(share, what)?.over_floor(PPM.into(), what)?;
+    Ok(part.min(Whole::from(i128::from(limits.notional))))
+}
+
 /// A perpetual market of the preset.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
