@@ -59,8 +59,8 @@ impl Lognormal {
     /// use plimsoll_quant::lognormal::Lognormal;
     /// // Vega's integration tests: lambda 1e-6, tau 0.1, mu 0, sigma 0.001.
     /// let losses = Lognormal { mu: 0.0, vol: 0.001, tau: 0.1 }.expected_shortfall(1e-6);
-    /// assert!((losses.long - 0.0015636246872208215).abs() < 1e-16);
-    /// assert!((losses.short - 0.0015659768214391079).abs() < 1e-16);
+    /// assert!((losses.long - 0.0015636246872220774).abs() < 1e-16);
+    /// assert!((losses.short - 0.0015659768401084702).abs() < 1e-16);
     /// ```
     #[must_use]
     pub fn expected_shortfall(&self, level: f64) -> TailLosses {
