@@ -9,7 +9,7 @@ use plimsoll_types::Fixed;
 use serde_json::Value;
 
 /// The source prints cents.
-const CELL: Tolerance = Tolerance::Absolute(0.02);
+const CELL: f64 = 0.02;
 /// All tenors alike, in volatility points.
 const SHOCK: VolShock = VolShock {
     kind: VolShockKind::Absolute,
@@ -45,6 +45,10 @@ pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     let inputs = field::object(case, "inputs")?;
     let expected = field::object(case, "expected")?;
     field::only(inputs, "inputs", &INPUTS)?;
+    if case.get("function").is_some_and(|function| function != "portfolio_margin") {
+        return Err(format!("unsupported: function {}", case["function"]));
+    }
+    let tolerance = Tolerance::Absolute(field::tolerance_within(case, CELL)?);
     if field::number_if_any(inputs, "rate")?.is_some_and(|rate| rate != 0.0) {
         return Err("unsupported: a rate other than 0".to_owned());
     }
@@ -79,7 +83,7 @@ pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
         ("scenario_pnl", Computed::List(rows)),
         ("scenario_order", Computed::Text(ORDER.to_owned())),
     ];
-    ledger.against("", expected, &Computed::Map(computed), CELL);
+    ledger.against("", expected, &Computed::Map(computed), tolerance);
     Ok(())
 }
 

@@ -24,9 +24,7 @@ fn is_schedule(case: &Value) -> bool {
 
 /// Checks every case.
 pub(super) fn check(file: &Value, ledger: &mut Ledger) {
-    for (index, case) in field::section(file, "cases").iter().enumerate() {
-        ledger.case(field::id(case, "cases", index), |ledger| schedule(file, case, ledger));
-    }
+    ledger.rows("cases", file.get("cases"), |case, ledger| schedule(file, case, ledger));
 }
 
 fn schedule(file: &Value, case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {

@@ -16,21 +16,18 @@ pub(super) fn recognise(file: &Value) -> bool {
 
 /// Checks both sections.
 pub(super) fn check(file: &Value, ledger: &mut Ledger) {
-    for (index, case) in field::section(file, "higham").iter().enumerate() {
-        ledger.case(field::id(case, "higham", index), |ledger| nearest(case, ledger));
-    }
+    ledger.rows("higham", file.get("higham"), nearest);
     match file.get("covariance") {
-        Some(Value::Array(cases)) => {
-            for (index, case) in cases.iter().enumerate() {
-                ledger.case(field::id(case, "covariance", index), |ledger| sample(case, ledger));
-            }
-        }
+        Some(Value::Array(_)) => ledger.rows("covariance", file.get("covariance"), sample),
         Some(case) => ledger.case(field::id(case, "covariance", 0), |ledger| sample(case, ledger)),
         None => {}
     }
 }
 
 fn nearest(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
+    let read = ["A", "weights", "expected", "recomputed", "tol", "tolerance_abs"];
+    let beside = ["id", "source", "note", "verified", "max_abs_err", "frobenius_distance", "min_eig_input"];
+    field::only(case, "case", &[&read[..], &beside].concat())?;
     let rows = field::matrix(case, "A")?;
     let input = Symmetric::new(rows.len(), rows.concat()).map_err(|e| e.to_string())?;
     let weights = match case.get("weights") {
@@ -78,7 +75,7 @@ fn diagonal(given: &Value, n: usize) -> Result<Vec<f64>, Reason> {
     rows.iter().enumerate().map(on_diagonal).collect()
 }
 
-/// One check per entry of the lower triangle.
+/// One check per entry.
 fn entries(
     name: &str,
     expected: &[Vec<f64>],
@@ -91,7 +88,7 @@ fn entries(
         return Err(format!("`{name}` is not {n} x {n}"));
     }
     for (i, row) in expected.iter().enumerate() {
-        for (j, value) in row.iter().enumerate().take(i + 1) {
+        for (j, value) in row.iter().enumerate() {
             ledger.number(format!("{name} [{i}][{j}]"), *value, found.at(i, j), allowed);
         }
     }
@@ -99,6 +96,10 @@ fn entries(
 }
 
 fn sample(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
+    let expected = case.as_object().into_iter().flat_map(|keys| keys.keys());
+    let expected = expected.filter(|key| key.starts_with("expected_corr")).map(String::as_str);
+    let read = ["id", "source", "note", "verified", "data", "tol", "recomputed", "max_abs_err"];
+    field::only(case, "case", &read.into_iter().chain(expected).collect::<Vec<_>>())?;
     let data = field::matrix(case, "data")?;
     let allowed = Tolerance::Absolute(field::number_if_any(case, "tol")?.unwrap_or(SAMPLE_TOLERANCE));
     let pair = named_pair(case)?;

@@ -12,7 +12,7 @@ use plimsoll_types::{Contract, Fixed, Instrument, Settlement};
 use serde_json::Value;
 
 /// Coin.
-const COIN: Tolerance = Tolerance::Absolute(2e-9);
+const COIN: f64 = 2e-9;
 /// Seconds of a year, ACT/365.
 const YEAR_SECONDS: f64 = 31_536_000.0;
 /// Moves of the extended table.
@@ -79,7 +79,8 @@ pub(super) fn recognise(case: &Value) -> bool {
 /// Checks the vectors, the worst case and the margins.
 pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     let expected = case.get("expected").and_then(Value::as_object).ok_or("`expected` is not an object")?;
-    let book = Book::read(field::object(case, "inputs")?)?;
+    let tolerance = Tolerance::Absolute(field::tolerance_within(case, COIN)?);
+    let book = Book::read(field::object(case, "inputs")?, tolerance)?;
     if book.needs_fractions() && expected.keys().any(|key| key.starts_with("extended")) {
         return Err(
             "unsupported: the extended table's fractions are not published and not in the case".to_owned()
@@ -113,10 +114,10 @@ pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
             "position_vectors" | "extended_position_vectors" => {
                 of_positions(key, value, &book, &each, ledger);
             }
-            "aggregated" => compare(key, value, &counted.standard, ledger),
-            "pre_aggregated" => compare(key, value, &total.standard, ledger),
+            "aggregated" => compare((key, value), &counted.standard, tolerance, ledger),
+            "pre_aggregated" => compare((key, value), &total.standard, tolerance, ledger),
             _ => match computed.iter().find(|(name, _)| name == key) {
-                Some((_, found)) => ledger.against(key, value, found, COIN),
+                Some((_, found)) => ledger.against(key, value, found, tolerance),
                 None => ledger.refused(key, value.to_string(), "unsupported quantity".to_owned()),
             },
         }
@@ -146,18 +147,20 @@ fn of_positions(key: &str, expected: &Value, book: &Book, each: &[Vectors], ledg
         let path = format!("{key}.{name}");
         let at = book.positions.iter().position(|position| position.name == *name);
         match at.and_then(|at| each.get(at)) {
-            Some(vectors) if key == "position_vectors" => compare(&path, value, &vectors.standard, ledger),
-            Some(vectors) => ledger.against(&path, value, &list(&vectors.extended), COIN),
+            Some(vectors) if key == "position_vectors" => {
+                compare((&path, value), &vectors.standard, book.tolerance, ledger)
+            }
+            Some(vectors) => ledger.against(&path, value, &list(&vectors.extended), book.tolerance),
             None => ledger.refused(path, value.to_string(), "no such position".to_owned()),
         }
     }
 }
 
 /// A standard vector, which a case may state once per bucket where the three volatilities agree.
-fn compare(name: &str, expected: &Value, standard: &[Fixed], ledger: &mut Ledger) {
+fn compare((name, expected): (&str, &Value), standard: &[Fixed], tolerance: Tolerance, ledger: &mut Ledger) {
     let short = expected.as_array().is_some_and(|items| items.len() * VOLS == standard.len());
     if !short {
-        return ledger.against(name, expected, &list(standard), COIN);
+        return ledger.against(name, expected, &list(standard), tolerance);
     }
     let buckets: Vec<&[Fixed]> = standard.chunks(VOLS).collect();
     if buckets.iter().any(|bucket| bucket.windows(2).any(|pair| pair[0] != pair[1])) {
@@ -165,7 +168,7 @@ fn compare(name: &str, expected: &Value, standard: &[Fixed], ledger: &mut Ledger
         return ledger.refused(name, expected.to_string(), reason);
     }
     let firsts: Vec<Fixed> = buckets.iter().filter_map(|bucket| bucket.first().copied()).collect();
-    ledger.against(name, expected, &list(&firsts), COIN);
+    ledger.against(name, expected, &list(&firsts), tolerance);
 }
 
 /// What a case states.
@@ -182,6 +185,7 @@ struct Book {
     currency: CurrencyTerms,
     parts: Parts,
     mm_factor: Fixed,
+    tolerance: Tolerance,
 }
 
 struct Held {
@@ -196,8 +200,9 @@ struct Held {
 }
 
 impl Book {
-    fn read(inputs: &Value) -> Result<Self, Reason> {
+    fn read(inputs: &Value, tolerance: Tolerance) -> Result<Self, Reason> {
         field::only(inputs, "inputs", &INPUTS)?;
+        well_formed(inputs)?;
         let (general, pair) = (field::object(inputs, "general")?, field::object(inputs, "pair_params")?);
         let known = ["mm_factor", "buckets_count", "vol_scenarios_count", "timestamp_ms", "timestamp"];
         field::only(general, "general", &known)?;
@@ -228,6 +233,7 @@ impl Book {
             currency: currency(field::object(inputs, "currency_params")?)?,
             parts: parts(inputs)?,
             mm_factor: field::fixed(general, "mm_factor")?,
+            tolerance,
         })
     }
 
@@ -235,6 +241,23 @@ impl Book {
         self.fractions.is_none()
             && self.positions.iter().any(|position| position.instrument.option().is_some())
     }
+}
+
+/// What has no part in the margin must still be what it says it is.
+fn well_formed(inputs: &Value) -> Result<(), Reason> {
+    let tables =
+        ["marks", "years_to_expiry", "vols", "ivs", "mark_iv", "forwards", "underlying_prices", "positions"];
+    for table in tables.into_iter().filter(|table| inputs.get(table).is_some_and(|value| !value.is_null())) {
+        let entries = field::object(inputs, table)?.as_object().into_iter().flatten();
+        for (name, value) in entries.filter(|(_, value)| !value.is_null()) {
+            field::as_number(value, name)?;
+        }
+    }
+    let pair = field::object(inputs, "pair_params")?;
+    for name in ["delta_total_liq_shock_threshold", "max_delta_shock", "m_inc"] {
+        field::number_if_any(pair, name)?;
+    }
+    field::number_if_any(field::object(inputs, "currency_params")?, "haircut").map(|_| ())
 }
 
 fn fixed(x: f64) -> Result<Fixed, Reason> {

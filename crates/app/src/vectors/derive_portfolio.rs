@@ -14,7 +14,7 @@ use plimsoll_margin::venue::derive_portfolio::{
 use plimsoll_quant::black::OptionKind;
 use plimsoll_quant::svi::Svi;
 use plimsoll_risk::{Move, OptionLeg, SkewShock, VolShock, VolShockKind, revalue};
-use plimsoll_types::{Asset, Fixed, Rounding, YEAR_SECONDS};
+use plimsoll_types::{Asset, Fixed, YEAR_SECONDS};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -479,7 +479,7 @@ fn check_base_asset(inputs: &Value, expected: &Value, ledger: &mut Ledger) -> Re
     }
     for (name, computed) in [("IM_trunc", outcome.im), ("MM_trunc", outcome.mm)] {
         if let Some(value) = taken(name) {
-            truncated(name, &value, computed, ledger)?;
+            ledger.truncated(name, &value, computed)?;
         }
     }
     if let Some(exact) = taken("exact_1e18") {
@@ -497,16 +497,6 @@ fn check_base_asset(inputs: &Value, expected: &Value, ledger: &mut Ledger) -> Re
     let Computed::Map(mut values) = computed(&outcome) else { return Err("values by name".to_owned()) };
     values.extend([("IM_recomputed", outcome.im.into()), ("MM_recomputed", outcome.mm.into())]);
     ledger.against("", &rest, &Computed::Map(values), Tolerance::Absolute(ABSOLUTE));
-    Ok(())
-}
-
-/// A whole number against the computed one without its fraction. What is within half of 1e-6 of a whole number is that
-/// number: the digits beyond are those of prices, not of the method.
-fn truncated(name: &'static str, value: &Value, computed: Fixed, ledger: &mut Ledger) -> Result<(), Reason> {
-    let expected = field::as_integer(value, name)?;
-    let units = computed.rounded(6, Rounding::Nearest).known().ok_or_else(|| format!("`{name}` was lost"))?;
-    let whole = units / Fixed::ONE.known().unwrap_or(1);
-    ledger.label(name, expected.to_string(), whole.to_string(), whole == expected);
     Ok(())
 }
 

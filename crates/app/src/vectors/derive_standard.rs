@@ -25,11 +25,6 @@ const PUBLISHED: Tolerance = Tolerance::Either { relative: 1e-3, absolute: 1e-9 
 /// A figure recomputed from the inputs.
 const RECOMPUTED: Tolerance = Tolerance::Either { relative: 1e-9, absolute: 1e-9 };
 
-/// Units of 1e-18 in one.
-const WAD: i128 = 1_000_000_000_000_000_000;
-/// What floats leave undecided of a margin: 1e-9.
-const EDGE: Fixed = Fixed::from_units(1_000_000_000);
-
 pub(super) fn recognise(case: &Value) -> bool {
     let has = |name: &str| case.get("inputs").is_some_and(|inputs| inputs.get(name).is_some());
     has("markets") && has("depeg")
@@ -62,21 +57,10 @@ fn quantity(key: &str, value: &Value, found: &NetMargin, ledger: &mut Ledger) ->
         }
     };
     match form {
-        "trunc" => truncated(key, value, computed, ledger)?,
+        "trunc" => ledger.truncated(key, value, computed)?,
         "recomputed" => ledger.against(key, value, &computed.into(), RECOMPUTED),
         _ => ledger.against(key, value, &computed.into(), PUBLISHED),
     }
-    Ok(())
-}
-
-/// Equal after truncation toward zero. The inputs are floats, so a margin that is whole in decimals may be off by less
-/// than [`EDGE`]: both neighbours of such a number are right.
-fn truncated(key: &str, value: &Value, computed: Fixed, ledger: &mut Ledger) -> Result<(), Reason> {
-    let expected = field::as_integer(value, key)?;
-    let whole = |number: Fixed| number.known().map(|units| units / WAD);
-    let near = [computed - EDGE, computed, computed + EDGE].map(whole);
-    let shown = whole(computed).ok_or("the margin does not fit")?;
-    ledger.label(key, expected.to_string(), shown.to_string(), near.contains(&Some(expected)));
     Ok(())
 }
 

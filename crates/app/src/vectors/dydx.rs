@@ -152,6 +152,12 @@ fn market(inputs: &Value, id: &str) -> Result<Market, Reason> {
 
 /// The account of a case.
 fn account(inputs: &Value) -> Result<Standing, Reason> {
+    for (id, stated) in field::object(inputs, "markets")?.as_object().into_iter().flatten() {
+        if stated.get("id").is_some() && field::integer(stated, "id")?.to_string() != *id {
+            return Err(format!("market {id} has the id {}", stated["id"]));
+        }
+        market(inputs, id)?;
+    }
     let positions = field::object(inputs, "positions")?;
     let ids = positions.as_object().into_iter().flat_map(|positions| positions.keys());
     let holdings: Vec<Holding> = ids.map(|id| holding(inputs, id)).collect::<Result<_, _>>()?;

@@ -105,11 +105,32 @@ pub(super) fn only(value: &Value, name: &str, known: &[&str]) -> Result<(), Reas
 /// The absolute tolerance that the case itself must state, under `tolerance_abs` or `tol`, in the case or in its
 /// expected values; finite and not negative.
 pub(super) fn tolerance(case: &Value) -> Result<f64, Reason> {
+    tolerance_if_any(case)?.ok_or_else(|| "the case states no tolerance".to_owned())
+}
+
+/// The tolerance of the form of the file, or the one that the case states where that is tighter.
+pub(super) fn tolerance_within(case: &Value, form: f64) -> Result<f64, Reason> {
+    Ok(tolerance_if_any(case)?.map_or(form, |stated| stated.min(form)))
+}
+
+fn tolerance_if_any(case: &Value) -> Result<Option<f64>, Reason> {
     let places = [Some(case), case.get("expected")];
     let named = ["tolerance_abs", "tol"];
     let found = places.into_iter().flatten().find_map(|place| named.iter().find_map(|name| place.get(name)));
-    let stated = as_number(found.ok_or("the case states no tolerance")?, "tolerance")?;
-    if stated >= 0.0 { Ok(stated) } else { Err(format!("the tolerance {stated} is negative")) }
+    match found.map(|value| as_number(value, "tolerance")).transpose()? {
+        Some(stated) if stated < 0.0 => Err(format!("the tolerance {stated} is negative")),
+        stated => Ok(stated),
+    }
+}
+
+/// One unit of the last place in which a number is written: what a printed figure can be held to.
+pub(super) fn last_place(value: &Value) -> Result<f64, Reason> {
+    let text = value.as_str().map_or_else(|| value.to_string(), |text| text.trim().to_owned());
+    let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((&text, "0"));
+    let places = digits.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let power = i64::try_from(places).ok().zip(exponent.parse::<i64>().ok());
+    let unit = power.and_then(|(places, exponent)| format!("1e{}", exponent - places).parse().ok());
+    unit.ok_or_else(|| format!("{value} is not a number"))
 }
 
 /// The text under `name`.

@@ -11,6 +11,24 @@ const RECOMPUTED: Tolerance = Tolerance::Either { relative: 1e-12, absolute: 1e-
 /// Against a published figure that states no tolerance.
 const PUBLISHED: f64 = 1e-4;
 
+/// What an option is priced by, and what a file says of a figure beside it.
+const KEYS: [&str; 14] = [
+    "id",
+    "source",
+    "note",
+    "verified",
+    "type",
+    "spot",
+    "strike",
+    "q",
+    "r",
+    "t",
+    "vol",
+    "recomputed",
+    "published_tol",
+    "abs_err",
+];
+
 /// A file with `values` or `greeks` of options on a spot.
 pub(super) fn recognise(file: &Value) -> bool {
     ["values", "greeks"].iter().any(|name| field::section(file, name).iter().any(|c| c.get("spot").is_some()))
@@ -18,12 +36,8 @@ pub(super) fn recognise(file: &Value) -> bool {
 
 /// Checks every case of both sections.
 pub(super) fn check(file: &Value, ledger: &mut Ledger) {
-    for (index, case) in field::section(file, "values").iter().enumerate() {
-        ledger.case(field::id(case, "values", index), |ledger| value_case(case, ledger));
-    }
-    for (index, case) in field::section(file, "greeks").iter().enumerate() {
-        ledger.case(field::id(case, "greeks", index), |ledger| greek_case(case, ledger));
-    }
+    ledger.rows("values", file.get("values"), value_case);
+    ledger.rows("greeks", file.get("greeks"), greek_case);
 }
 
 fn inputs(case: &Value) -> Result<SpotGreeks, Reason> {
@@ -57,21 +71,23 @@ fn named(all: &SpotGreeks, name: &str) -> Result<f64, Reason> {
 }
 
 fn value_case(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
+    field::only(case, "case", &[&KEYS[..], &["published_value", "abs_err_vs_published"]].concat())?;
     let all = inputs(case)?;
     if let Some(published) = field::number_if_any(case, "published_value")? {
         let tolerance = field::number_if_any(case, "published_tol")?.unwrap_or(PUBLISHED);
         ledger.number("published value", published, all.value, Tolerance::Absolute(tolerance));
     }
-    let Some(recomputed) = case.get("recomputed").and_then(Value::as_object) else {
+    if case.get("recomputed").is_none_or(Value::is_null) {
         return Ok(());
-    };
-    for (name, expected) in recomputed {
+    }
+    for (name, expected) in field::object(case, "recomputed")?.as_object().into_iter().flatten() {
         ledger.number(name, field::as_number(expected, name)?, named(&all, name)?, RECOMPUTED);
     }
     Ok(())
 }
 
 fn greek_case(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
+    field::only(case, "case", &[&KEYS[..], &["greek", "published"]].concat())?;
     let name = field::text(case, "greek")?;
     let computed = named(&inputs(case)?, name)?;
     if let Some(published) = field::number_if_any(case, "published")? {

@@ -6,6 +6,11 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use std::fmt;
 
+/// Units of 1e-18 in one.
+const WAD: i128 = 1_000_000_000_000_000_000;
+/// What floats leave undecided of a sum of prices: 1e-9.
+const EDGE: Fixed = Fixed::from_units(1_000_000_000);
+
 /// What was expected or computed.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Figure {
@@ -55,6 +60,16 @@ pub(crate) enum Tolerance {
 }
 
 impl Tolerance {
+    /// This bound, or an absolute one where that is wider.
+    pub(super) fn or_absolute(self, t: f64) -> Self {
+        match self {
+            Self::Relative(relative) => Self::Either { relative, absolute: t },
+            Self::Absolute(own) => Self::Absolute(own.max(t)),
+            Self::Either { relative, absolute } => Self::Either { relative, absolute: absolute.max(t) },
+            Self::NotAbove(own) => Self::NotAbove(own.max(t)),
+        }
+    }
+
     /// The error in the sense of this tolerance and whether it is allowed. NaN is never allowed.
     fn judge(self, expected: f64, computed: f64) -> (f64, bool) {
         let gap = (computed - expected).abs();
@@ -137,6 +152,36 @@ impl Ledger {
         }
     }
 
+    /// Every entry of a list as a case of its own. An absent or null list holds no case; anything but a list is a miss.
+    pub(super) fn rows(
+        &mut self,
+        section: &str,
+        list: Option<&Value>,
+        compare: impl Fn(&Value, &mut Self) -> Result<(), Reason>,
+    ) {
+        match list {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(rows)) => {
+                for (index, row) in rows.iter().enumerate() {
+                    self.case(field::id(row, section, index), |ledger| compare(row, ledger));
+                }
+            }
+            Some(_) => self.case(section.to_owned(), |_| Err(format!("`{section}` is not an array"))),
+        }
+    }
+
+    /// The entries of the list `rows` in a section that is an object; such a section has that list.
+    pub(super) fn rows_of(
+        &mut self,
+        section: &str,
+        table: Option<&Value>,
+        compare: impl Fn(&Value, &mut Self) -> Result<(), Reason>,
+    ) {
+        if let Some(table) = table.filter(|table| !table.is_null()) {
+            self.rows(section, Some(table.get("rows").unwrap_or(table)), compare);
+        }
+    }
+
     /// A number against a number.
     pub(super) fn number(
         &mut self,
@@ -158,6 +203,17 @@ impl Ledger {
         });
     }
 
+    /// A whole number against the computed one without its fraction. The inputs are floats, so a number that is whole in
+    /// decimals may be off by less than [`EDGE`]: both neighbours of such a number are right.
+    pub(super) fn truncated(&mut self, name: &str, expected: &Value, computed: Fixed) -> Result<(), Reason> {
+        let expected = field::as_integer(expected, name)?;
+        let whole = |number: Fixed| number.known().map(|units| units / WAD);
+        let near = [computed - EDGE, computed, computed + EDGE].map(whole);
+        let shown = whole(computed).ok_or_else(|| format!("`{name}` does not fit"))?;
+        self.label(name, expected.to_string(), shown.to_string(), near.contains(&Some(expected)));
+        Ok(())
+    }
+
     /// Everything the file expects against what is computed, by name and in order. A quantity that is expected and not
     /// computed, or of another shape, is a miss; one that is computed and not expected is not looked at.
     pub(super) fn against(
@@ -168,6 +224,9 @@ impl Ledger {
         tolerance: Tolerance,
     ) {
         match (expected, computed) {
+            (Value::Object(fields), Computed::Map(_)) if fields.is_empty() && !name.is_empty() => {
+                self.refused(name, "something to compare", "no expected value was found".to_owned());
+            }
             (Value::Object(fields), Computed::Map(values)) => {
                 for (key, value) in fields {
                     let path = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
@@ -195,11 +254,17 @@ impl Ledger {
             Computed::Integer(n) => field::as_integer(expected, name)
                 .map(|e| self.label(name, e.to_string(), n.to_string(), e == *n)),
             Computed::Flag(b) => match expected.as_bool() {
-                Some(e) => Ok(self.flag(name, e, *b)),
+                Some(e) => {
+                    self.flag(name, e, *b);
+                    Ok(())
+                }
                 None => Err("a truth value is computed".to_owned()),
             },
             Computed::Text(t) => match expected.as_str() {
-                Some(e) => Ok(self.label(name, e, t, e == t)),
+                Some(e) => {
+                    self.label(name, e, t, e == t);
+                    Ok(())
+                }
                 None => Err(format!("`{t}` is computed")),
             },
             Computed::List(v) => Err(format!("a list of {} is computed", v.len())),

@@ -297,11 +297,42 @@ fn refuse_unknown(file: &Value, known: &[&str], ledger: &mut Ledger) {
 
 /// Every case of the file by the method that recognises it.
 fn case_by_case(file: &Value, ledger: &mut Ledger) {
-    for (index, case) in field::section(file, "cases").iter().enumerate() {
-        ledger.case(field::id(case, "cases", index), |ledger| {
-            let known = CASES.iter().find(|method| (method.recognise)(case));
-            known.map_or_else(|| Err(unsupported(case)), |method| (method.check)(case, ledger))
-        });
+    ledger.rows("cases", file.get("cases"), |case, ledger| {
+        if !case.is_object() {
+            return Err("the case is not an object".to_owned());
+        }
+        let known = CASES.iter().find(|method| (method.recognise)(case));
+        known.map_or_else(|| Err(unsupported(case)), |method| (method.check)(case, ledger))?;
+        refuse_strange(case)
+    });
+}
+
+/// What a case of inputs and expected values may hold beside words and truth values.
+const CASE_KEYS: [&str; 9] = [
+    "inputs",
+    "expected",
+    "steps",
+    "recomputed",
+    "tolerance_abs",
+    "tol",
+    "upstream_tolerance_rel",
+    "id",
+    "verified",
+];
+
+/// Numbers, lists and objects that nobody reads may be expected values: they are a miss. Errors that the file's author found
+/// are none.
+fn refuse_strange(case: &Value) -> Result<(), Reason> {
+    if case.get("inputs").is_none() {
+        return Ok(());
+    }
+    let holds = |value: &Value| value.is_number() || value.is_array() || value.is_object();
+    let strange = |(key, value): &(&String, &Value)| {
+        holds(value) && !CASE_KEYS.contains(&key.as_str()) && !key.ends_with("_err")
+    };
+    match case.as_object().into_iter().flatten().find(strange) {
+        Some((key, _)) => Err(format!("unsupported: the case has `{key}`")),
+        None => Ok(()),
     }
 }
 

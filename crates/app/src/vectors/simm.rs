@@ -34,9 +34,7 @@ pub(super) fn recognise(file: &Value) -> bool {
 
 /// Checks every case.
 pub(super) fn check(file: &Value, ledger: &mut Ledger) {
-    for (index, case) in field::section(file, "cases").iter().enumerate() {
-        ledger.case(field::id(case, "cases", index), |ledger| margins(file, case, ledger));
-    }
+    ledger.rows("cases", file.get("cases"), |case, ledger| margins(file, case, ledger));
 }
 
 /// A sensitivity: place on the curve, name of the curve, amount.
@@ -115,10 +113,16 @@ fn correlations(
     of.iter().map(|a| of.iter().map(|b| pair(a, b)).collect()).collect()
 }
 
+/// The correlation of two tenors in either order; a table that has both orders has the same number for both.
 fn tabulated(table: &Value, a: &str, b: &str) -> Result<f64, Reason> {
-    let found = [format!("{a}|{b}"), format!("{b}|{a}")].into_iter().find(|key| table.get(key).is_some());
-    let key = found.ok_or_else(|| format!("`intra_bucket_corr` has no `{a}|{b}`"))?;
-    field::number(table, &key)
+    let stated = |key: String| field::number_if_any(table, &key);
+    match (stated(format!("{a}|{b}"))?, stated(format!("{b}|{a}"))?) {
+        (Some(one), Some(other)) if one.to_bits() != other.to_bits() => {
+            Err(format!("`intra_bucket_corr` has {one} for `{a}|{b}` and {other} for `{b}|{a}`"))
+        }
+        (Some(found), _) | (None, Some(found)) => Ok(found),
+        (None, None) => Err(format!("`intra_bucket_corr` has no `{a}|{b}`")),
+    }
 }
 
 fn delta(case: &Value, table: &Value) -> Result<f64, Reason> {

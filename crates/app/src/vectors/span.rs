@@ -125,10 +125,10 @@ fn table(section: &Value, file: &Value, ledger: &mut Ledger) -> Result<(), Reaso
 
 /// `paired` names each pair once, counting from 1.
 fn pairs(section: &Value, ours: &[&Scenario], ledger: &mut Ledger) -> Result<(), Reason> {
-    let Some(paired) = section.get("paired").and_then(Value::as_object) else {
+    if section.get("paired").is_none_or(Value::is_null) {
         return Ok(());
-    };
-    for (one, other) in paired {
+    }
+    for (one, other) in field::object(section, "paired")?.as_object().into_iter().flatten() {
         let j: usize = one.parse().map_err(|_| format!("`{one}` is not a scenario number"))?;
         let scenario = j.checked_sub(1).and_then(|at| ours.get(at));
         let computed = scenario.map_or(f64::NAN, |scenario| scenario.pair as f64 + 1.0);
@@ -171,7 +171,14 @@ fn textbook(section: &Value, file: &Value, ledger: &mut Ledger) -> Result<(), Re
     }
     let rows: Vec<&str> = given.keys().map(String::as_str).collect();
     let arrays = with_rows(&built, &given)?;
-    for published in field::section(section, "published") {
+    let published =
+        if section.get("published").is_some() { field::array(section, "published")? } else { &[] };
+    for published in published {
+        field::only(
+            published,
+            "published",
+            &["id", "source", "note", "verified", "position", "requirement"],
+        )?;
         let text = field::text(published, "position")?;
         let expected = field::number(published, "requirement")?;
         let quantity = format!("requirement of {text}");

@@ -30,25 +30,27 @@ pub(super) fn recognise(file: &Value) -> bool {
 
 /// Checks the three sections.
 pub(super) fn check(file: &Value, ledger: &mut Ledger) {
-    for (index, case) in field::section(file, "cases").iter().enumerate() {
-        ledger.case(field::id(case, "cases", index), |ledger| sample(case, ledger));
-    }
-    for (index, case) in field::section(file, "closed_form").iter().enumerate() {
-        ledger.case(field::id(case, "closed_form", index), |ledger| closed_form(case, ledger));
-    }
-    let Some(conventions) = file.get("quantile_conventions") else {
-        return;
+    ledger.rows("cases", file.get("cases"), sample);
+    ledger.rows("closed_form", file.get("closed_form"), closed_form);
+    let conventions = file.get("quantile_conventions");
+    let compare = |row: &Value, ledger: &mut Ledger| {
+        quantiles(conventions.ok_or("`quantile_conventions` is missing")?, row, ledger)
     };
-    for (index, row) in field::section(conventions, "rows").iter().enumerate() {
-        let id = field::id(row, "quantile_conventions", index);
-        ledger.case(id, |ledger| quantiles(conventions, row, ledger));
-    }
+    ledger.rows_of("quantile_conventions", conventions, compare);
 }
 
 fn sample(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
+    let known = ["id", "source", "note", "verified", "risk_class", "n", "pnl", "expected", "max_abs_err"];
+    field::only(case, "case", &known)?;
     let pnl = field::numbers(case.get("pnl").ok_or("`pnl` is missing")?, "pnl")?;
+    if let Some(stated) = field::integer_if_any(case, "n")? {
+        if usize::try_from(stated) != Ok(pnl.len()) {
+            return Err(format!("`n` is {stated}, and `pnl` has {} numbers", pnl.len()));
+        }
+    }
     let expected = case.get("expected").and_then(Value::as_object).ok_or("`expected` is not an object")?;
     for (level, measures) in expected {
+        field::only(measures, level, &["var", "es"])?;
         let q: f64 = level.parse().map_err(|_| format!("`{level}` is not a level"))?;
         let (var, es) = pnl_var_es(&pnl, q).map_err(|e| e.to_string())?;
         ledger.number(format!("var {level}"), field::number(measures, "var")?, var, SAMPLE);
