@@ -177,10 +177,10 @@ fn netting_benefit(view: View, parts: &Parts) -> Result<i128, MarginError> {
     if view.mode == Mode::Fixed {
         return Ok(0);
     }
-    let alone = match &view.params.aggregation {
-        Aggregation::Venue(venue) => crate::venue::standalone_sum(view, venue)?,
-        _ => standalone_sum(view, Measure::Im)?,
-    };
+    if let Aggregation::Venue(venue) = &view.params.aggregation {
+        return crate::venue::netting_benefit(view, venue);
+    }
+    let alone = standalone_sum(view, Measure::Im)?;
     view.exact.sub(alone, parts.aggregate.im.0, "netting benefit")
 }
 

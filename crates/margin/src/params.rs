@@ -53,6 +53,7 @@ pub enum Mode {
 /// How scenario losses of several underlyings are put together.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "there is one per parameter set, and none is moved in bulk")]
 pub enum Aggregation {
     /// Scan losses are added: no credit between underlyings.
     Sum,

@@ -40,7 +40,9 @@ fn futures(names: &[(&str, &str, i64)], index: &[(&str, i64, i64)]) -> RiskArray
             greeks: GreekTicks { delta: index[u].1, ..GreekTicks::default() },
             composite_delta: Ppb::ONE,
             seconds_to_expiry: Some(*seconds),
-            funding_8h: 0, reference: 1, open_interest: None,
+            funding_8h: 0,
+            reference: 1,
+            open_interest: None,
         });
     }
     let column = |i: usize| ScenarioColumn {

@@ -43,7 +43,9 @@ fn arrays(rows: &[Row], blocks: &[(BlockKind, usize)]) -> RiskArrays {
             notional: 100_000,
             greeks: GreekTicks { delta: *delta, ..GreekTicks::default() },
             composite_delta: Ppb::ONE,
-            funding_8h: 0, reference: 1, open_interest: None,
+            funding_8h: 0,
+            reference: 1,
+            open_interest: None,
         }
     };
     let underlying = |name: &str| UnderlyingRow {

@@ -164,6 +164,24 @@ impl<'a> VenueBook<'a> {
         any.then(|| Charge { code: "long_option_credit", asset: None, im: -im, mm: -mm })
     }
 
+    /// The price of the coin in which a venue keeps cash; 1 for an account that holds none of it in a market that states
+    /// no price: it has no peg to lose.
+    ///
+    /// # Errors
+    /// [`VenueError::Missing`] when the coin is held and has no price.
+    pub fn stable_price(
+        &self,
+        method: &'static str,
+        coin: &plimsoll_types::Asset,
+    ) -> Result<Fixed, VenueError> {
+        let held = self.collateral.iter().any(|c| c.asset == *coin && c.amount_nano != 0);
+        match self.price(coin) {
+            Some(price) => Ok(price),
+            None if held => Err(VenueError::Missing { method, what: "the price", subject: coin.to_string() }),
+            None => Ok(Fixed::ONE),
+        }
+    }
+
     /// Price of a collateral asset or underlying, currency per unit; `None` where the market states none.
     pub fn price(&self, asset: &plimsoll_types::Asset) -> Option<Fixed> {
         self.arrays.asset(asset).map(|row| self.money(Ticks(i128::from(row.price))))

@@ -6,7 +6,8 @@ use plimsoll_types::Fixed;
 /// Initial margin is not beneath maintenance margin: `im >= mm` of two rates, ratios or factors of the same base.
 pub fn im_covers_mm(subject: &str, im: Fixed, mm: Fixed) -> Option<LintFinding> {
     let message = || format!("initial {im} is below maintenance {mm}");
-    (!(im >= mm)).then(|| LintFinding::new(LintCode::ImBelowMm, subject, message()))
+    let covered = im >= mm;
+    (!covered).then(|| LintFinding::new(LintCode::ImBelowMm, subject, message()))
 }
 
 /// A share lies in [0, 1].
@@ -19,19 +20,22 @@ pub fn share(subject: &str, value: Fixed) -> Option<LintFinding> {
 /// A rate or size is not negative: the charge does not fall with size.
 pub fn not_negative(subject: &str, value: Fixed) -> Option<LintFinding> {
     let message = || format!("{value} is negative: the charge falls with size");
-    (!(value >= Fixed::ZERO)).then(|| LintFinding::new(LintCode::ChargeFalls, subject, message()))
+    let sound = value >= Fixed::ZERO;
+    (!sound).then(|| LintFinding::new(LintCode::ChargeFalls, subject, message()))
 }
 
 /// A number is above 0.
 pub fn positive(subject: &str, value: Fixed) -> Option<LintFinding> {
     let message = || format!("{value} is not positive");
-    (!(value > Fixed::ZERO)).then(|| LintFinding::new(LintCode::NotPositive, subject, message()))
+    let sound = value > Fixed::ZERO;
+    (!sound).then(|| LintFinding::new(LintCode::NotPositive, subject, message()))
 }
 
 /// A lower bound is not above its upper bound.
 pub fn ordered(subject: &str, low: Fixed, high: Fixed) -> Option<LintFinding> {
     let message = || format!("{low} is above {high}");
-    (!(low <= high)).then(|| LintFinding::new(LintCode::BoundsCrossed, subject, message()))
+    let sound = low <= high;
+    (!sound).then(|| LintFinding::new(LintCode::BoundsCrossed, subject, message()))
 }
 
 /// A discount marks a long down and a short up: `long <= 1 <= short`.

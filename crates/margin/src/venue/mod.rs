@@ -233,14 +233,21 @@ pub(crate) fn parts(view: View, venue: &Venue) -> Result<Parts, MarginError> {
     })
 }
 
-/// Requirements of the positions one by one, added: what netting is measured against.
-pub(crate) fn standalone_sum(view: View, venue: &Venue) -> Result<i128, MarginError> {
+/// Initial margins of the positions one by one, added, less that of all of them: charges on collateral, which are of the
+/// account and not of a position, left out of both. 0 where a position has no margin by itself, as a leg of a spread that
+/// the venue takes only as a spread.
+pub(crate) fn netting_benefit(view: View, venue: &Venue) -> Result<i128, MarginError> {
+    let bare = View { collateral: &[], ..view };
+    let of = |positions: &[Position]| Ok(total(view, &charges(bare, venue, positions)?)?.im.0);
     let mut sum = 0;
     for position in view.positions {
-        let alone = charges(view, venue, std::slice::from_ref(position))?;
-        sum = view.exact.add(sum, total(view, &alone)?.im.0, "the sum of standalone margins")?;
+        let alone = match of(std::slice::from_ref(position)) {
+            Err(MarginError::Venue { .. }) => return Ok(0),
+            other => other?,
+        };
+        sum = view.exact.add(sum, alone, "the sum of standalone margins")?;
     }
-    Ok(sum)
+    view.exact.sub(sum, of(view.positions)?, "netting benefit")
 }
 
 fn charges(view: View, venue: &Venue, positions: &[Position]) -> Result<Vec<VenueCharge>, MarginError> {

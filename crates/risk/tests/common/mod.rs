@@ -38,8 +38,9 @@ fn underlying(name: &str, index: f64, carry: f64) -> UnderlyingSurface {
             Svi { a: 0.18 * tau, b: 0.12 * tau.sqrt() * 0.5, rho: -0.25, m: 0.01, sigma: 0.3 * tau.sqrt() };
         Slice { expiry: *e, tau, forward: forward(e), svi, quality: SliceQuality::default() }
     };
-    let perpetual =
-        |name: String| (instrument(&name), PerpMark { price: index * 1.001, funding_8h: Some(1e-4), open_interest: None });
+    let perpetual = |name: String| {
+        (instrument(&name), PerpMark { price: index * 1.001, funding_8h: Some(1e-4), open_interest: None })
+    };
     UnderlyingSurface {
         index,
         confidence: 0.0005,

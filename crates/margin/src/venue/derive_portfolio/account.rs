@@ -27,8 +27,7 @@ pub struct AccountTerms {
     /// Interest rate per year: risk arrays have none. Values of the arrays are forward values and are taken as they are;
     /// the rate counts in the static discounts and in the cap of the short one.
     pub rate: Fixed,
-    /// The coin that cash is in. Its price counts as the stable price where it is held; a book without it has none that
-    /// could lose its peg, and 1 counts.
+    /// The coin that cash is in; its price is the stable price (`VenueBook::stable_price`).
     pub stable: Asset,
     /// Relative half-width of an index at which the venue's confidence is taken as 0: `c = max(0, 1 - width/this)`. An
     /// index without a width is sure. The venue's own confidence is its oracle's word, not a width; the map is ours.
@@ -188,7 +187,7 @@ impl Terms {
         let mut held = Portfolio {
             spot,
             confidence,
-            stable: self.stable(found.book)?,
+            stable: found.book.stable_price(METHOD, &self.account.stable)?,
             cash: Fixed::ZERO,
             perpetual,
             expiries: self.expiries(found, legs, confidence)?,
@@ -224,18 +223,6 @@ impl Terms {
         let width = Fixed::from(row.confidence);
         let sure = (Fixed::ONE - width / self.account.half_width_at_zero).positive();
         settled(sure, "the confidence of an index")
-    }
-
-    fn stable(&self, book: &VenueBook<'_>) -> Result<Fixed, VenueError> {
-        let held = |c: &CollateralReport| c.asset == self.account.stable && c.amount_nano != 0;
-        if !book.collateral.iter().any(held) {
-            return Ok(Fixed::ONE);
-        }
-        book.price(&self.account.stable).ok_or_else(|| VenueError::Missing {
-            method: METHOD,
-            what: "the price",
-            subject: self.account.stable.to_string(),
-        })
     }
 
     fn coin(

@@ -163,9 +163,7 @@ impl Terms {
         if market.perp.is_none() && market.expiries.is_empty() {
             return Ok(Vec::new());
         }
-        let subject = self.cash.to_string();
-        let missing = VenueError::Missing { method: METHOD, what: "the price", subject };
-        let stable = book.price(&self.cash).ok_or(missing)?;
+        let stable = book.stable_price(METHOD, &self.cash)?;
         let amount = -depeg_margin(&self.depeg, stable, market);
         known(vec![charge("depeg", &row.asset, amount, Fixed::ZERO)], "the charge for a depeg")
     }
