@@ -21,6 +21,7 @@ mod derive_auction;
 mod derive_portfolio;
 mod derive_pricing;
 mod derive_standard;
+mod document;
 mod drift;
 mod dydx;
 mod field;
@@ -38,6 +39,8 @@ mod paradex;
 mod perpetuals;
 mod premia;
 mod procyclicality;
+#[cfg(test)]
+mod refusals;
 mod sabr_delta;
 mod simm;
 mod span;
@@ -257,9 +260,8 @@ impl Parity {
 
 /// Checks the content of one file; `file` is its name as given, whose stem names the method in the answer.
 pub(crate) fn check(file: &str, content: &[u8]) -> Result<Parity, VectorsError> {
-    let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-    let parsed: Value = serde_json::from_slice(&exact_integers(content))
-        .map_err(|reason| VectorsError::Json { file: file.to_owned(), reason })?;
+    let parsed =
+        document::read(content).map_err(|reason| VectorsError::Json { file: file.to_owned(), reason })?;
     let mut ledger = Ledger::default();
     let form = match METHODS.iter().find(|method| (method.recognise)(&parsed)) {
         Some(method) => {
@@ -345,39 +347,6 @@ fn unsupported(case: &Value) -> Reason {
         Some(function) => format!("unsupported: function {function}"),
         None => format!("unsupported: a case of inputs {}", keys(case.get("inputs"))),
     }
-}
-
-/// The most digits of an integer that a float always holds.
-const FLOAT_DIGITS: usize = 15;
-
-/// The text with every integer of more than 15 digits in quotes: read as a JSON number it would lose its last ones.
-fn exact_integers(text: &[u8]) -> Vec<u8> {
-    let mut made = Vec::with_capacity(text.len());
-    let (mut at, mut quoted) = (0, false);
-    while let Some(&byte) = text.get(at) {
-        let begins = !quoted && (byte == b'-' || byte.is_ascii_digit());
-        let length = if begins { number_length(&text[at..]) } else { 1 };
-        let token = &text[at..at + length];
-        let plain = begins && token.iter().all(|b| *b == b'-' || b.is_ascii_digit());
-        if plain && length > FLOAT_DIGITS {
-            made.extend([b"\"", token, b"\""].concat());
-        } else {
-            made.extend(token);
-        }
-        if quoted && byte == b'\\' {
-            made.extend(text.get(at + 1));
-            at += 1;
-        }
-        quoted ^= byte == b'"';
-        at += length;
-    }
-    made
-}
-
-/// How many bytes the number at the start of a text has.
-fn number_length(text: &[u8]) -> usize {
-    let part = |b: &u8| b.is_ascii_digit() || b"+-.eE".contains(b);
-    text.iter().take_while(|b| part(b)).count()
 }
 
 /// The name of a file without directory, form and compression: `svi` for `cases/svi.json.gz`.
@@ -486,16 +455,6 @@ mod tests {
             squeezed
                 .contains(r#""misses":[{"id":"c","quantity":"correlation","expected":0.5,"computed":0.99"#)
         );
-    }
-
-    #[test]
-    fn long_integers_keep_their_digits() {
-        let text = br#"{"a": -12345678901234567890, "b": 1234567890.123456789, "c \" 1111111111111111": "x", "d": 12}"#;
-        let read: Value = serde_json::from_slice(&exact_integers(text)).unwrap();
-        assert_eq!(field::integer(&read, "a"), Ok(-12_345_678_901_234_567_890));
-        assert_eq!(read["b"], 1_234_567_890.123_456_7);
-        assert_eq!(read["c \" 1111111111111111"], "x");
-        assert_eq!(field::integer(&read, "d"), Ok(12));
     }
 
     #[test]
