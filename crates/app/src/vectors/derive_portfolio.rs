@@ -477,9 +477,10 @@ fn check_base_asset(inputs: &Value, expected: &Value, ledger: &mut Ledger) -> Re
         None | Some(true) => {}
         Some(false) => return Err("unsupported: another way to compare".to_owned()),
     }
-    for (name, computed) in [("IM_trunc", outcome.im), ("MM_trunc", outcome.mm)] {
+    let whole = [("IM_trunc", "IM_recomputed", outcome.im), ("MM_trunc", "MM_recomputed", outcome.mm)];
+    for (name, again, computed) in whole {
         if let Some(value) = taken(name) {
-            ledger.truncated(name, &value, computed)?;
+            ledger.truncated(name, &value, computed, expected.get(again))?;
         }
     }
     if let Some(exact) = taken("exact_1e18") {

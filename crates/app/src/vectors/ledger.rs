@@ -1,7 +1,7 @@
 //! The record of a comparison.
 
 use super::field::{self, Reason};
-use plimsoll_types::Fixed;
+use plimsoll_types::{Fixed, Rounding};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use std::fmt;
@@ -204,13 +204,26 @@ impl Ledger {
     }
 
     /// A whole number against the computed one without its fraction. The inputs are floats, so a number that is whole in
-    /// decimals may be off by less than [`EDGE`]: both neighbours of such a number are right.
-    pub(super) fn truncated(&mut self, name: &str, expected: &Value, computed: Fixed) -> Result<(), Reason> {
+    /// decimals may be off by less than [`EDGE`]: such a number is that whole one, or the one that the file's own second
+    /// evaluation has.
+    pub(super) fn truncated(
+        &mut self,
+        name: &str,
+        expected: &Value,
+        computed: Fixed,
+        again: Option<&Value>,
+    ) -> Result<(), Reason> {
         let expected = field::as_integer(expected, name)?;
         let whole = |number: Fixed| number.known().map(|units| units / WAD);
-        let near = [computed - EDGE, computed, computed + EDGE].map(whole);
+        let near = computed.rounded(0, Rounding::Nearest);
+        let allowed = if (computed - near).abs() > EDGE {
+            vec![whole(computed)]
+        } else {
+            let again = again.map(|value| field::as_fixed(value, name)).transpose()?;
+            vec![whole(near), again.and_then(whole)]
+        };
         let shown = whole(computed).ok_or_else(|| format!("`{name}` does not fit"))?;
-        self.label(name, expected.to_string(), shown.to_string(), near.contains(&Some(expected)));
+        self.label(name, expected.to_string(), shown.to_string(), allowed.contains(&Some(expected)));
         Ok(())
     }
 
