@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 /// The parameter sets that come with the engine: name and TOML text.
-pub const PRESETS: [(&str, &str); 23] = [
+pub const PRESETS: [(&str, &str); 24] = [
     ("plimsoll", include_str!("../../../presets/plimsoll.toml")),
     ("span", include_str!("../../../presets/span.toml")),
     ("fixed", include_str!("../../../presets/fixed.toml")),
@@ -22,6 +22,7 @@ pub const PRESETS: [(&str, &str); 23] = [
     ("cvex", include_str!("../../../presets/cvex.toml")),
     ("derive-pmrm", include_str!("../../../presets/derive-pmrm.toml")),
     ("derive-pmrm2", include_str!("../../../presets/derive-pmrm2.toml")),
+    ("derive-pmrm2-script", include_str!("../../../presets/derive-pmrm2-script.toml")),
     ("derive-srm", include_str!("../../../presets/derive-srm.toml")),
     ("mango", include_str!("../../../presets/mango.toml")),
     ("cboe", include_str!("../../../presets/cboe.toml")),
