@@ -460,3 +460,16 @@ fn quasi_explicit_fit_of_noise_still_meets_the_closed_forms() {
         svi_quasi_explicit(&[0.0, 1.0, 2.0, 3.0, 4.0], &[0.1, 0.1, f64::NAN, 0.1, 0.1], &[1.0; 5]).is_err()
     );
 }
+
+#[test]
+fn a_slice_without_a_width_or_an_interval_without_points_has_no_least_g() {
+    let slice = Svi { a: 0.04, b: 0.1, rho: -0.3, m: 0.0, sigma: 0.2 };
+    assert!(slice.min_durrleman_on(-2.0, 2.0).1.is_finite());
+    let none = [
+        Svi { sigma: -0.2, ..slice }.min_durrleman_on(-2.0, 2.0),
+        Svi { sigma: 0.0, ..slice }.min_durrleman_on(-2.0, 2.0),
+        slice.min_durrleman_on(2.0, -2.0),
+        slice.min_durrleman_on(f64::NAN, 2.0),
+    ];
+    assert!(none.iter().all(|(at, least)| at.is_nan() && least.is_nan()), "{none:?}");
+}

@@ -173,9 +173,14 @@ impl Svi {
 
     /// Log-moneyness and value of the least `g` on the closed interval `[lo, hi]` of log-moneyness.
     ///
-    /// For comparison with published figures only: an interval is no test of arbitrage.
+    /// For comparison with published figures only: an interval is no test of arbitrage. NaN where `sigma` is not positive or
+    /// the interval has no points.
     #[must_use]
     pub fn min_durrleman_on(&self, lo: f64, hi: f64) -> (f64, f64) {
+        let walks = self.sigma > 0.0 && lo <= hi;
+        if !walks {
+            return (f64::NAN, f64::NAN);
+        }
         self.min_g_on_grid(lo - self.m, hi - self.m, (lo - self.m, hi - self.m))
     }
 
