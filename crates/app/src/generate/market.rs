@@ -260,9 +260,16 @@ impl Quoting<'_> {
             mark: Some(expiry.forward),
             bid: Some(rounded(expiry.forward - half, 2.0)),
             ask: Some(rounded(expiry.forward + half, 2.0)),
-            open_interest: Some(rounded(self.draw.between(2e6, 4e7), 0.1)),
+            open_interest: Some(self.open_interest(2e6, 4e7)),
             time: self.as_of,
         })
+    }
+
+    /// Contracts open between two amounts in dollars, in the quantity unit: dollars of inverse contracts, coins of linear
+    /// ones.
+    fn open_interest(&mut self, low: f64, high: f64) -> f64 {
+        let dollars = self.draw.between(low, high);
+        rounded(if self.spec.pair.contains('_') { dollars / self.spec.index } else { dollars }, 0.1)
     }
 
     fn perpetual(&mut self, instrument: Instrument) -> PerpQuote {
@@ -273,7 +280,7 @@ impl Quoting<'_> {
             bid: Some(rounded(mark * 0.99995, 100.0)),
             ask: Some(rounded(mark * 1.00005, 100.0)),
             funding_8h: Some(rounded(self.draw.between(-2e-5, 1.2e-4), 1e7)),
-            open_interest: Some(rounded(self.draw.between(1e8, 6e8), 0.1)),
+            open_interest: Some(self.open_interest(1e8, 6e8)),
             time: self.as_of,
         }
     }
