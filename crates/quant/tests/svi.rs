@@ -473,3 +473,17 @@ fn a_slice_without_a_width_or_an_interval_without_points_has_no_least_g() {
     ];
     assert!(none.iter().all(|(at, least)| at.is_nan() && least.is_nan()), "{none:?}");
 }
+
+#[test]
+fn a_slice_that_no_grid_can_follow_is_refused_and_the_search_ends() {
+    let sound = Svi { a: 0.04, b: 0.1, rho: -0.3, m: 0.0, sigma: 0.2 };
+    for slice in [
+        Svi { a: 1e300, ..sound },
+        Svi { m: -1e308, ..sound },
+        Svi { m: 1e300, ..sound },
+        Svi { sigma: 1e308, ..sound },
+    ] {
+        assert!(slice.check().is_err(), "{slice:?}");
+    }
+    assert!(sound.check().is_ok());
+}

@@ -92,17 +92,15 @@ impl Svi {
     /// In order: parameter domain (`b >= 0`, `|rho| < 1`, `sigma > 0`, all finite); Lee's bound
     /// `b (1 + |rho|) <= 2` in closed form; least variance `>= 0` in closed form (a flat slice needs `a > 0`);
     /// `d_+ -> -infinity`, that is a right slope below 2; and `g >= -`[`BUTTERFLY_TOLERANCE`] everywhere, by
-    /// [`Svi::min_durrleman`].
+    /// [`Svi::min_durrleman`]. A slice so large or so small that `g` cannot be followed is refused with `g` NaN.
     ///
     /// # Errors
     /// The [`SviViolation`] with the offending quantity.
     pub fn check(&self) -> Result<(), SviViolation> {
         self.check_closed_form()?;
         let (k, g) = self.min_durrleman();
-        if g < -BUTTERFLY_TOLERANCE {
-            return Err(SviViolation::Butterfly { k, g });
-        }
-        Ok(())
+        // A least value that is NaN shows nothing, and is no freedom from arbitrage.
+        if g >= -BUTTERFLY_TOLERANCE { Ok(()) } else { Err(SviViolation::Butterfly { k, g }) }
     }
 
     /// The part of [`Svi::check`] that needs no search: domain, Lee's bound, least variance, right wing.
@@ -177,10 +175,6 @@ impl Svi {
     /// the interval has no points.
     #[must_use]
     pub fn min_durrleman_on(&self, lo: f64, hi: f64) -> (f64, f64) {
-        let walks = self.sigma > 0.0 && lo <= hi;
-        if !walks {
-            return (f64::NAN, f64::NAN);
-        }
         self.min_g_on_grid(lo - self.m, hi - self.m, (lo - self.m, hi - self.m))
     }
 
@@ -189,12 +183,17 @@ impl Svi {
         self.sigma.max(self.m.abs()).max(1.0).max((intercept / slope).abs())
     }
 
-    /// Least `g` for `k - m` in `[d_lo, d_hi]`; the step is fine inside `near` and coarse outside.
+    /// Least `g` for `k - m` in `[d_lo, d_hi]`; the step is fine inside `near` and coarse outside. NaN where the grid cannot
+    /// advance: no points, no width, or lengths whose ratio no float holds.
     fn min_g_on_grid(&self, d_lo: f64, d_hi: f64, near: (f64, f64)) -> (f64, f64) {
         let at = |d: f64| self.point(d, (d * d + self.sigma * self.sigma).sqrt());
         let half = 0.5 * self.sigma;
-        let mut search = Search::new(at(d_lo));
         let mut t = exp_asinh(d_lo / self.sigma);
+        let advances = self.sigma > 0.0 && t >= f64::MIN_POSITIVE && d_lo <= d_hi;
+        if !advances {
+            return (f64::NAN, f64::NAN);
+        }
+        let mut search = Search::new(at(d_lo));
         let mut d = d_lo;
         while d < d_hi {
             t *= if d >= near.0 && d < near.1 { RATIO_NEAR } else { RATIO_FAR };
