@@ -141,10 +141,15 @@ impl Text<'_> {
     }
 
     fn aggregate(&mut self, report: &MarginReport, params: &Params) {
-        self.pair(0, "aggregate loss", report.aggregate.im, report.aggregate.mm);
-        self.detail("initial", &report.im_detail);
-        if report.mm_detail != report.im_detail {
-            self.detail("maintenance", &report.mm_detail);
+        // A venue's charges are not made of scan losses, which are shown beside them.
+        let by_venue = !report.venue.is_empty();
+        let title = if by_venue { "= sum of the charges" } else { "aggregate loss" };
+        self.pair(0, title, report.aggregate.im, report.aggregate.mm);
+        if !by_venue {
+            self.detail("initial", &report.im_detail);
+            if report.mm_detail != report.im_detail {
+                self.detail("maintenance", &report.mm_detail);
+            }
         }
         self.amount(1, "netting against isolated", report.netting_benefit);
         let label = if report.mode == Mode::Fixed {

@@ -65,16 +65,18 @@ fn contributions(loaded: &Loaded, report: &MarginReport) -> Table {
 }
 
 fn aggregate(loaded: &Loaded, report: &MarginReport) -> Table {
-    let mut table = Table::new(
-        "from scan losses to the requirement",
-        &[("part", Kind::Text), ("im", Kind::Amount), ("mm", Kind::Amount)],
-    );
+    // A venue's charges are not made of scan losses, which are shown beside them.
+    let by_venue = !report.venue.is_empty();
+    let title =
+        if by_venue { "from charges to the requirement" } else { "from scan losses to the requirement" };
+    let mut table = Table::new(title, &[("part", Kind::Text), ("im", Kind::Amount), ("mm", Kind::Amount)]);
     let charges =
         |of: fn(&plimsoll_margin::Addon) -> Ticks| Ticks(report.addons.iter().map(|a| of(a).0).sum());
     let relief = |ticks: Ticks| Ticks(-ticks.0);
+    let scans = ("sum of scan losses", report.im_detail.sum, report.mm_detail.sum);
+    let aggregate = if by_venue { "sum of the charges" } else { "aggregate over underlyings" };
     let parts = [
-        ("sum of scan losses", report.im_detail.sum, report.mm_detail.sum),
-        ("aggregate over underlyings", report.aggregate.im, report.aggregate.mm),
+        (aggregate, report.aggregate.im, report.aggregate.mm),
         ("scaled", report.base.im, report.base.mm),
         ("rounding guard", report.guard.im, report.guard.mm),
         ("add-ons", charges(|a| a.im), charges(|a| a.mm)),
@@ -82,7 +84,7 @@ fn aggregate(loaded: &Loaded, report: &MarginReport) -> Table {
         ("open orders", report.orders.extra.im, report.orders.extra.mm),
         ("requirement", report.im, report.mm),
     ];
-    for (part, im, mm) in parts {
+    for (part, im, mm) in Some(scans).filter(|_| !by_venue).into_iter().chain(parts) {
         table.push(vec![Cell::text(part), loaded.cell(im), loaded.cell(mm)]);
     }
     table

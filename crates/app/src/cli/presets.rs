@@ -27,9 +27,11 @@ pub(super) fn run(args: &PresetsArgs) -> anyhow::Result<Answer<'static>> {
 }
 
 /// The comment at the head of a preset: what it is, its formulas, its source.
-fn about(text: &str) -> String {
+fn about(text: &'static str) -> String {
     let head = text.lines().take_while(|line| line.starts_with('#'));
-    head.map(|line| line.trim_start_matches('#').trim()).collect::<Vec<_>>().join("\n")
+    // Formulas stand indented: one space after the mark belongs to the comment, the rest to the text.
+    let bare = |line: &'static str| line.trim_start_matches('#').trim_end();
+    head.map(|line| bare(line).strip_prefix(' ').unwrap_or_else(|| bare(line))).collect::<Vec<_>>().join("\n")
 }
 
 fn list() -> anyhow::Result<Answer<'static>> {
