@@ -487,3 +487,9 @@ fn a_slice_that_no_grid_can_follow_is_refused_and_the_search_ends() {
     }
     assert!(sound.check().is_ok());
 }
+
+#[test]
+fn slices_too_far_apart_for_a_grid_are_no_surface() {
+    let far = SsviSlice { theta: 0.2, rho: -0.25, phi: 1e-308 };
+    assert!(check_surface(&[SsviSlice { theta: 0.1, phi: 1.0, ..far }, far]).is_err());
+}

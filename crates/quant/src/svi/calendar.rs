@@ -60,6 +60,11 @@ fn length_scale(slice: &Svi) -> f64 {
 fn largest_excess(excess: &impl Fn(f64) -> f64, slice: &Svi, reach: f64) -> (f64, f64) {
     let half = 0.5 * slice.sigma;
     let mut t = half / (half + reach);
+    // Lengths whose ratio no float holds: nothing can be shown, which is no freedom from arbitrage.
+    let advances = t >= f64::MIN_POSITIVE;
+    if !advances {
+        return (f64::NAN, f64::INFINITY);
+    }
     let mut points = [(0.0, f64::NEG_INFINITY); 3];
     let mut best = (0.0, f64::NEG_INFINITY);
     loop {
