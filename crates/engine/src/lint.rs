@@ -73,13 +73,7 @@ fn input(set: &ScenarioSet) -> Result<LintInput, QuantiseError> {
         blocks.push(LintBlock { kind: block.kind, purpose: block.purpose, columns, step: step.transpose()? });
     }
     let price_scan = set.price_scan.iter().map(|scan| Ppb::from_f64(*scan)).collect::<Result<_, _>>()?;
-    Ok(LintInput {
-        underlyings: set.underlyings.clone(),
-        price_scan,
-        columns,
-        blocks,
-        ..LintInput::default()
-    })
+    Ok(LintInput { underlyings: set.underlyings.clone(), price_scan, columns, blocks })
 }
 
 fn column(scenario: &Scenario) -> Result<LintColumn, QuantiseError> {

@@ -46,7 +46,7 @@ pub use error::MarginError;
 pub use evaluate::{evaluate, evaluate_book, reports, what_if};
 pub use explain::explain;
 pub use lint::{
-    LintBlock, LintBound, LintCode, LintColumn, LintFinding, LintInput, LintTiers, VolMove, lint,
+    LintBlock, LintCode, LintColumn, LintFinding, LintInput, VolMove, lint,
 };
 pub use money::{decimal, isqrt};
 pub use params::{

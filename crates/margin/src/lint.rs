@@ -50,28 +50,6 @@ pub struct LintBlock {
     pub step: Option<Ppb>,
 }
 
-/// A table of marginal or stepped rates from another stage, such as margin tiers.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LintTiers {
-    /// Its path in the file.
-    pub name: String,
-    /// Edge and rate, in rising order.
-    pub tiers: Vec<(i64, Ppb)>,
-    /// Whether a rate applies only to what lies above its edge; a whole-position rate jumps at the edge.
-    pub marginal: bool,
-}
-
-/// A pair of bounds from another stage.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LintBound {
-    /// Its path in the file.
-    pub name: String,
-    /// The lower one.
-    pub lower: Ppb,
-    /// The upper one.
-    pub upper: Ppb,
-}
-
 /// What the linter is told of the other stages: plain integers and flags.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct LintInput {
@@ -83,14 +61,6 @@ pub struct LintInput {
     pub columns: Vec<LintColumn>,
     /// What the columns mean.
     pub blocks: Vec<LintBlock>,
-    /// Factor on the shocked value of long options; above one marks a long up.
-    pub long_discount: Option<Ppb>,
-    /// Factor on the shocked value of short options; beneath one marks a short down.
-    pub short_discount: Option<Ppb>,
-    /// Tables of rates by size.
-    pub tiers: Vec<LintTiers>,
-    /// Pairs of bounds.
-    pub bounds: Vec<LintBound>,
 }
 
 /// A rule. The codes are stable.
@@ -107,8 +77,6 @@ pub enum LintCode {
     MissingTail,
     /// Neighbouring spot moves are further apart than the step allows.
     GridGap,
-    /// The requirement jumps at the edge of a tier.
-    TierJump,
     /// A long option can be charged more than its premium.
     LongAbovePremium,
     /// A skew scenario moves spot.
@@ -143,7 +111,6 @@ impl LintCode {
             Self::ChargeFalls => "charge_falls",
             Self::MissingTail => "missing_tail",
             Self::GridGap => "grid_gap",
-            Self::TierJump => "tier_jump",
             Self::LongAbovePremium => "long_above_premium",
             Self::SkewMovesSpot => "skew_moves_spot",
             Self::OutsideUnit => "outside_unit",
@@ -203,14 +170,12 @@ pub fn lint(params: &Params, input: &LintInput) -> Vec<LintFinding> {
     aggregation(params, input, &mut found);
     collateral(params, &mut found);
     addons(&params.addons, &mut found);
-    discounts(input, &mut found);
     for block in &input.blocks {
         tails(block, input, &mut found);
         gaps(block, input, &mut found);
     }
     columns(input, &mut found);
     purposes(params, input, &mut found);
-    tables(input, &mut found);
     found.0
 }
 
@@ -447,27 +412,6 @@ fn liquidity(path: &str, t: &LiquidityTerms, found: &mut Findings) {
     found.rate(&format!("{path}.depth"), t.depth);
 }
 
-/// A discount on longs above one marks them up, and then more can be lost than the premium; one on shorts beneath one
-/// marks them down.
-fn discounts(input: &LintInput, found: &mut Findings) {
-    if let Some(long) = input.long_discount
-        && long > Ppb::ONE
-    {
-        found.add(LintCode::DiscountSwapped, "long_discount", format!("{long} marks longs up"));
-    }
-    if let Some(long) = input.long_discount
-        && long.0 < 0
-    {
-        let message = format!("{long} charges a long more than its premium");
-        found.add(LintCode::LongAbovePremium, "long_discount", message);
-    }
-    if let Some(short) = input.short_discount
-        && short < Ppb::ONE
-    {
-        found.add(LintCode::DiscountSwapped, "short_discount", format!("{short} marks shorts down"));
-    }
-}
-
 /// The spot moves of an underlying in a block, in rising order.
 fn moves(block: &LintBlock, input: &LintInput, underlying: usize) -> Vec<i64> {
     let columns = input.columns.get(block.columns.clone()).unwrap_or(&[]);
@@ -557,28 +501,6 @@ fn purposes(params: &Params, input: &LintInput, found: &mut Findings) {
         if im < mm {
             let message = "the scaled moves of maintenance margin reach further than those of initial margin";
             found.add(LintCode::ImBelowMm, asset.as_str(), message);
-        }
-    }
-}
-
-fn tables(input: &LintInput, found: &mut Findings) {
-    for table in &input.tiers {
-        for pair in table.tiers.windows(2) {
-            let [(_, before), (edge, after)] = pair else { continue };
-            if after < before {
-                let message = format!("the rate falls from {before} to {after} at {edge}");
-                found.add(LintCode::ChargeFalls, table.name.clone(), message);
-            }
-            if !table.marginal && after != before {
-                let message = format!("the whole position jumps from {before} to {after} at {edge}");
-                found.add(LintCode::TierJump, table.name.clone(), message);
-            }
-        }
-    }
-    for bound in &input.bounds {
-        if bound.lower > bound.upper {
-            let message = format!("the lower bound {} is above the upper bound {}", bound.lower, bound.upper);
-            found.add(LintCode::BoundsCrossed, bound.name.clone(), message);
         }
     }
 }

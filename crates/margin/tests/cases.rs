@@ -247,23 +247,16 @@ fn the_recommended_parameters_are_clean_and_every_rule_has_its_code() {
             columns: 0..4,
             step: Some(Ppb(300_000_000)),
         }],
-        long_discount: Some(Ppb(1_050_000_000)),
-        short_discount: Some(Ppb(950_000_000)),
-        tiers: vec![LintTiers { name: "t".into(), tiers: vec![(0, Ppb(1)), (5, Ppb(2))], marginal: false }],
-        bounds: vec![LintBound { name: "b".into(), lower: Ppb(2), upper: Ppb(1) }],
     };
     let found: std::collections::BTreeSet<LintCode> = lint(&bad, &input).iter().map(|f| f.code).collect();
     for code in [
         LintCode::ImBelowMm,
-        LintCode::DiscountSwapped,
         LintCode::ChargeFalls,
         LintCode::MissingTail,
         LintCode::GridGap,
-        LintCode::TierJump,
         LintCode::LongAbovePremium,
         LintCode::SkewMovesSpot,
         LintCode::OutsideUnit,
-        LintCode::BoundsCrossed,
     ] {
         assert!(found.contains(&code), "{code:?}");
     }
