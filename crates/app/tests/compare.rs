@@ -118,8 +118,8 @@ fn the_first_set_named_is_the_base_whether_preset_or_file() {
 #[test]
 fn what_cannot_be_compared_is_refused_with_the_reason() {
     let refused = |args: &[&str], parts: &[&str]| on_book("compare", args).refused(parts);
-    refused(&[], &["0 methods are named", "at least two"]);
-    refused(&["--preset", "span"], &["1 methods are named", "at least two"]);
+    refused(&[], &["0 named", "at least two"]);
+    refused(&["--preset", "span"], &["1 named", "at least two"]);
     refused(&["--preset", "span,fixed,span"], &["is span again"]);
     refused(&["--preset", "span,nothing"], &["no preset is called `nothing`", "plimsoll, span, fixed"]);
     refused(&["--preset", "span,fixed", "--account", "nobody"], &["no account is called `nobody`"]);
@@ -191,6 +191,37 @@ fn a_summary_is_shown_whole_and_the_rows_of_accounts_are_cut() {
     assert!(text.contains("(8 more rows)"), "{text}");
     let totals: Vec<&str> = text.lines().skip(3).take(3).collect();
     assert!(totals.iter().zip(["fixed", "plimsoll", "span"]).all(|(row, name)| row.contains(name)), "{text}");
+}
+
+/// `compare` on the bundled book of forty accounts.
+fn on_forty(args: &[&str]) -> common::Run {
+    let at = |name: &str| format!("{}/../../examples/bundled/{name}", env!("CARGO_MANIFEST_DIR"));
+    let files = [at("market.json"), at("positions.csv"), at("collateral.csv")];
+    let book = ["compare", "--market", &files[0], "--positions", &files[1], "--collateral", &files[2]];
+    run(&[&book[..], args].concat())
+}
+
+#[test]
+fn a_long_answer_is_cut_unless_its_length_is_asked_for_and_says_where_the_rest_is() {
+    let text = on_forty(&["--preset", "plimsoll,span"]).ok().text();
+    assert!(text.contains("(70 more rows)") && text.contains("shown: at most 10 rows"), "{text}");
+    assert!(text.contains("below initial margin under one of plimsoll and span"), "{text}");
+    let whole = on_forty(&["--preset", "plimsoll,span", "--top", "100"]).ok().text();
+    assert!(!whole.contains("more rows") && !whole.contains("shown: at most"), "{whole}");
+    let many = on_forty(&["--preset", "plimsoll,span,deribit-pm,okx,fixed"]).ok().text();
+    assert!(many.contains("(197 more rows)") && many.contains("who is below initial margin"), "{many}");
+    assert!(
+        many.contains("liquidatable under one of") && !many.contains("below initial margin under one of")
+    );
+    let named = |text: &str, names: [&str; 4]| -> bool {
+        let at: Option<Vec<usize>> = names.iter().map(|name| text.find(name)).collect();
+        at.is_some_and(|at| at.is_sorted())
+    };
+    assert!(named(&many, ["totals over the 40", "disagree on", "ratios to plimsoll", "parts of im_excess"]));
+    // One account: no distributions of one number, every part of it.
+    let one = on_forty(&["--preset", "plimsoll,span,", "--account", "put-seller-0012"]).ok().text();
+    assert!(!one.contains("ratios to") && !one.contains("parts of im_excess over"), "{one}");
+    assert!(one.contains("parts of the excess of put-seller-0012") && !one.contains("more rows"), "{one}");
 }
 
 /// Names of the elements of an XML text, each closed in order; panics where one is not.

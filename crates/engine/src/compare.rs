@@ -38,7 +38,7 @@ pub struct Contender<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
     /// Fewer than two methods.
-    #[error("{count} methods are named: expected at least two, the first of them the base")]
+    #[error("{count} named: expected at least two methods, the first of them the base")]
     Few {
         /// How many there are.
         count: usize,

@@ -10,11 +10,12 @@ use crate::io::series::NamedFile;
 use crate::io::source::STDIN;
 use crate::io::{market, params};
 use crate::output::answer::Output;
-use crate::output::{Answer, JsonBody, Verdict};
+use crate::output::{Answer, JsonBody, Table, Verdict};
 use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use plimsoll_engine::{
-    BuildOptions, CompareError, Comparison, Contender, EngineError, NotMarginedKind, ParamSet, compare,
+    BuildOptions, CompareError, Comparison, Contender, EngineError, Measure, NotMarginedKind, ParamSet,
+    compare,
 };
 use plimsoll_types::{AccountId, Units};
 use std::collections::BTreeSet;
@@ -86,7 +87,9 @@ impl FromArgMatches for Sets {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut named: Vec<(usize, Named)> = Vec::new();
         if let (Some(at), Some(names)) = (matches.indices_of(PRESET), matches.get_many::<String>(PRESET)) {
-            named.extend(at.zip(names.map(|name| Named::Preset(name.trim().to_owned()))));
+            // A comma at the end names nothing.
+            let names = at.zip(names.map(|name| name.trim())).filter(|(_, name)| !name.is_empty());
+            named.extend(names.map(|(at, name)| (at, Named::Preset(name.to_owned()))));
         }
         if let (Some(at), Some(files)) = (matches.indices_of(PARAMS), matches.get_many::<PathBuf>(PARAMS)) {
             named.extend(at.zip(files.cloned().map(Named::File)));
@@ -143,21 +146,63 @@ pub(super) fn run(args: &CompareArgs, output: &Output) -> anyhow::Result<Verdict
     say_assumed(&comparison);
     let verdict = say_failures(&comparison);
     let main = tables::accounts(&comparison);
-    let mut shown = tables::summary(&comparison);
+    let cut = Cut::of(output, &comparison);
+    let mut shown = tables::summary(&comparison, cut.measures);
     if args.account.is_some() {
         shown.extend(tables::parts(&comparison));
     }
     shown.push(main.clone());
+    let mut notes = tables::notes(&comparison);
+    notes.extend(cut.note(&shown));
     let json =
         |out: &mut dyn Write| serde_json::to_writer(out, &Document::new(&comparison)).context("writing JSON");
-    output.write(Answer {
+    Output { top: Some(cut.rows), ..output.clone() }.write(Answer {
         tables: shown,
-        notes: tables::notes(&comparison),
+        notes,
         main,
         json: JsonBody::Stream(Box::new(json)),
         verdict,
         picture: heatmap::picture(args.svg.as_deref(), || pictures::compare_svg(&comparison)),
     })
+}
+
+/// How much people are shown who did not say how much: `--top` shows every table, so long.
+struct Cut {
+    rows: usize,
+    measures: &'static [Measure],
+    asked: bool,
+}
+
+impl Cut {
+    /// Rows of a table of accounts when few methods are compared, and when many are.
+    const ROWS: (usize, usize) = (10, 3);
+    /// Beyond as many methods, only who is liquidatable is told account by account.
+    const FEW: usize = 4;
+
+    fn of(output: &Output, comparison: &Comparison) -> Self {
+        const EVERY: &[Measure] = &[Measure::Maintenance, Measure::Initial];
+        let few = comparison.methods.len() <= Self::FEW || comparison.accounts.len() == 1;
+        match output.top {
+            Some(rows) => Self { rows, measures: EVERY, asked: true },
+            None if few => Self { rows: Self::ROWS.0, measures: EVERY, asked: false },
+            None => Self { rows: Self::ROWS.1, measures: &[Measure::Maintenance], asked: false },
+        }
+    }
+
+    /// What is not shown though nobody asked for less, and where it is.
+    fn note(&self, tables: &[Table]) -> Option<String> {
+        let longer = tables.iter().any(|table| !table.whole && table.rows.len() > self.rows);
+        let fewer = self.measures.len() < Measure::BOTH.len();
+        if self.asked || !(longer || fewer) {
+            return None;
+        }
+        let initial = if fewer { ", and who is below initial margin under one method only" } else { "" };
+        Some(format!(
+            "shown: at most {} rows of accounts a table; --top N shows N{initial}; --account ID one account in full; --format csv \
+             or json everything",
+            self.rows
+        ))
+    }
 }
 
 /// Reads everything and compares.
@@ -202,11 +247,13 @@ fn books(args: &CompareArgs, sets: &[(String, ParamSet)]) -> anyhow::Result<Vec<
         }
         if !books.is_empty() && args.book.paths().any(|path| path.as_os_str() == STDIN) {
             bail!(
-                "{label} counts in other lots than the base, so the book is read again: `-` can be read only once"
+                "{label} counts in other lots than the base, so the book is read again, and `-` can be read only \
+                 once: name a file instead"
             );
         }
-        let read = book::read(&args.book.files(), &set.units, args.account.as_ref())
-            .with_context(|| format!("in the lots of {label}"))?;
+        let read = book::read(&args.book.files(), &set.units, args.account.as_ref());
+        let read =
+            if books.is_empty() { read? } else { read.with_context(|| format!("in the lots of {label}"))? };
         for note in read.notes.iter().filter(|_| books.is_empty()) {
             say!("{note}");
         }

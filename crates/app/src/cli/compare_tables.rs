@@ -26,22 +26,23 @@ fn ratio(above: Ticks, below: Ticks) -> Option<f64> {
     Ratio::new(above.0, below.0).map(Ratio::to_f64)
 }
 
-/// Every table but the accounts; empty ones are left out.
-pub(super) fn summary(comparison: &Comparison) -> Vec<Table> {
-    let mut all = vec![
-        common(comparison),
-        paired(comparison),
-        own(comparison),
-        not_margined(comparison),
-        ratios(comparison),
-    ];
-    all.extend(Measure::BOTH.map(|measure| components(comparison, measure)));
-    all.push(counts(comparison));
+/// Every table but the accounts, the answer first: totals, whom they disagree on, ratios, whom they leave out, and then
+/// why. Empty ones are left out, and for a single account those that only add accounts up. `measures` are those whose
+/// disagreements are told account by account.
+pub(super) fn summary(comparison: &Comparison, measures: &[Measure]) -> Vec<Table> {
+    let mut all = vec![common(comparison), paired(comparison), own(comparison)];
+    let many = comparison.accounts.len() > 1;
+    if many {
+        all.push(counts(comparison));
+        all.push(ratios(comparison));
+    }
+    all.push(not_margined(comparison));
+    if many {
+        all.extend(Measure::BOTH.map(|measure| components(comparison, measure)));
+    }
     all.iter_mut().for_each(|table| table.whole = true);
     for at in 1..comparison.methods.len() {
-        for measure in [Measure::Maintenance, Measure::Initial] {
-            all.push(disagreements(comparison, at, measure));
-        }
+        all.extend(measures.iter().map(|measure| disagreements(comparison, at, *measure)));
     }
     all.into_iter().filter(|table| !table.rows.is_empty()).collect()
 }
@@ -420,7 +421,7 @@ pub(super) fn parts(comparison: &Comparison) -> Vec<Table> {
     ];
     let table = |account: &ComparedAccount| {
         let title = format!("parts of the excess of {}: they add up to it exactly", account.account);
-        let mut table = Table::new(title, &columns);
+        let mut table = Table { whole: true, ..Table::new(title, &columns) };
         for (at, method) in comparison.methods.iter().enumerate() {
             let Some(standing) = account.standing(at) else { continue };
             for row in part_rows(comparison, standing, account.standing(0)) {
@@ -482,6 +483,7 @@ pub(super) fn accounts(comparison: &Comparison) -> Table {
         ("reason", Kind::Text),
     ];
     let mut table = Table::new("accounts", &columns);
+    table.whole = comparison.accounts.len() == 1;
     for account in &comparison.accounts {
         for (at, method) in comparison.methods.iter().enumerate() {
             let head = vec![Cell::text(&account.account), Cell::text(&method.label)];
