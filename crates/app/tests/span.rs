@@ -79,7 +79,19 @@ fn bad_positions_are_refused_with_line_field_and_reason() {
     };
     refused(
         "alice,TST,CA,FUT,202712,1,,",
-        &["line 2", "field `product`", "TST CA Future 202712 is not in the file"],
+        &[
+            "line 2",
+            "field `product`",
+            "TST CA Future 202712 is not in the file, which has of this product 202512, 202603, 202606",
+        ],
+    );
+    refused(
+        "alice,TST,ZZ,FUT,202512,1,,",
+        &["TST ZZ Future 202512", "which has of this kind TST CA, TST CB, TST CD"],
+    );
+    refused(
+        "alice,TST,CA,OOF,202511,1,C,999",
+        &["202511 999 Call is not in the file, which has the strike 410"],
     );
     refused("alice,TST,CA,XXX,202512,1,,", &["field `type`", "XXX"]);
     refused("alice,TST,CA,FUT,2025,1,,", &["field `expiry`", "2025"]);
@@ -99,4 +111,17 @@ fn a_damaged_file_is_refused_with_its_line_and_record() {
     let run = run_with(&["span", path.to_str().unwrap(), "--positions", "-"], BOOK);
     run.refused(&["record `81`", "field `array value`", "`?`", "expected a sign: +, - or blank"]);
     std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_file_of_another_kind_is_refused_with_how_a_span_file_begins() {
+    for text in ["", "{}", "account,lots\n", "<html></html>"] {
+        let path = file("other", text.to_owned());
+        let run = run_with(&["span", &path, "--positions", "-"], BOOK);
+        run.refused(&[
+            &path,
+            "line 1",
+            "a SPAN file begins with a record `0 ` if .pa2, with <spanFile> if .spn",
+        ]);
+    }
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use plimsoll_engine::{
     SpanAccountKind, SpanAccountReport, SpanAccountTerms, SpanCommodityMargin, SpanContractName, SpanDesk,
-    SpanFile, SpanKind, SpanRight,
+    SpanFault, SpanFile, SpanFileError, SpanKind, SpanRight,
 };
 use plimsoll_types::{AccountId, Decimal};
 use serde_json::{Map, Value, json};
@@ -68,7 +68,7 @@ type Book = BTreeMap<AccountId, BTreeMap<usize, i64>>;
 pub(super) fn run(args: &SpanArgs) -> anyhow::Result<Answer<'static>> {
     super::args::one_stdin([args.file.as_path(), args.positions.as_path()])?;
     let (name, reader) = Source::open(&args.file)?.text()?;
-    let file = SpanFile::read(reader).with_context(|| name.clone())?;
+    let file = SpanFile::read(reader).map_err(|error| refused(&name, &error))?;
     let desk = SpanDesk::new(&file);
     let book = positions(&args.positions, &desk)?;
     let terms = SpanAccountTerms { kind: args.account_type.into(), initial: args.initial };
@@ -80,6 +80,15 @@ pub(super) fn run(args: &SpanArgs) -> anyhow::Result<Answer<'static>> {
         }
     }
     answer(&file, &reports, failures, terms)
+}
+
+/// A file that cannot be read, and where it does not begin as one of the forms, how those begin.
+fn refused(name: &str, error: &SpanFileError) -> anyhow::Error {
+    let other = matches!(error.fault, SpanFault::Order("the header" | "spanFile"))
+        || (error.fault == SpanFault::Missing && error.field == "spanFile");
+    let forms =
+        if other { " (a SPAN file begins with a record `0 ` if .pa2, with <spanFile> if .spn)" } else { "" };
+    anyhow::anyhow!("{name}: {error}{forms}")
 }
 
 impl From<AccountType> for SpanAccountKind {

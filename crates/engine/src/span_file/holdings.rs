@@ -25,13 +25,15 @@ pub struct SpanContractName {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SpanLookupError {
     /// Nothing in the file has it.
-    #[error("{name} is not in the file")]
+    #[error("{name} is not in the file, which has {instead}")]
     Unknown {
         /// As asked for.
         name: String,
+        /// The products, expiries or strikes there are where the name leaves the file.
+        instead: String,
     },
     /// Several contracts have it.
-    #[error("{name} is the name of {found} contracts in the file")]
+    #[error("{name} is the name of {found} contracts in the file: expected an expiry with its day")]
     Ambiguous {
         /// As asked for.
         name: String,
@@ -76,7 +78,7 @@ pub(super) fn find(
 ) -> Result<usize, SpanLookupError> {
     let same =
         |p: &super::SpanProduct| p.kind == name.kind && p.code == name.product && p.exchange == name.exchange;
-    let unknown = || SpanLookupError::Unknown { name: name.to_string() };
+    let unknown = || SpanLookupError::Unknown { name: name.to_string(), instead: instead(file, order, name) };
     let product = file.products.iter().position(same).ok_or_else(unknown)?;
     let from = order.partition_point(|at| {
         key(file, *at)
@@ -99,6 +101,41 @@ pub(super) fn find(
         [] => Err(unknown()),
         [at] => usize::try_from(at).map_err(|_| unknown()),
         _ => Err(SpanLookupError::Ambiguous { name: name.to_string(), found: found.len() }),
+    }
+}
+
+/// What the file has where a name leaves it: products of the kind, expiries of the product, or strikes of the expiry.
+fn instead(file: &SpanFile, order: &[u32], name: &SpanContractName) -> String {
+    let of_kind = || file.products.iter().enumerate().filter(|(_, product)| product.kind == name.kind);
+    let same =
+        |product: &super::SpanProduct| product.code == name.product && product.exchange == name.exchange;
+    let Some((product, _)) = of_kind().find(|(_, product)| same(product)) else {
+        let all = of_kind().map(|(_, product)| format!("{} {}", product.exchange, product.code));
+        return format!("of this kind {}", listed(all));
+    };
+    let keys = || order.iter().filter_map(|at| key(file, *at)).filter(|found| found.0 == product);
+    let expiry = |found: &Key| found.1 == name.period || found.1.map(SpanPeriod::month) == month(name);
+    let strikes = keys().filter(|found| expiry(found) && found.2 == name.right).filter_map(|found| found.3);
+    match (strikes.clone().min(), strikes.clone().max()) {
+        (Some(low), Some(high)) if low != high => format!("{} strikes from {low} to {high}", strikes.count()),
+        (Some(only), _) => format!("the strike {only}"),
+        (None, _) => {
+            let mut periods: Vec<SpanPeriod> = keys().filter_map(|found| found.1).collect();
+            periods.dedup();
+            format!("of this product {}", listed(periods.into_iter().map(|period| period.to_string())))
+        }
+    }
+}
+
+/// The first few of some names, and how many more there are.
+fn listed(names: impl Iterator<Item = String>) -> String {
+    const MOST: usize = 8;
+    let all: Vec<String> = names.collect();
+    let more = all.len().saturating_sub(MOST);
+    match (all.is_empty(), more) {
+        (true, _) => "none".to_owned(),
+        (false, 0) => all.join(", "),
+        (false, more) => format!("{} and {more} more", all[..MOST].join(", ")),
     }
 }
 
