@@ -82,7 +82,7 @@ fn supported(leg: &Leg<'_>) -> Result<(), VenueError> {
         LegKind::Spot => "spot is collateral there",
         LegKind::Future { .. } => "dated futures are not listed there",
     };
-    Err(VenueError::Unsupported { method: METHOD, instrument: Box::new(leg.row.instrument.clone()), why })
+    Err(leg.unsupported(METHOD, why))
 }
 
 impl Method for Terms {

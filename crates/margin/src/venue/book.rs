@@ -71,6 +71,11 @@ impl Leg<'_> {
         self.of_lots(self.row.greeks.delta)
     }
 
+    /// The error that a method does not margin this contract, and why.
+    pub(super) fn unsupported(&self, method: &'static str, why: &'static str) -> VenueError {
+        VenueError::Unsupported { method, instrument: Box::new(self.row.instrument.clone()), why }
+    }
+
     /// Years to expiry, ACT/365; 0 for what has none.
     pub fn years(&self) -> Fixed {
         match self.kind {

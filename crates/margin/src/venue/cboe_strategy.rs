@@ -423,7 +423,8 @@ impl Method for Terms {
     fn charges(&self, book: &VenueBook<'_>) -> Result<Vec<Charge>, VenueError> {
         let mut charges = Vec::new();
         for (_, row, legs) in book.underlyings() {
-            let unlisted = |leg: &&Leg<'_>| refused(leg, "no options of this underlying are listed");
+            let unlisted =
+                |leg: &&Leg<'_>| leg.unsupported(METHOD, "no options of this underlying are listed");
             let Some(terms) = self.underlyings.of(&row.asset) else {
                 return Err(legs.first().map_or(VenueError::Overflow { what: "an underlying" }, unlisted));
             };
@@ -458,25 +459,25 @@ impl Method for Terms {
     }
 }
 
-fn refused(leg: &Leg<'_>, why: &'static str) -> VenueError {
-    VenueError::Unsupported { method: METHOD, instrument: Box::new(leg.row.instrument.clone()), why }
-}
-
 impl Terms {
     fn holdings(&self, legs: &[&Leg<'_>]) -> Result<(Vec<OptionLeg>, Vec<Shares>), VenueError> {
         let (mut options, mut held) = (Vec::new(), Vec::new());
         for leg in legs {
             match leg.kind {
                 LegKind::Spot if self.account == AccountKind::Cash && leg.quantity < Fixed::ZERO => {
-                    return Err(refused(leg, "a cash account cannot sell short"));
+                    return Err(leg.unsupported(METHOD, "a cash account cannot sell short"));
                 }
                 LegKind::Spot => held.push(Shares { price: leg.index, quantity: leg.quantity }),
                 LegKind::Option { kind, strike, seconds } => {
                     let quantity = leg.quantity / self.rules.multiplier;
                     options.push(OptionLeg { kind, strike, seconds, price: leg.mark, quantity });
                 }
-                LegKind::Perpetual => return Err(refused(leg, "strategies are of options and shares")),
-                LegKind::Future { .. } => return Err(refused(leg, "strategies are of options and shares")),
+                LegKind::Perpetual => {
+                    return Err(leg.unsupported(METHOD, "strategies are of options and shares"));
+                }
+                LegKind::Future { .. } => {
+                    return Err(leg.unsupported(METHOD, "strategies are of options and shares"));
+                }
             }
         }
         Ok((options, held))

@@ -187,7 +187,7 @@ fn exposure(leg: &Leg<'_>) -> Result<Fixed, VenueError> {
         LegKind::Spot => "spot is not a position there",
         LegKind::Option { .. } => "it sees neither gamma nor vega",
     };
-    Err(VenueError::Unsupported { method: METHOD, instrument: Box::new(leg.row.instrument.clone()), why })
+    Err(leg.unsupported(METHOD, why))
 }
 
 impl Method for Terms {

@@ -101,11 +101,7 @@ pub fn future(terms: &Terms, quantity: Fixed) -> Margin {
 
 impl Terms {
     fn leg(&self, leg: &Leg<'_>) -> Result<Vec<Charge>, VenueError> {
-        let unsupported = |why| VenueError::Unsupported {
-            method: METHOD,
-            instrument: Box::new(leg.row.instrument.clone()),
-            why,
-        };
+        let unsupported = |why| leg.unsupported(METHOD, why);
         if !self.underlyings.contains(&leg.underlying.asset) {
             return Err(unsupported("its rates for this underlying are not published"));
         }

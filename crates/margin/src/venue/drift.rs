@@ -196,9 +196,7 @@ impl Method for Terms {
                 LegKind::Spot => {}
                 LegKind::Perpetual => charges.extend(self.perp(leg)?),
                 LegKind::Future { .. } | LegKind::Option { .. } => {
-                    let instrument = Box::new(leg.row.instrument.clone());
-                    let why = "it lists perpetuals and spot tokens only";
-                    return Err(VenueError::Unsupported { method: METHOD, instrument, why });
+                    return Err(leg.unsupported(METHOD, "it lists perpetuals and spot tokens only"));
                 }
             }
         }

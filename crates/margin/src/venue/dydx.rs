@@ -339,9 +339,7 @@ impl Terms {
 
     fn leg(&self, book: &VenueBook<'_>, leg: &Leg<'_>) -> Result<Charge, VenueError> {
         if leg.kind != LegKind::Perpetual {
-            let instrument = Box::new(leg.row.instrument.clone());
-            let why = "it lists perpetuals only";
-            return Err(VenueError::Unsupported { method: METHOD, instrument, why });
+            return Err(leg.unsupported(METHOD, "it lists perpetuals only"));
         }
         let (tier, scale) = self.market(leg)?;
         let quantums = units_at(leg.quantity, scale.atomic, "a position")?;

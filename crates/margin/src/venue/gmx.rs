@@ -66,9 +66,9 @@ impl Terms {
     fn position(&self, leg: &Leg<'_>, book: &VenueBook<'_>) -> Result<[Charge; 2], VenueError> {
         let asset = &leg.underlying.asset;
         if leg.kind != LegKind::Perpetual {
-            let instrument = Box::new(leg.row.instrument.clone());
-            let why = "it lists perpetuals, and a position's collateral is its own";
-            return Err(VenueError::Unsupported { method: METHOD, instrument, why });
+            return Err(
+                leg.unsupported(METHOD, "it lists perpetuals, and a position's collateral is its own")
+            );
         }
         let missing =
             |what| VenueError::Missing { method: METHOD, what, subject: leg.row.instrument.to_string() };

@@ -259,9 +259,7 @@ impl Method for Terms {
         let charge = |leg: &Leg<'_>| {
             let asset = &leg.underlying.asset;
             if leg.kind != LegKind::Perpetual {
-                let instrument = Box::new(leg.row.instrument.clone());
-                let why = "the cross account holds perpetuals and the currency";
-                return Err(VenueError::Unsupported { method: METHOD, instrument, why });
+                return Err(leg.unsupported(METHOD, "the cross account holds perpetuals and the currency"));
             }
             let subject = || asset.to_string();
             let missing =

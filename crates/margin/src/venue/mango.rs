@@ -464,8 +464,7 @@ impl Terms {
     }
 
     fn perp(&self, leg: &Leg<'_>) -> Result<Perp, VenueError> {
-        let instrument = || Box::new(leg.row.instrument.clone());
-        let refused = |why| VenueError::Unsupported { method: METHOD, instrument: instrument(), why };
+        let refused = |why| leg.unsupported(METHOD, why);
         if leg.kind != LegKind::Perpetual {
             return Err(refused("no options and no dated futures are listed"));
         }

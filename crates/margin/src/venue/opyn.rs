@@ -6,7 +6,7 @@
 //!
 //! Source: opynfinance/GammaProtocol @ 841f81d9 (MarginCalculator); methods, section 17.
 
-use super::{Charge, Leg, LegKind, Method, VenueBook, VenueError, checks, settled};
+use super::{Charge, LegKind, Method, VenueBook, VenueError, checks, settled};
 use crate::ByAsset;
 use crate::lint::{LintCode, LintFinding};
 use plimsoll_types::{Asset, Fixed, OptionKind, Rounding};
@@ -296,7 +296,9 @@ impl Series<'_> {
 fn series<'a>(book: &'a VenueBook<'a>) -> Result<Vec<Series<'a>>, VenueError> {
     let mut all: BTreeMap<(usize, i64, OptionKind), Series<'a>> = BTreeMap::new();
     for leg in &book.legs {
-        let LegKind::Option { kind, strike, seconds } = leg.kind else { return Err(unsupported(leg)) };
+        let LegKind::Option { kind, strike, seconds } = leg.kind else {
+            return Err(leg.unsupported(METHOD, "a vault holds options and collateral"));
+        };
         let key = (leg.row.underlying.index(), seconds, kind);
         let (asset, spot) = (&leg.underlying.asset, leg.index);
         let entry = all.entry(key).or_insert_with(|| Series {
@@ -311,11 +313,6 @@ fn series<'a>(book: &'a VenueBook<'a>) -> Result<Vec<Series<'a>>, VenueError> {
         side.push((strike, leg.quantity.abs()));
     }
     Ok(all.into_values().collect())
-}
-
-fn unsupported(leg: &Leg<'_>) -> VenueError {
-    let why = "a vault holds options and collateral";
-    VenueError::Unsupported { method: METHOD, instrument: Box::new(leg.row.instrument.clone()), why }
 }
 
 impl Method for Terms {

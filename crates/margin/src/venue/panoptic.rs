@@ -110,9 +110,7 @@ pub struct Terms {
 impl Terms {
     fn leg(&self, leg: &Leg<'_>) -> Result<Charge, VenueError> {
         let LegKind::Option { kind, strike, .. } = leg.kind else {
-            let instrument = Box::new(leg.row.instrument.clone());
-            let why = "it lists options only";
-            return Err(VenueError::Unsupported { method: METHOD, instrument, why });
+            return Err(leg.unsupported(METHOD, "it lists options only"));
         };
         let per_unit = match kind {
             OptionKind::Call => leg.index,

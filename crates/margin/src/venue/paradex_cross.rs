@@ -103,11 +103,7 @@ pub fn perpetual(fraction: Fixed, mark: Fixed, quantity: Fixed, (buys, sells): (
 
 impl Terms {
     fn leg(&self, leg: &Leg<'_>) -> Result<(&'static str, Fixed, Fixed), VenueError> {
-        let unsupported = |why| VenueError::Unsupported {
-            method: METHOD,
-            instrument: Box::new(leg.row.instrument.clone()),
-            why,
-        };
+        let unsupported = |why| leg.unsupported(METHOD, why);
         let asset = &leg.underlying.asset;
         let missing = |what| VenueError::Missing { method: METHOD, what, subject: asset.to_string() };
         let size = leg.quantity.abs();

@@ -228,7 +228,7 @@ impl Terms {
     fn spot(&self, leg: &Leg<'_>) -> Result<Charge, VenueError> {
         let asset = &leg.underlying.asset;
         if leg.quantity < Fixed::ZERO {
-            return Err(unsupported(leg, "collateral is not borrowed"));
+            return Err(leg.unsupported(METHOD, "collateral is not borrowed"));
         }
         let terms = self.discounts.of(asset).ok_or_else(|| missing("a collateral discount", leg))?;
         let lost = leg.value() - discounted_value(leg.quantity, leg.mark, terms)?;
@@ -241,10 +241,6 @@ fn missing(what: &'static str, leg: &Leg<'_>) -> VenueError {
     VenueError::Missing { method: METHOD, what, subject: leg.underlying.asset.to_string() }
 }
 
-fn unsupported(leg: &Leg<'_>, why: &'static str) -> VenueError {
-    VenueError::Unsupported { method: METHOD, instrument: Box::new(leg.row.instrument.clone()), why }
-}
-
 impl Method for Terms {
     /// Positions one by one, without netting between markets; rewards for flagging in both requirements, because the
     /// venue keeps them out of what can be withdrawn. Spot is collateral, and charged its discount.
@@ -255,7 +251,7 @@ impl Method for Terms {
                 LegKind::Perpetual => charges.extend(self.perpetual(leg)?),
                 LegKind::Spot => charges.push(self.spot(leg)?),
                 LegKind::Future { .. } | LegKind::Option { .. } => {
-                    return Err(unsupported(leg, "it lists perpetuals"));
+                    return Err(leg.unsupported(METHOD, "it lists perpetuals"));
                 }
             }
         }

@@ -469,8 +469,7 @@ impl Terms {
             LegKind::Spot => Some("a margin account holds the settlement asset alone"),
         };
         if let Some(why) = why {
-            let instrument = Box::new(leg.row.instrument.clone());
-            return Err(VenueError::Unsupported { method: METHOD, instrument, why });
+            return Err(leg.unsupported(METHOD, why));
         }
         let subject = || leg.underlying.asset.to_string();
         let missing = || VenueError::Missing { method: METHOD, what: "risk factors", subject: subject() };

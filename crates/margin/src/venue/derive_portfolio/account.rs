@@ -196,15 +196,11 @@ impl Terms {
         for leg in legs {
             match leg.kind {
                 LegKind::Spot if leg.quantity < Fixed::ZERO => {
-                    let instrument = Box::new(leg.row.instrument.clone());
-                    let why = "the venue lends no coins";
-                    return Err(VenueError::Unsupported { method: METHOD, instrument, why });
+                    return Err(leg.unsupported(METHOD, "the venue lends no coins"));
                 }
                 LegKind::Spot => held.coins.push(self.coin(found, leg.quantity, leg.mark, confidence)?),
                 LegKind::Future { .. } => {
-                    let instrument = Box::new(leg.row.instrument.clone());
-                    let why = "the venue lists no dated futures";
-                    return Err(VenueError::Unsupported { method: METHOD, instrument, why });
+                    return Err(leg.unsupported(METHOD, "the venue lists no dated futures"));
                 }
                 LegKind::Perpetual | LegKind::Option { .. } => {}
             }
@@ -323,7 +319,7 @@ fn perpetual(legs: &[&Leg<'_>], confidence: Fixed) -> Perpetual {
     let all = legs.iter().filter(|leg| leg.kind == LegKind::Perpetual);
     let add = |sum: Perpetual, leg: &&Leg<'_>| Perpetual {
         size: sum.size + leg.quantity,
-        exposure: sum.exposure + leg.delta_cash(),
+        exposure: sum.exposure + leg.quantity * leg.reference,
         confidence,
         value: Fixed::ZERO,
     };

@@ -91,10 +91,6 @@ impl OptionTerms {
     }
 }
 
-fn unsupported(leg: &Leg<'_>, why: &'static str) -> VenueError {
-    VenueError::Unsupported { method: METHOD, instrument: Box::new(leg.row.instrument.clone()), why }
-}
-
 fn charge(code: &'static str, asset: &Asset, im: Fixed, mm: Fixed) -> Charge {
     Charge { code, asset: Some(asset.clone()), im, mm }
 }
@@ -128,7 +124,7 @@ impl Terms {
                     let option = OptionHolding { kind, strike, amount: leg.quantity, price: leg.mark };
                     expiry.options.push(option);
                 }
-                LegKind::Future { .. } => return Err(unsupported(leg, "no dated futures are listed")),
+                LegKind::Future { .. } => return Err(leg.unsupported(METHOD, "no dated futures are listed")),
             }
         }
         market.expiries = expiries.into_values().collect();
@@ -229,7 +225,7 @@ fn listed(terms: &Market, leg: &Leg<'_>) -> Result<(), VenueError> {
         LegKind::Spot if leg.quantity < Fixed::ZERO => "only the cash asset can be borrowed",
         _ => return Ok(()),
     };
-    Err(unsupported(leg, why))
+    Err(leg.unsupported(METHOD, why))
 }
 
 /// Perpetuals of one underlying net, at the larger of their prices. Unrealised profit is in equity already.
