@@ -123,14 +123,15 @@ fn tolerance_if_any(case: &Value) -> Result<Option<f64>, Reason> {
     }
 }
 
-/// One unit of the last place in which a number is written: what a printed figure can be held to.
+/// What a printed figure can be held to beside an exact one: one unit of the last place in which it is written, and never
+/// more than 1e-4.
 pub(super) fn last_place(value: &Value) -> Result<f64, Reason> {
     let text = value.as_str().map_or_else(|| value.to_string(), |text| text.trim().to_owned());
     let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((&text, "0"));
     let places = digits.split_once('.').map_or(0, |(_, fraction)| fraction.len());
     let power = i64::try_from(places).ok().zip(exponent.parse::<i64>().ok());
     let unit = power.and_then(|(places, exponent)| format!("1e{}", exponent - places).parse().ok());
-    unit.ok_or_else(|| format!("{value} is not a number"))
+    unit.map(|unit: f64| unit.min(1e-4)).ok_or_else(|| format!("{value} is not a number"))
 }
 
 /// The text under `name`.

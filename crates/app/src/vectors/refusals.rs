@@ -46,9 +46,13 @@ fn a_published_price_is_held_to_its_own_digits_beside_the_exact_one() {
             "check": "5.6371977797016623831"}}]}}"#
         )
     };
-    for (price, fits) in
-        [("5.637197779701664", true), ("5.6372", true), ("5.6374", false), ("5.637197779801664", false)]
-    {
+    for (price, fits) in [
+        ("5.637197779701664", true),
+        ("5.6372", true),
+        ("5.6374", false),
+        ("1e300", false),
+        ("5.637197779801664", false),
+    ] {
         assert_eq!(checked(&point(price)).is_clean(), fits, "{price}");
     }
 }

@@ -43,10 +43,9 @@ fn sample(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
     let known = ["id", "source", "note", "verified", "risk_class", "n", "pnl", "expected", "max_abs_err"];
     field::only(case, "case", &known)?;
     let pnl = field::numbers(case.get("pnl").ok_or("`pnl` is missing")?, "pnl")?;
-    if let Some(stated) = field::integer_if_any(case, "n")? {
-        if usize::try_from(stated) != Ok(pnl.len()) {
-            return Err(format!("`n` is {stated}, and `pnl` has {} numbers", pnl.len()));
-        }
+    let stated = field::integer_if_any(case, "n")?;
+    if let Some(n) = stated.filter(|n| usize::try_from(*n) != Ok(pnl.len())) {
+        return Err(format!("`n` is {n}, and `pnl` has {} numbers", pnl.len()));
     }
     let expected = case.get("expected").and_then(Value::as_object).ok_or("`expected` is not an object")?;
     for (level, measures) in expected {
