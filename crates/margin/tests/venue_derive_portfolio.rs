@@ -319,7 +319,8 @@ fn market(name: &str, usdc: f64, confidence: Ppb) -> RiskArrays {
         row.mark = if row.mark == 0.0 { 0.0 } else { now };
     }
     let mut arrays = arrays(&rows, usdc, confidence);
-    arrays.instruments[2].greeks.delta = 100_100 * 1000;
+    // Its delta is at the index, as an inverse perpetual's is: a move counts on the perpetual's own price all the same.
+    arrays.instruments[2].greeks.delta = 100_000 * 1000;
     let column = |(relative, label, weight): &(f64, String, f64)| ScenarioColumn {
         label: label.clone(),
         weight: Ppb::from_f64(*weight).unwrap(),
