@@ -4,7 +4,8 @@
 //! points, added and not scaled with tenor; profit and loss is against the mark that the venue gives. Initial margin is
 //! 1.25 times maintenance margin. Underlyings are margined one by one and added.
 
-use super::{Charge, Leg, LegKind, Method, VenueBook, VenueError, checks, settled};
+use super::integer::{above_zero, not_below_zero};
+use super::{Charge, Leg, LegKind, Method, VenueBook, VenueError, checks, settled, worst_loss};
 use crate::lint::LintFinding;
 use plimsoll_types::Fixed;
 use serde::{Deserialize, Serialize};
@@ -60,16 +61,9 @@ pub fn requirement(
     shorts: Fixed,
     spot: Fixed,
 ) -> Result<Requirement, VenueError> {
-    let (sized, priced) = (shorts >= Fixed::ZERO, spot > Fixed::ZERO);
-    if !sized {
-        let value = shorts.to_string();
-        return Err(VenueError::Domain { what: "the sum of short sizes", value, expected: "0 or more" });
-    }
-    if !priced {
-        let value = spot.to_string();
-        return Err(VenueError::Domain { what: "spot", value, expected: "a positive number" });
-    }
-    let scenario_margin = pnl.iter().fold(Fixed::ZERO, |worst, pnl| worst.max(-*pnl));
+    not_below_zero(shorts, "the sum of short sizes")?;
+    above_zero(spot, "spot")?;
+    let scenario_margin = worst_loss(pnl.iter().copied());
     let floor_margin = shorts * terms.unit_floor * spot;
     let maintenance_margin = settled(scenario_margin + floor_margin, "a maintenance margin")?;
     let initial_margin = settled(terms.im_factor * maintenance_margin, "an initial margin")?;

@@ -3,7 +3,7 @@
 //! Source: `methods.md` 21; Dederi's documentation. Prices in quote units. The shock of volatility of its options is
 //! the tenor scale of the scenario set, and its 33 option scenarios are a scenario set too, so neither is here.
 
-use super::{VenueError, settled};
+use super::{VenueError, settled, worst_loss};
 use plimsoll_types::{Fixed, Rounding};
 
 /// Decimals of a futures price.
@@ -46,6 +46,6 @@ pub fn future_contingency(quantities: &[Fixed], index: Fixed, factor: Fixed) -> 
 /// # Errors
 /// [`VenueError::Overflow`] when a number was lost.
 pub fn margin(pnl: &[Fixed], contingency: Fixed) -> Result<Fixed, VenueError> {
-    let worst = pnl.iter().fold(Fixed::ZERO, |worst, pnl| worst.max(-*pnl));
+    let worst = worst_loss(pnl.iter().copied());
     settled(worst + contingency, "a margin")
 }

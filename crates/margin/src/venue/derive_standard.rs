@@ -10,6 +10,7 @@
 
 mod account;
 
+use super::integer::above_zero;
 use super::{VenueError, settled};
 use crate::ByAsset;
 use plimsoll_types::{Asset, Fixed, OptionKind};
@@ -355,7 +356,7 @@ pub fn depeg_margin(depeg: &Depeg, stable: Fixed, market: &MarketHolding) -> Fix
 /// [`VenueError::Domain`] for a price that is not positive, a confidence outside [0, 1] or a base asset below 0;
 /// [`VenueError::Missing`] where something is held that the market's parameters do not list.
 pub fn net_margin(portfolio: &Portfolio) -> Result<NetMargin, VenueError> {
-    above_zero("the stable price", portfolio.stable)?;
+    above_zero(portfolio.stable, "the stable price")?;
     let mut net = Net::both(portfolio.cash);
     let mut mark_to_market = portfolio.cash;
     for market in &portfolio.markets {
@@ -403,13 +404,8 @@ fn option_contingency(market: &MarketHolding, expiry: &ExpiryHolding) -> Fixed {
     contingency(oracle.option_threshold, oracle.factor, confidence, market.spot * short_size(&expiry.options))
 }
 
-fn above_zero(what: &'static str, value: Fixed) -> Result<(), VenueError> {
-    let refused = || VenueError::Domain { what, value: value.to_string(), expected: "a positive number" };
-    if value > Fixed::ZERO { Ok(()) } else { Err(refused()) }
-}
-
 fn check(market: &MarketHolding) -> Result<(), VenueError> {
-    above_zero("a spot price", market.spot)?;
+    above_zero(market.spot, "a spot price")?;
     let perp = market.perp.iter().map(|perp| perp.confidence);
     let expiries = market.expiries.iter().map(|expiry| expiry.confidence);
     for confidence in [market.spot_confidence].into_iter().chain(perp).chain(expiries) {

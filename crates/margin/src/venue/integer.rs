@@ -2,6 +2,7 @@
 
 use super::VenueError;
 use plimsoll_types::{Fixed, Rounding, mul_div_wide};
+use std::fmt;
 
 /// Units of [`Fixed`] in one millionth: what turns 6 decimals into 18.
 const MILLIONTH: i128 = 1_000_000_000_000;
@@ -42,16 +43,21 @@ pub(super) fn power_of_ten(n: u32, what: &'static str) -> Result<i128, VenueErro
     fits(10_i128.checked_pow(n), what)
 }
 
+/// A number whose default is 0: a venue's integer or a [`Fixed`], of which a lost one is neither above nor below.
+pub(super) trait Number: Copy + Default + PartialOrd + fmt::Display {}
+
+impl<T: Copy + Default + PartialOrd + fmt::Display> Number for T {}
+
 /// A number that the method has no meaning for below 0.
-pub(super) fn not_below_zero(number: i128, what: &'static str) -> Result<i128, VenueError> {
+pub(super) fn not_below_zero<T: Number>(number: T, what: &'static str) -> Result<T, VenueError> {
     let refused = || VenueError::Domain { what, value: number.to_string(), expected: "0 or more" };
-    (number >= 0).then_some(number).ok_or_else(refused)
+    (number >= T::default()).then_some(number).ok_or_else(refused)
 }
 
 /// A number that the method has a meaning for above 0 only.
-pub(super) fn above_zero(number: i128, what: &'static str) -> Result<i128, VenueError> {
+pub(super) fn above_zero<T: Number>(number: T, what: &'static str) -> Result<T, VenueError> {
     let refused = || VenueError::Domain { what, value: number.to_string(), expected: "more than 0" };
-    (number > 0).then_some(number).ok_or_else(refused)
+    (number > T::default()).then_some(number).ok_or_else(refused)
 }
 
 /// The size of an amount of ours in units of `1/scale`, rounded away from zero: the named rounding of every quantity and

@@ -208,6 +208,11 @@ pub(crate) fn settled(number: Fixed, what: &'static str) -> Result<Fixed, VenueE
     if number.known().is_some() { Ok(number) } else { Err(VenueError::Overflow { what }) }
 }
 
+/// The largest loss over scenarios, not below 0.
+fn worst_loss(pnl: impl IntoIterator<Item = Fixed>) -> Fixed {
+    pnl.into_iter().fold(Fixed::ZERO, |worst, pnl| worst.max(-pnl))
+}
+
 /// The requirement of a view under a venue's method.
 pub(crate) fn parts(view: View, venue: &Venue) -> Result<Parts, MarginError> {
     let charges = charges(view, venue, view.positions)?;

@@ -13,7 +13,7 @@
 //! that the parameters name. The published words on MR4 leave its form open; what is done here is at [`basis_risk`].
 
 use super::curves::{TierRate, tiered};
-use super::{Charge, Leg, LegKind, Method, VenueBook, VenueError, checks, settled};
+use super::{Charge, Leg, LegKind, Method, VenueBook, VenueError, checks, settled, worst_loss};
 use crate::lint::LintFinding;
 use plimsoll_types::{Asset, Fixed, Ppb, ScenarioColumn};
 use serde::{Deserialize, Serialize};
@@ -164,11 +164,6 @@ pub fn basis_risk(deltas: &[(Fixed, Fixed)], annualised_move: Fixed) -> Fixed {
     part(of_longs, longs) + part(of_shorts, shorts)
 }
 
-/// The largest loss over a unit's scenarios.
-fn loss(pnl: impl Iterator<Item = Fixed>) -> Fixed {
-    pnl.fold(Fixed::ZERO, |worst, pnl| worst.max(-pnl))
-}
-
 impl AssetTerms {
     fn shocks(&self, by: Ppb) -> bool {
         by == Ppb::ZERO || self.moves.iter().any(|size| size.0 == by.0.abs())
@@ -214,9 +209,9 @@ impl Terms {
         let contracts = legs.iter().filter(|leg| leg.kind != LegKind::Spot);
         let size: Fixed = contracts.map(|leg| leg.quantity.abs() * leg.index).sum();
         Ok(UnitRisks {
-            mr1: settled(loss(shocks.map(|(at, _)| pnl(at))), "a spot shock")?,
+            mr1: settled(worst_loss(shocks.map(|(at, _)| pnl(at))), "a spot shock")?,
             mr4: basis_risk(&deltas, terms.annualised_move),
-            mr6: settled(loss(extremes.map(|(at, _)| pnl(at))), "an extreme move")?,
+            mr6: settled(worst_loss(extremes.map(|(at, _)| pnl(at))), "an extreme move")?,
             mr7: tiered(&terms.minimum_tiers, size * self.minimum_rate)?,
             mr9: stable_depeg(&self.depeg_tiers, &hedged_amounts(quoted(legs)))?,
             ..UnitRisks::default()

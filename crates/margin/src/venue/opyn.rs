@@ -6,6 +6,7 @@
 //!
 //! Source: opynfinance/GammaProtocol @ 841f81d9 (MarginCalculator); methods, section 17.
 
+use super::integer::above_zero;
 use super::{Charge, LegKind, Method, VenueBook, VenueError, checks, settled};
 use crate::ByAsset;
 use crate::lint::{LintCode, LintFinding};
@@ -85,17 +86,12 @@ pub fn naked_margin(
     upper_bound: Fixed,
 ) -> Result<Fixed, VenueError> {
     let (most, shocked) = match kind {
-        OptionKind::Put => (strike, spot_shock * positive("a spot price", spot)?),
+        OptionKind::Put => (strike, spot_shock * above_zero(spot, "a spot price")?),
         OptionKind::Call => {
-            (Fixed::ONE, positive("a strike", strike)? * spot_shock / positive("a spot price", spot)?)
+            (Fixed::ONE, above_zero(strike, "a strike")? * spot_shock / above_zero(spot, "a spot price")?)
         }
     };
     settled(upper_bound * most.min(shocked) + (most - shocked).positive(), "a naked margin")
-}
-
-fn positive(what: &'static str, value: Fixed) -> Result<Fixed, VenueError> {
-    let outside = || VenueError::Domain { what, value: value.to_string(), expected: "more than 0" };
-    if value > Fixed::ZERO { Ok(value) } else { Err(outside()) }
 }
 
 /// Amounts of a vault's short and long, with their strikes.
@@ -183,8 +179,8 @@ pub fn debt_price(auction: &Auction, terms: AuctionTerms, elapsed: i128) -> Resu
         let value = format!("{elapsed} of {}", terms.seconds);
         return Err(VenueError::Domain { what: "the time of an auction", value, expected: "0 or more" });
     }
-    let end = auction.collateral / positive("a debt", auction.debt)?;
-    let spot = positive("a spot price", auction.spot)?;
+    let end = auction.collateral / above_zero(auction.debt, "a debt")?;
+    let spot = above_zero(auction.spot, "a spot price")?;
     let value = (auction.cash_value - terms.oracle_deviation * spot).positive();
     let start = match auction.kind {
         OptionKind::Put => value,

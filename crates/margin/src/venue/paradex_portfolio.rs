@@ -6,7 +6,7 @@
 //!
 //! The text of the documentation states a liquidation fee of 70 %; every number of its table is made with 50 %.
 
-use super::{Charge, Leg, LegKind, Method, VenueBook, VenueError, checks, settled};
+use super::{Charge, Leg, LegKind, Method, VenueBook, VenueError, checks, settled, worst_loss};
 use crate::lint::LintFinding;
 use plimsoll_types::{Asset, Fixed, Ppb, ScenarioColumn};
 use serde::{Deserialize, Serialize};
@@ -74,7 +74,7 @@ pub struct LiquidationTerms {
 
 /// Weighted loss at worst: `max(0, -min_j weight_j pnl_j)`, from weighted profits.
 pub fn scan(weighted: &[Fixed]) -> Fixed {
-    weighted.iter().fold(Fixed::ZERO, |worst, pnl| worst.max(-*pnl))
+    worst_loss(weighted.iter().copied())
 }
 
 /// Minimum on delta: `(u |net| + h (gross - |net|)/2) spot`, deltas in base units, position by position.

@@ -8,6 +8,7 @@
 //! slippage is charged on the open position only, as the code does; the order book is not asked for an exit price, which
 //! was withdrawn in 2024 after it had liquidated a liquidity provider.
 
+use super::integer::{above_zero, not_below_zero};
 use super::{Charge, Leg, LegKind, Method, VenueBook, VenueError, checks, settled};
 use crate::ByAsset;
 use crate::lint::LintFinding;
@@ -167,7 +168,7 @@ pub fn maintenance_margin(
     mark: i128,
     funding: Fixed,
 ) -> Result<i128, VenueError> {
-    not_negative("a mark price", mark)?;
+    not_below_zero(mark, "a mark price")?;
     let v = exposure.position;
     let bids = side(exposure.buys, exposure.trading)?;
     let offers = side(exposure.sells, exposure.trading)?;
@@ -201,8 +202,8 @@ struct Side {
 
 fn side(orders: &[LimitOrder], trading: Trading) -> Result<Side, VenueError> {
     for order in orders {
-        not_negative("an order's price", order.price)?;
-        positive_size(order.size)?;
+        not_below_zero(order.price, "an order's price")?;
+        above_zero(order.size, "an order's size")?;
     }
     let size: Fixed = orders.iter().map(|order| order.size).sum();
     let nothing = Exact::from(0);
@@ -214,17 +215,6 @@ fn side(orders: &[LimitOrder], trading: Trading) -> Result<Side, VenueError> {
             Side { size, at_mark: nothing, value: orders.iter().fold(nothing, own).max(total) }
         }
     })
-}
-
-fn not_negative(what: &'static str, value: i128) -> Result<(), VenueError> {
-    let outside = || VenueError::Domain { what, value: value.to_string(), expected: "0 or more" };
-    if value >= 0 { Ok(()) } else { Err(outside()) }
-}
-
-fn positive_size(size: Fixed) -> Result<(), VenueError> {
-    let outside =
-        || VenueError::Domain { what: "an order's size", value: size.to_string(), expected: "more than 0" };
-    if size > Fixed::ZERO { Ok(()) } else { Err(outside()) }
 }
 
 /// The levels above a maintenance margin, each rounded down: `floor(s maintenance)` and so on.
@@ -288,8 +278,8 @@ pub fn isolated_order_margin(
 fn beyond(orders: &[LimitOrder], free: Fixed, least: i128) -> Result<Exact, VenueError> {
     let (mut sum, mut free) = (Exact::from(0), free);
     for order in orders {
-        not_negative("an order's price", order.price)?;
-        positive_size(order.size)?;
+        not_below_zero(order.price, "an order's price")?;
+        above_zero(order.size, "an order's size")?;
         let left = (order.size - free).positive();
         free = (free - order.size).positive();
         sum = sum.plus(Exact::from(left).times(Exact::from(order.price.max(least))));

@@ -2,6 +2,7 @@
 //!
 //! Source: blockworks-foundation/mango-v4 @ 1303a4a1, `state/stable_price.rs` (methods.md 14).
 
+use crate::venue::integer::not_below_zero;
 use crate::venue::{VenueError, settled};
 use plimsoll_types::{Fixed, Rounding};
 use serde::{Deserialize, Serialize};
@@ -60,7 +61,7 @@ impl StablePrice {
     /// # Errors
     /// [`VenueError::Domain`] for a price below 0 or an interval that is not positive.
     pub fn new(terms: StableTerms, price: Fixed, now: i64) -> Result<Self, VenueError> {
-        not_below_zero(price)?;
+        not_below_zero(price, "a price")?;
         if terms.delay_interval <= 0 {
             let value = terms.delay_interval.to_string();
             return Err(VenueError::Domain {
@@ -93,7 +94,7 @@ impl StablePrice {
     /// # Errors
     /// [`VenueError::Domain`] for a price below 0; [`VenueError::Overflow`] where the sum of prices does not fit.
     pub fn update(&mut self, now: i64, price: Fixed) -> Result<(), VenueError> {
-        not_below_zero(price)?;
+        not_below_zero(price, "a price")?;
         if self.stable == Fixed::ZERO && price > Fixed::ZERO && self.delays == [Fixed::ZERO; DELAYS] {
             (self.stable, self.delays, self.last) = (price, [price; DELAYS], now);
             (self.sum, self.seconds) = (Fixed::ZERO, 0);
@@ -136,11 +137,6 @@ impl StablePrice {
         }
         (self.sum, self.seconds, self.index) = (Fixed::ZERO, 0, index);
     }
-}
-
-fn not_below_zero(price: Fixed) -> Result<(), VenueError> {
-    let refused = || VenueError::Domain { what: "a price", value: price.to_string(), expected: "0 or more" };
-    if price >= Fixed::ZERO { Ok(()) } else { Err(refused()) }
 }
 
 /// `clamp(target, previous (1 - limit), previous (1 + limit))`.
