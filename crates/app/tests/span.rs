@@ -116,7 +116,7 @@ fn a_damaged_file_is_refused_with_its_line_and_record() {
 #[test]
 fn a_file_of_another_kind_is_refused_with_how_a_span_file_begins() {
     for text in ["", "{}", "account,lots\n", "<html></html>"] {
-        let path = file("other", text.to_owned());
+        let path = file("other", text);
         let run = run_with(&["span", &path, "--positions", "-"], BOOK);
         run.refused(&[
             &path,

@@ -45,9 +45,7 @@ pub use attribution::{Attribution, Cause, Split, attribute};
 pub use error::MarginError;
 pub use evaluate::{evaluate, evaluate_book, reports, what_if};
 pub use explain::explain;
-pub use lint::{
-    LintBlock, LintCode, LintColumn, LintFinding, LintInput, VolMove, lint,
-};
+pub use lint::{LintBlock, LintCode, LintColumn, LintFinding, LintInput, VolMove, lint};
 pub use money::{decimal, isqrt};
 pub use params::{
     Aggregation, ByAsset, CollateralTerms, DepegTerms, FixedRatio, HaircutTier, JointTerms, Mode,

@@ -1,5 +1,6 @@
 //! Delta-gamma-vega: options to second order in the forward and in volatility.
 
+use crate::set::Sticky;
 use crate::shock::Shocked;
 use crate::value::{Resolved, Terms, Valuation};
 use plimsoll_market::SurfaceError;
@@ -66,7 +67,8 @@ impl ErrorTally {
 ///
 /// With `g = F'/F - 1`, `d = vol' - vol` (the scenario's move of the option's own volatility) and `t` the time passed,
 /// `B' = B + delta g + gamma g^2/2 + vega d + vanna g d + volga d^2/2 + theta t`, floored at 0 so that a long option
-/// never loses more than its premium. Delta and gamma are total derivatives along the smile (sticky moneyness), by
+/// never loses more than its premium. Delta and gamma are total derivatives along the smile (or at its volatility, as
+/// [`Sticky`] says), by
 /// central differences; the rest are Black-76. Discounting and conversion to coin are exact.
 pub(crate) struct Expansion {
     now: f64,
@@ -86,7 +88,11 @@ pub(crate) struct Expansion {
 
 impl Expansion {
     /// Expands an option; anything else has no expansion and is revalued exactly.
-    pub(crate) fn about(found: &Resolved<'_>, valued: &Valuation) -> Result<Self, SurfaceError> {
+    pub(crate) fn about(
+        found: &Resolved<'_>,
+        valued: &Valuation,
+        sticky: Sticky,
+    ) -> Result<Self, SurfaceError> {
         let Terms::Option { kind, strike, expiry } = found.terms else {
             unreachable!("only options are expanded");
         };
@@ -95,7 +101,8 @@ impl Expansion {
         let vol = found.market.vol(expiry, k)?;
         let g = black::greeks(kind, forward, strike, vol, tau);
         let bumped = |h: f64| -> Result<f64, SurfaceError> {
-            let vol = found.market.vol(expiry, k - ln_1p(h))?;
+            let moved = if sticky == Sticky::Moneyness { ln_1p(h) } else { 0.0 };
+            let vol = found.market.vol(expiry, k - moved)?;
             Ok(black::price(kind, forward * (1.0 + h), strike, vol, tau))
         };
         let (up, down) = (bumped(BUMP)?, bumped(-BUMP)?);

@@ -450,7 +450,8 @@ impl<'a> Plan<'a> {
         if self.mode == Mode::FullReprice || linear {
             return exact();
         }
-        let expansion = Expansion::about(&found.resolved, &found.valued).map_err(failed)?;
+        let expansion =
+            Expansion::about(&found.resolved, &found.valued, self.set.vol_shock.sticky).map_err(failed)?;
         let near: Vec<f64> = states.iter().map(|to| expansion.gain(to)).collect();
         if let Some(tally) = tally {
             tally.add(found.instrument, &self.columns, (&near, &exact()?));

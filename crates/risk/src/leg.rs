@@ -77,7 +77,7 @@ impl OptionLeg {
 /// use plimsoll_quant::black::OptionKind;
 /// use plimsoll_risk::{Move, OptionLeg, VolShock, VolShockKind, revalue};
 /// let shock = VolShock { kind: VolShockKind::Relative, power_short: 0.3, power_long: 0.13, dte_floor: 1.0,
-///     min_vol_up: 0.0, skew: None };
+///     min_vol_up: 0.0, skew: None, sticky: Default::default() };
 /// let leg = OptionLeg { kind: OptionKind::Call, strike: 100.0, fixed: 0.0, variable: 100.0, vol: 0.2, tau: 0.5 };
 /// let now = revalue(&leg, &shock, &Move::default())?;
 /// assert!((now - 5.637197779701662).abs() < 1e-13);
@@ -109,6 +109,7 @@ mod tests {
         dte_floor: 1.0,
         min_vol_up: 0.4,
         skew: None,
+        sticky: crate::Sticky::Strike,
     };
 
     fn leg(fixed: f64, variable: f64, tau: f64) -> OptionLeg {

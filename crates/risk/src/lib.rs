@@ -48,6 +48,7 @@
 //! power_long = 0.13            # ... and beyond; SPAN: both 0
 //! dte_floor = 1.0              # days
 //! min_vol_up = 0.4             # least vol after an up move; may be left out
+//! sticky = "moneyness"         # what stays when spot moves; or "strike": each option keeps its own volatility
 //!
 //! ## The form of skew and wing moves; needed only where a scenario has one.
 //! [vol_shock.skew]
@@ -194,7 +195,7 @@ pub use build::{BuildError, Built, Mode, build};
 pub use generate::generate;
 pub use leg::{LegError, OptionLeg, revalue};
 pub use set::{
-    DeltaPoints, Move, Note, Scenario, ScenarioBlock, ScenarioSet, SkewShock, VolShock, VolShockKind,
+    DeltaPoints, Move, Note, Scenario, ScenarioBlock, ScenarioSet, SkewShock, Sticky, VolShock, VolShockKind,
 };
 pub use shift::{Shift, shifted};
 pub use spec::{

@@ -98,6 +98,26 @@ pub struct VolShock {
     /// The form of skew and wing moves; needed only where a scenario has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skew: Option<SkewShock>,
+    /// Which volatility an option has after a move of spot, before the shock.
+    #[serde(default, skip_serializing_if = "Sticky::is_default")]
+    pub sticky: Sticky,
+}
+
+/// What stays when spot moves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sticky {
+    /// The smile as a function of `ln(K/F)`: an option takes the volatility of its new moneyness.
+    #[default]
+    Moneyness,
+    /// The volatility of each option: what venues shock that state one volatility per option.
+    Strike,
+}
+
+impl Sticky {
+    fn is_default(&self) -> bool {
+        *self == Self::Moneyness
+    }
 }
 
 /// The form of a skew or wing move (Derive PMRM_2, `methods.md` 4).

@@ -1,6 +1,6 @@
 //! What a move does to one expiry: computed once per expiry and scenario, applied to every strike.
 
-use crate::set::{Move, SkewShock, VolShock, VolShockKind};
+use crate::set::{Move, SkewShock, Sticky, VolShock, VolShockKind};
 use plimsoll_quant::special::{exp, pow};
 
 /// Days in a year under ACT/365.
@@ -14,7 +14,7 @@ impl VolShock {
     /// ```
     /// use plimsoll_risk::{VolShock, VolShockKind};
     /// let shock = VolShock { kind: VolShockKind::Relative, power_short: 0.3, power_long: 0.13, dte_floor: 1.0,
-    ///     min_vol_up: 0.0, skew: None };
+    ///     min_vol_up: 0.0, skew: None, sticky: Default::default() };
     /// assert_eq!(shock.scale(30.0), 1.0);
     /// assert_eq!(shock.scale(0.1), shock.scale(1.0));
     /// ```
@@ -33,6 +33,7 @@ impl VolShock {
             // The specification and the builder refuse a skew move without its form.
             smile: self.skew.filter(|_| by.skew != 0.0 || by.wing != 0.0).map(|s| s.at(by, tau)),
             term: (1.0 + by.term * (PIVOT_DAYS - dte) / (PIVOT_DAYS + dte)).max(0.0),
+            sticky: self.sticky,
         }
     }
 }
@@ -77,6 +78,8 @@ pub(crate) struct VolMap {
     min_vol_up: f64,
     smile: Option<SmileMap>,
     term: f64,
+    /// Which volatility is shocked.
+    pub(crate) sticky: Sticky,
 }
 
 impl VolMap {
@@ -142,7 +145,15 @@ mod tests {
     use super::*;
 
     fn shock(kind: VolShockKind, min_vol_up: f64, skew: Option<SkewShock>) -> VolShock {
-        VolShock { kind, power_short: 0.3, power_long: 0.13, dte_floor: 1.0, min_vol_up, skew }
+        VolShock {
+            kind,
+            power_short: 0.3,
+            power_long: 0.13,
+            dte_floor: 1.0,
+            min_vol_up,
+            skew,
+            sticky: Sticky::Moneyness,
+        }
     }
 
     #[test]

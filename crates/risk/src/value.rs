@@ -1,6 +1,6 @@
 //! What one unit of an instrument is worth on a surface, as it is and under a move.
 
-use crate::set::{DeltaPoints, Move, VolShock, VolShockKind};
+use crate::set::{DeltaPoints, Move, Sticky, VolShock, VolShockKind};
 use crate::shock::{Shocked, YEAR_DAYS};
 use plimsoll_market::{Surface, SurfaceError, UnderlyingSurface};
 use plimsoll_quant::black::{self, OptionKind};
@@ -90,6 +90,7 @@ pub(crate) const STILL: VolShock = VolShock {
     dte_floor: 1.0,
     min_vol_up: 0.0,
     skew: None,
+    sticky: Sticky::Moneyness,
 };
 
 /// Decimal to the nearest float, through its text: the one conversion that rounds correctly.
@@ -150,7 +151,11 @@ impl<'a> Resolved<'a> {
             Terms::Option { kind, strike, expiry } => {
                 let undiscounted = if to.tau > 0.0 {
                     let k = ln(strike / to.forward);
-                    let vol = to.vol.apply(self.market.vol(expiry, k)?, k);
+                    let seen = match to.vol.sticky {
+                        Sticky::Moneyness => k,
+                        Sticky::Strike => ln(strike / self.reference),
+                    };
+                    let vol = to.vol.apply(self.market.vol(expiry, seen)?, k);
                     black::price(kind, to.forward, strike, vol, to.tau)
                 } else {
                     black::intrinsic(kind, to.forward, strike)

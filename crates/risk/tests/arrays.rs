@@ -12,7 +12,7 @@ use common::{EVERY_SHOCK, asset, book, every_shock, instrument, instruments, now
 use plimsoll_market::{Surface, UnderlyingSurface};
 use plimsoll_quant::black::{OptionKind, price};
 use plimsoll_quant::special::{exp, ln, pow};
-use plimsoll_risk::{BuildError, Mode, Move, ScenarioSet, Shift, build, shifted, value};
+use plimsoll_risk::{BuildError, Mode, Move, ScenarioSet, Shift, Sticky, build, shifted, value};
 use plimsoll_types::{Contract, Instrument, Ppb, Reason, RiskArrays, Settlement, Timestamp, UnderlyingIx};
 use std::collections::BTreeMap;
 
@@ -185,6 +185,23 @@ fn one_move(price: f64, more: &str) -> ScenarioSet {
         "[[scenarios]]\nkind = 'grid'\npurpose = 'both'\n[[scenarios.points]]\nunit = 'relative'\nprice = [{price:?}]\nvol = ['none']\nweight = 1\n{more}"
     );
     set_of(&text, &["BTC", "ETH"], &BTreeMap::new())
+}
+
+#[test]
+fn an_option_keeps_its_own_volatility_where_the_strike_is_sticky() {
+    let name = "BTC_USDC-26JUN26-70000-P";
+    let mut set = one_move(-0.2, "");
+    let moneyness = arrays(&set, &[name]).pnl[0];
+    set.vol_shock.sticky = Sticky::Strike;
+    let made = arrays(&set, &[name]);
+    let (expiry, surface) = (instrument(name).expiry().unwrap(), surface());
+    let market = surface.underlying(&asset("BTC")).unwrap();
+    let (f, tau) = (market.forward(now(), expiry).unwrap(), now().years_until(expiry));
+    let vol = market.vol(expiry, ln(70_000.0 / f)).unwrap();
+    let at = |f: f64| price(OptionKind::Put, f, 70_000.0, vol, tau);
+    let expected = (at(0.8 * f) - at(f)) * 1e-3 * 1e6;
+    assert!((made.pnl[0] as f64 - expected).abs() <= 0.5 + 1e-3, "{} {expected}", made.pnl[0]);
+    assert_ne!(made.pnl[0], moneyness);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::field::{self, Reason};
 use super::{Computed, Ledger, Tolerance};
 use plimsoll_margin::venue::aevo::{Terms, pnl, requirement};
 use plimsoll_quant::black::OptionKind;
-use plimsoll_risk::{Move, OptionLeg, VolShock, VolShockKind, revalue};
+use plimsoll_risk::{Move, OptionLeg, Sticky, VolShock, VolShockKind, revalue};
 use plimsoll_types::Fixed;
 use serde_json::Value;
 
@@ -18,6 +18,7 @@ const SHOCK: VolShock = VolShock {
     dte_floor: 1.0,
     min_vol_up: 0.0,
     skew: None,
+    sticky: Sticky::Strike,
 };
 const INPUTS: [&str; 11] = [
     "spot",

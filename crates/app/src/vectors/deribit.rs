@@ -7,7 +7,7 @@ use plimsoll_margin::venue::deribit_portfolio::{
     linear_future, requirement, roll_shock, settlement_share, worst,
 };
 use plimsoll_quant::black::OptionKind;
-use plimsoll_risk::{Move, OptionLeg, VolShock, VolShockKind, revalue};
+use plimsoll_risk::{Move, OptionLeg, Sticky, VolShock, VolShockKind, revalue};
 use plimsoll_types::{Contract, Fixed, Instrument, Settlement};
 use serde_json::Value;
 
@@ -277,6 +277,7 @@ fn shock(pair: &Value) -> Result<VolShock, Reason> {
         dte_floor: field::number_if_any(pair, "dte_floor")?.unwrap_or(1.0),
         min_vol_up: field::number(pair, "min_volatility_for_shock_up")?,
         skew: None,
+        sticky: Sticky::Strike,
     })
 }
 

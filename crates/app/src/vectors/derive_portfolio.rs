@@ -13,7 +13,7 @@ use plimsoll_margin::venue::derive_portfolio::{
 };
 use plimsoll_quant::black::OptionKind;
 use plimsoll_quant::svi::Svi;
-use plimsoll_risk::{Move, OptionLeg, SkewShock, VolShock, VolShockKind, revalue};
+use plimsoll_risk::{Move, OptionLeg, SkewShock, Sticky, VolShock, VolShockKind, revalue};
 use plimsoll_types::{Asset, Fixed, YEAR_SECONDS};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -233,7 +233,15 @@ fn shocks(inputs: &Value) -> Result<Vec<Shock>, Reason> {
 
 fn relative_shock(powers: (f64, f64), dte_floor: f64, min_vol_up: f64) -> VolShock {
     let (power_short, power_long) = powers;
-    VolShock { kind: VolShockKind::Relative, power_short, power_long, dte_floor, min_vol_up, skew: None }
+    VolShock {
+        kind: VolShockKind::Relative,
+        power_short,
+        power_long,
+        dte_floor,
+        min_vol_up,
+        skew: None,
+        sticky: Sticky::Strike,
+    }
 }
 
 // ------------------------------------------------------------------------------------------------ PMRM_2

@@ -7,7 +7,7 @@ use plimsoll_margin::venue::derive_standard::{
     OracleTerms, PerpHolding, PerpTerms, Portfolio, net_margin,
 };
 use plimsoll_quant::black::OptionKind as Kind;
-use plimsoll_risk::{Move, OptionLeg, VolShock, VolShockKind, revalue};
+use plimsoll_risk::{Move, OptionLeg, Sticky, VolShock, VolShockKind, revalue};
 use plimsoll_types::{Fixed, OptionKind, YEAR_SECONDS};
 use serde_json::Value;
 
@@ -19,6 +19,7 @@ const STILL: VolShock = VolShock {
     dte_floor: 1.0,
     min_vol_up: 0.0,
     skew: None,
+    sticky: Sticky::Strike,
 };
 /// A published figure, which its source compares to a thousandth.
 const PUBLISHED: Tolerance = Tolerance::Either { relative: 1e-3, absolute: 1e-9 };

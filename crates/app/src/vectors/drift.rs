@@ -349,8 +349,6 @@ fn oracle_action(inputs: &Value) -> Result<Computed, Reason> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     /// The misses of one case, as `expected / computed`.
     fn misses(case: &str) -> Vec<String> {
         let file = format!(r#"{{"meta": {{}}, "cases": [{case}]}}"#);

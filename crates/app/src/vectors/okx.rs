@@ -7,7 +7,7 @@ use plimsoll_margin::Aggregation;
 use plimsoll_margin::venue::curves::{TierRate, tiered};
 use plimsoll_margin::venue::okx::{UnitRisks, requirement, stable_depeg, unit_requirement};
 use plimsoll_margin::venue::{Venue, dederi};
-use plimsoll_risk::{VolShock, VolShockKind};
+use plimsoll_risk::{Sticky, VolShock, VolShockKind};
 use plimsoll_types::Fixed;
 use serde_json::Value;
 
@@ -182,6 +182,7 @@ fn scale(inputs: &Value) -> Result<Computed, Reason> {
         dte_floor: first(&["dte_floor"], 1.0)?,
         min_vol_up: 0.0,
         skew: None,
+        sticky: Sticky::Strike,
     };
     let scale = shock.scale(days);
     let up = scale * first(&["up_factor", "vol_up", "vol_range_up"], 1.0)?;

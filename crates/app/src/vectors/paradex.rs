@@ -8,7 +8,7 @@ use plimsoll_margin::venue::paradex_portfolio::{
     requirement, scan,
 };
 use plimsoll_quant::black::OptionKind;
-use plimsoll_risk::{Move, OptionLeg, VolShock, VolShockKind, revalue};
+use plimsoll_risk::{Move, OptionLeg, Sticky, VolShock, VolShockKind, revalue};
 use plimsoll_types::Fixed;
 use serde_json::Value;
 
@@ -233,6 +233,7 @@ impl Config {
             dte_floor: get("dte_floor")?,
             min_vol_up: if least == Least::ShockedVol { least_up } else { 0.0 },
             skew: None,
+            sticky: Sticky::Strike,
         };
         Ok(Self { shock, up: get("vol_up")?, down: get("vol_down")?, least, least_up })
     }
