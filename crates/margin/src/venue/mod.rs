@@ -1,7 +1,7 @@
 //! The margin methods that venues publish, each a small aggregator on the same portfolio and risk arrays.
 //!
 //! **The one idea:** a method is a parameter struct (`Terms`, one TOML table) and the pure functions that its venue's
-//! formulas are, on explicit numbers: 18-decimal [`Fixed`](plimsoll_types::Fixed), or the venue's own integers where
+//! formulas are, on explicit numbers: 18-decimal [`Fixed`], or the venue's own integers where
 //! the venue computes in integers. [`Method`] maps an account of ours, a [`VenueBook`], to those functions and their
 //! result to [`VenueCharge`]s, which add up to the requirement. What several venues share is written once, in
 //! [`curves`], in the scenario set, and in the tenor scale of its volatility shock.
