@@ -1,44 +1,33 @@
 //! Cases of bounded parameter updates: accepted or not.
 
 use super::field::{self, Reason};
-use super::{Computed, Ledger, Tolerance};
+use super::function::{self, Compute};
+use super::{Ledger, Tolerance};
 use plimsoll_margin::venue::bounded_update::{
     Change, MaxChange, ORACLE_EXPIRY_SECONDS, Proposal, Rule, delay_passed, expired,
 };
 use serde_json::Value;
-
-type Compute = fn(&Value) -> Result<bool, Reason>;
 
 /// The stewards' word for no change, and the number that stands for it: `2^256 - 1 - 42`.
 const KEEP_CURRENT: [&str; 2] =
     ["KEEP_CURRENT", "115792089237316195423570985008687907853269984665640564039457584007913129639893"];
 
 /// Every function, by the name that files give it.
-const FUNCTIONS: [(&str, Compute); 4] = [
+const FUNCTIONS: [(&str, Compute<bool>); 4] = [
     ("risk_steward_range", range),
     ("risk_steward_debounce", debounce),
     ("risk_steward_expiry", expiry),
     ("risk_steward_update", update),
 ];
 
-fn known(case: &Value) -> Option<Compute> {
-    let name = case.get("function")?.as_str()?;
-    FUNCTIONS.iter().find(|(function, _)| *function == name).map(|(_, compute)| *compute)
-}
-
 /// Whether a case is one of bounded updates.
 pub(super) fn recognise(case: &Value) -> bool {
-    known(case).is_some()
+    function::named(&FUNCTIONS, case).is_some()
 }
 
 /// Computes a case and compares what it expects; the tolerance it must state has no effect on a truth value.
 pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
-    let compute = known(case).ok_or("unsupported: no function of bounded updates")?;
-    let tolerance = Tolerance::Absolute(field::tolerance(case)?);
-    let accepted = compute(field::object(case, "inputs")?)?;
-    let expected = case.get("expected").ok_or("`expected` is missing")?;
-    ledger.against("", expected, &Computed::Flag(accepted), tolerance);
-    Ok(())
+    function::check(&FUNCTIONS, case, Tolerance::Absolute(field::tolerance(case)?), ledger)
 }
 
 /// What is proposed: a number, or the stewards' sign for no change.

@@ -1,6 +1,7 @@
 //! Cases of Drift: exact integers in the venue's units.
 
 use super::field::{self, Reason};
+use super::function::{self, Compute};
 use super::{Computed, Ledger, Tolerance};
 use plimsoll_margin::venue::VenueError;
 use plimsoll_margin::venue::drift::{
@@ -12,8 +13,6 @@ use plimsoll_margin::venue::drift::{
     unrealised_pnl_weight,
 };
 use serde_json::Value;
-
-type Compute = fn(&Value) -> Result<Computed, Reason>;
 
 /// Every function, by the name that files give it.
 const FUNCTIONS: [(&str, Compute); 17] = [
@@ -36,23 +35,14 @@ const FUNCTIONS: [(&str, Compute); 17] = [
     ("oracle_valid_for_action", oracle_action),
 ];
 
-fn known(case: &Value) -> Option<Compute> {
-    let name = case.get("function")?.as_str()?;
-    FUNCTIONS.iter().find(|(function, _)| *function == name).map(|(_, compute)| *compute)
-}
-
 /// Whether a case is one of Drift.
 pub(super) fn recognise(case: &Value) -> bool {
-    known(case).is_some()
+    function::named(&FUNCTIONS, case).is_some()
 }
 
 /// Computes a case and compares everything it expects.
 pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
-    let compute = known(case).ok_or("unsupported: no function of Drift")?;
-    let computed = compute(field::object(case, "inputs")?)?;
-    let expected = case.get("expected").ok_or("`expected` is missing")?;
-    ledger.against("", expected, &computed, Tolerance::Absolute(0.0));
-    Ok(())
+    function::check(&FUNCTIONS, case, Tolerance::Absolute(0.0), ledger)
 }
 
 fn whole(number: Result<i128, VenueError>) -> Result<Computed, Reason> {

@@ -1,6 +1,7 @@
 //! Cases of dYdX v4: exact integers, and prices as fractions.
 
 use super::field::{self, Reason};
+use super::function::{self, Compute};
 use super::{Computed, Ledger, Tolerance};
 use plimsoll_margin::venue::dydx::{
     FillableTerms, Holding, Market, Scale, Standing, Tier, bankruptcy_price, ceil_ppm, fillable_price,
@@ -8,8 +9,6 @@ use plimsoll_margin::venue::dydx::{
 };
 use plimsoll_margin::venue::{VenueError, Whole};
 use serde_json::Value;
-
-type Compute = fn(&Value) -> Result<Computed, Reason>;
 
 /// Every function, by the name that files give it.
 const FUNCTIONS: [(&str, Compute); 9] = [
@@ -24,23 +23,14 @@ const FUNCTIONS: [(&str, Compute); 9] = [
     ("is_liquidatable", liquidatable),
 ];
 
-fn known(case: &Value) -> Option<Compute> {
-    let name = case.get("function")?.as_str()?;
-    FUNCTIONS.iter().find(|(function, _)| *function == name).map(|(_, compute)| *compute)
-}
-
 /// Whether a case is one of dYdX.
 pub(super) fn recognise(case: &Value) -> bool {
-    known(case).is_some()
+    function::named(&FUNCTIONS, case).is_some()
 }
 
 /// Computes a case and compares everything it expects.
 pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
-    let compute = known(case).ok_or("unsupported: no function of dYdX")?;
-    let computed = compute(field::object(case, "inputs")?)?;
-    let expected = case.get("expected").ok_or("`expected` is missing")?;
-    ledger.against("", expected, &computed, Tolerance::Absolute(0.0));
-    Ok(())
+    function::check(&FUNCTIONS, case, Tolerance::Absolute(0.0), ledger)
 }
 
 /// A number in 128 bits as an integer, a larger one by its digits.

@@ -105,6 +105,12 @@ pub(crate) enum Computed {
     Map(Vec<(&'static str, Computed)>),
 }
 
+impl From<bool> for Computed {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
 impl From<Fixed> for Computed {
     fn from(number: Fixed) -> Self {
         Self::Number(number.to_f64())

@@ -1,34 +1,23 @@
 //! Cases of Lighter's zero price and risk change: exact integers.
 
 use super::field::{self, Reason};
+use super::function::{self, Compute};
 use super::{Computed, Ledger, Tolerance};
 use plimsoll_margin::venue::lighter::{Side, Standing, lighter_risk_change, lighter_zero_price};
 use serde_json::Value;
-
-type Compute = fn(&Value) -> Result<Computed, Reason>;
 
 /// Every function, by the name that files give it.
 const FUNCTIONS: [(&str, Compute); 2] =
     [("lighter_zero_price", zero_price), ("lighter_risk_change", risk_change)];
 
-fn known(case: &Value) -> Option<Compute> {
-    let name = case.get("function")?.as_str()?;
-    FUNCTIONS.iter().find(|(function, _)| *function == name).map(|(_, compute)| *compute)
-}
-
 /// Whether a case is one of Lighter.
 pub(super) fn recognise(case: &Value) -> bool {
-    known(case).is_some()
+    function::named(&FUNCTIONS, case).is_some()
 }
 
 /// Computes a case and compares everything it expects; the tolerance it must state has no effect on integers.
 pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
-    let compute = known(case).ok_or("unsupported: no function of Lighter")?;
-    let tolerance = Tolerance::Absolute(field::tolerance(case)?);
-    let computed = compute(field::object(case, "inputs")?)?;
-    let expected = case.get("expected").ok_or("`expected` is missing")?;
-    ledger.against("", expected, &computed, tolerance);
-    Ok(())
+    function::check(&FUNCTIONS, case, Tolerance::Absolute(field::tolerance(case)?), ledger)
 }
 
 /// The integer under the first of several names that files use.

@@ -25,6 +25,7 @@ mod document;
 mod drift;
 mod dydx;
 mod field;
+mod function;
 mod garch;
 mod gmx;
 mod haug;

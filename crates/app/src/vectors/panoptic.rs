@@ -1,14 +1,13 @@
 //! Cases of Panoptic's utilisation curve: exact integers.
 
 use super::field::{self, Reason};
+use super::function::{self, Compute};
 use super::{Computed, Ledger, Tolerance};
 use plimsoll_margin::venue::VenueError;
 use plimsoll_margin::venue::panoptic::{
     CURVE, Curve, cross_buffer_ratio, loan_requirement, sell_collateral_ratio,
 };
 use serde_json::Value;
-
-type Compute = fn(&Value) -> Result<Computed, Reason>;
 
 /// Every function, by the name that files give it.
 const FUNCTIONS: [(&str, Compute); 3] = [
@@ -17,24 +16,14 @@ const FUNCTIONS: [(&str, Compute); 3] = [
     ("panoptic_cross_buffer_ratio", buffer),
 ];
 
-fn known(case: &Value) -> Option<Compute> {
-    let name = case.get("function")?.as_str()?;
-    FUNCTIONS.iter().find(|(function, _)| *function == name).map(|(_, compute)| *compute)
-}
-
 /// Whether a case is one of Panoptic.
 pub(super) fn recognise(case: &Value) -> bool {
-    known(case).is_some()
+    function::named(&FUNCTIONS, case).is_some()
 }
 
 /// Computes a case and compares everything it expects; the tolerance it must state has no effect on integers.
 pub(super) fn check(case: &Value, ledger: &mut Ledger) -> Result<(), Reason> {
-    let compute = known(case).ok_or("unsupported: no function of Panoptic")?;
-    let tolerance = Tolerance::Absolute(field::tolerance(case)?);
-    let computed = compute(field::object(case, "inputs")?)?;
-    let expected = case.get("expected").ok_or("`expected` is missing")?;
-    ledger.against("", expected, &computed, tolerance);
-    Ok(())
+    function::check(&FUNCTIONS, case, Tolerance::Absolute(field::tolerance(case)?), ledger)
 }
 
 fn whole(number: Result<i128, VenueError>) -> Result<Computed, Reason> {

@@ -277,6 +277,12 @@ pub fn rules() -> Vec<String> {
         ]),
         four(&[(1, "4 "), (3, "CCB"), (9, "01"), (79, "1")]),
         four(&[(1, "4 "), (3, "CCD"), (9, "11"), (11, "CD"), (21, "0000000"), (63, "0000020")]),
+    ]
+}
+
+/// Rules between commodities.
+pub fn rules_between() -> Vec<String> {
+    vec![
         line(&[(1, "5 "), (3, "GRP"), (13, "CCA   CCB   ")]),
         // One CCA against twenty-five CCB at 50 %; a flat ten for CCD against CCB.
         line(&[
@@ -305,7 +311,7 @@ pub fn pa2() -> String {
     let mut text = header();
     text += &line(&[(1, "1 "), (3, "TST"), (8, "07")]);
     text += &line(&[(1, "T "), (3, "EUR"), (6, "E"), (7, "USD"), (10, "D"), (11, "0001100000")]);
-    for record in commodities().iter().chain(&rules()) {
+    for record in commodities().iter().chain(&rules()).chain(&rules_between()) {
         text += record;
     }
     for (code, kind, cvf, valuation) in PRODUCTS {
