@@ -1,6 +1,4 @@
 //! Bounded updates: every limit, at and beside it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
 use plimsoll_margin::venue::bounded_update::*;
 use proptest::prelude::*;
 

@@ -1,12 +1,7 @@
 //! Derive's portfolio margin: numbers from mpmath, the edges of its set and parameters, accounts under its presets, and
 //! the rules every preset keeps.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-#[path = "common/accounts.rs"]
-mod accounts;
-
-use accounts::{Row, UNIT, arrays, margin, portfolio, preset, refusal, row};
+use crate::accounts::{Row, UNIT, arrays, margin, portfolio, preset, refusal, row};
 use plimsoll_margin::venue::derive_portfolio::*;
 use plimsoll_margin::venue::{Method, Venue};
 use plimsoll_margin::{Aggregation, LintCode, Params};

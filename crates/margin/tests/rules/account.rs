@@ -1,10 +1,6 @@
 //! Arrays that do not hold together are refused where an account reads them, and nowhere else.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use plimsoll_margin::*;
 use plimsoll_types::*;
 

@@ -1,10 +1,6 @@
 //! Open orders: what they may cost, and that a price far from the market is not money.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use plimsoll_margin::*;
 use plimsoll_types::*;
 

@@ -1,10 +1,6 @@
 //! Hedges never raise a scan loss, and no charge falls when a position is doubled.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use plimsoll_margin::*;
 use plimsoll_types::*;
 use proptest::prelude::*;

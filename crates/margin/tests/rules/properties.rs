@@ -1,16 +1,6 @@
 //! Random books against an obviously simple reference, and the properties the design promises.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::cast_possible_wrap
-)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use plimsoll_margin::*;
 use plimsoll_types::*;
 use proptest::prelude::*;

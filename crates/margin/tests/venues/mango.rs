@@ -1,11 +1,6 @@
 //! Mango's health and stable price: numbers by hand and from a second implementation, and the rules every preset keeps.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-#[path = "common/accounts.rs"]
-mod accounts;
-
-use accounts::{arrays, margin, portfolio, preset, refusal, row};
+use crate::accounts::{arrays, margin, portfolio, preset, refusal, row};
 use plimsoll_margin::Aggregation;
 use plimsoll_margin::venue::mango::*;
 use plimsoll_margin::venue::{Method, Venue};

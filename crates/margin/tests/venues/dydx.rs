@@ -1,9 +1,5 @@
 //! dYdX against numbers of its own tests and an account worked by hand.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-mod common;
-
-use common::{arrays_of, portfolio_of};
+use crate::common::{arrays_of, portfolio_of};
 use plimsoll_margin::venue::dydx::*;
 use plimsoll_margin::venue::{Method, Venue, VenueBook, VenueError, Whole};
 use plimsoll_margin::{Aggregation, Params, evaluate};

@@ -1,10 +1,6 @@
 //! Every rule of the linter: one bad set each, and its stable code.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use plimsoll_margin::*;
 use plimsoll_types::*;
 

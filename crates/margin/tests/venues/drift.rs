@@ -1,9 +1,5 @@
 //! Drift against the numbers of its own tests and against an account worked by hand.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-mod common;
-
-use common::{arrays_of, portfolio_of};
+use crate::common::{arrays_of, portfolio_of};
 use plimsoll_margin::venue::drift::*;
 use plimsoll_margin::venue::{Method, Venue, VenueBook, VenueError};
 use plimsoll_margin::{Aggregation, Params, evaluate};

@@ -1,10 +1,6 @@
 //! Isolated margin: where the free collateral goes, and that dividing things does not make them cheaper.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use plimsoll_margin::*;
 use plimsoll_types::*;
 use proptest::prelude::*;

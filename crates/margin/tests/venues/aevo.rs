@@ -1,16 +1,11 @@
 //! Aevo: the documentation's example, books on a scenario set, the rules every preset keeps.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-#[path = "common/scenarios.rs"]
-mod scenarios;
-
+use crate::scenarios::{Column, Row, charge, grid, margin, premium, preset, refusal, report};
 use plimsoll_margin::venue::aevo::*;
 use plimsoll_margin::venue::{Method, Venue};
 use plimsoll_margin::*;
 use plimsoll_types::Fixed;
 use proptest::prelude::*;
-use scenarios::{Column, Row, charge, grid, margin, premium, preset, refusal, report};
 
 fn of(text: &str) -> Fixed {
     text.parse().unwrap()

@@ -1,16 +1,11 @@
 //! CVEX: the quadratic form against mpmath, its domain, the preset on books.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-#[path = "common/scenarios.rs"]
-mod scenarios;
-
+use crate::scenarios::{Row, grid, margin, preset, refusal};
 use plimsoll_margin::venue::cvex::*;
 use plimsoll_margin::venue::{Method, Venue};
 use plimsoll_margin::*;
 use plimsoll_types::Fixed;
 use proptest::prelude::*;
-use scenarios::{Row, grid, margin, preset, refusal};
 
 fn of(text: &str) -> Fixed {
     text.parse().unwrap()

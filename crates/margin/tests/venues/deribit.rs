@@ -1,17 +1,12 @@
 //! Deribit's portfolio and standard margin: published responses, coin books on our arrays, the rules every preset keeps.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-#[path = "common/scenarios.rs"]
-mod scenarios;
-
+use crate::scenarios::{Column, Row, charge, grid, margin, premium, preset, refusal, report, tails};
 use plimsoll_margin::venue::deribit_portfolio::*;
 use plimsoll_margin::venue::deribit_standard;
 use plimsoll_margin::venue::{Method, Venue};
 use plimsoll_margin::*;
 use plimsoll_types::{Fixed, OptionKind};
 use proptest::prelude::*;
-use scenarios::{Column, Row, charge, grid, margin, premium, preset, refusal, report, tails};
 
 fn of(text: &str) -> Fixed {
     text.parse().unwrap()

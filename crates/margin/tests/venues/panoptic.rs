@@ -1,9 +1,5 @@
 //! Panoptic's curve and Lighter's zero price against exact rational arithmetic worked by hand.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-mod common;
-
-use common::{arrays_of, portfolio_of};
+use crate::common::{arrays_of, portfolio_of};
 use plimsoll_margin::venue::lighter::*;
 use plimsoll_margin::venue::panoptic::*;
 use plimsoll_margin::venue::{Method, Venue, VenueBook, VenueError};

@@ -1,11 +1,6 @@
 //! Derive's standard margin: numbers worked by hand and with mpmath, and the rules every preset keeps.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-#[path = "common/accounts.rs"]
-mod accounts;
-
-use accounts::{arrays, margin, portfolio, preset, refusal, row};
+use crate::accounts::{arrays, margin, portfolio, preset, refusal, row};
 use plimsoll_margin::Aggregation;
 use plimsoll_margin::venue::derive_standard::*;
 use plimsoll_margin::venue::{Method, Venue};
@@ -175,7 +170,7 @@ fn numbers_without_a_meaning_are_refused_by_name() {
 }
 
 /// Worth 2,000 and 1,500; BTC at 100,000.
-fn book() -> Vec<accounts::Row> {
+fn book() -> Vec<crate::accounts::Row> {
     vec![
         row("BTC-27FEB26-110000-C", 57, 2000.0, 100_500.0),
         row("BTC-27FEB26-90000-P", 57, 1500.0, 100_500.0),

@@ -1,7 +1,5 @@
 //! Derive's auction: prices and shares by hand, and the ways in which one begins, ends and changes.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
 use plimsoll_margin::venue::derive_auction::*;
 use plimsoll_types::Fixed;
 use proptest::prelude::*;

@@ -1,9 +1,5 @@
 //! Opyn against its unit tests, and vaults worked by hand.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-mod common;
-
-use common::{arrays_of, portfolio_of};
+use crate::common::{arrays_of, portfolio_of};
 use plimsoll_margin::venue::opyn::*;
 use plimsoll_margin::venue::{Method, Venue, VenueBook, VenueError};
 use plimsoll_margin::{Aggregation, LintCode, MarginError, MarginReport, Params, evaluate};

@@ -1,17 +1,12 @@
 //! OKX: risk units, tiers, depeg; books on a scenario set with every class of moves; Dederi's futures.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-#[path = "common/scenarios.rs"]
-mod scenarios;
-
+use crate::scenarios::{Column, Row, charge, grid, margin, premium, preset, report};
 use plimsoll_margin::venue::curves::tiered;
 use plimsoll_margin::venue::okx::*;
 use plimsoll_margin::venue::{Method, Venue, dederi};
 use plimsoll_margin::*;
 use plimsoll_types::Fixed;
 use proptest::prelude::*;
-use scenarios::{Column, Row, charge, grid, margin, premium, preset, report};
 
 fn of(text: &str) -> Fixed {
     text.parse().unwrap()

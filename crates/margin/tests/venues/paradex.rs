@@ -1,17 +1,12 @@
 //! Paradex: the documentation's examples, SCAN and minimum on delta on books, liquidation, acceptance, cross margin.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-#[path = "common/scenarios.rs"]
-mod scenarios;
-
+use crate::scenarios::{Column, Row, charge, grid, margin, premium, preset, refusal, report, tails};
 use plimsoll_margin::venue::paradex_cross::{self, OptionTerms, long_option, open_size, short_option};
 use plimsoll_margin::venue::paradex_portfolio::*;
 use plimsoll_margin::venue::{Method, Venue};
 use plimsoll_margin::*;
 use plimsoll_types::{Fixed, OptionKind, Ppb};
 use proptest::prelude::*;
-use scenarios::{Column, Row, charge, grid, margin, premium, preset, refusal, report, tails};
 
 fn of(text: &str) -> Fixed {
     text.parse().unwrap()

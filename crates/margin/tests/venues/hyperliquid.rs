@@ -1,9 +1,5 @@
 //! Hyperliquid against its documentation, and accounts worked by hand.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-mod common;
-
-use common::{arrays_of, portfolio_of};
+use crate::common::{arrays_of, portfolio_of};
 use plimsoll_margin::venue::curves::{fixed_ratio, leveraged_margin};
 use plimsoll_margin::venue::hyperliquid::*;
 use plimsoll_margin::venue::{Method, Venue, VenueError};

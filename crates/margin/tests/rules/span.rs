@@ -1,10 +1,6 @@
 //! SPAN worked by hand: delivery, flat credit, the minimum for short options, net option value.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
-
-use common::load;
+use crate::common::load;
 use plimsoll_margin::*;
 use plimsoll_types::*;
 
@@ -93,7 +89,7 @@ fn params(change: impl Fn(&mut SpanParams)) -> Params {
 }
 
 fn run(rows: &[Row], lots: &[i64], params: &Params) -> MarginReport {
-    evaluate(&common::portfolio_of(lots, &[], &[]), &arrays(rows), params).unwrap()
+    evaluate(&crate::common::portfolio_of(lots, &[], &[]), &arrays(rows), params).unwrap()
 }
 
 #[test]
@@ -154,7 +150,8 @@ fn the_minimum_for_short_options_counts_all_of_them_or_the_larger_kind() {
     // Above the minimum it does not add: three calls that lose 2,000 each.
     let near = [Row { pnl: option_row(2_000, 0), ..option("BTC_USDC-27FEB26-550000-C", 0) }];
     assert_eq!(run(&near, &[-3], &count(ShortCount::Sum)).im, Ticks(6_000));
-    let refused = evaluate(&common::portfolio_of(&[-3], &[], &[]), &arrays(&near), &count(ShortCount::Naked));
+    let refused =
+        evaluate(&crate::common::portfolio_of(&[-3], &[], &[]), &arrays(&near), &count(ShortCount::Naked));
     assert!(matches!(refused, Err(MarginError::Parameter { .. })), "{refused:?}");
 }
 

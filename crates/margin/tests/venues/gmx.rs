@@ -1,9 +1,5 @@
 //! GMX against its contract's formula, and accounts worked by hand.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
-
-mod common;
-
-use common::{arrays_of, portfolio_of};
+use crate::common::{arrays_of, portfolio_of};
 use plimsoll_margin::venue::gmx::*;
 use plimsoll_margin::venue::{Method, Venue, VenueError};
 use plimsoll_margin::{Aggregation, LintCode, MarginError, Params, evaluate};
