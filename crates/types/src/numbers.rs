@@ -158,11 +158,26 @@ pub fn quantise(value: f64, rounding: Rounding) -> Result<i64, QuantiseError> {
 /// assert_eq!(mul_div(7, 3, 2, Rounding::Up), Some(11));
 /// assert_eq!(mul_div(-7, 3, 2, Rounding::Down), Some(-11));
 /// ```
+#[inline]
 pub fn mul_div(a: i128, b: i128, c: i128, rounding: Rounding) -> Option<i128> {
     if c <= 0 {
         return None;
     }
+    // Two 64-bit factors are the usual case: their product always fits, and there are fast divisions for it.
+    if let (Ok(x), Ok(y), Ok(by)) = (i64::try_from(a), i64::try_from(b), u64::try_from(c)) {
+        let size = u128::from(x.unsigned_abs()) * u128::from(y.unsigned_abs());
+        return rounded(size, (x < 0) != (y < 0), by, rounding);
+    }
     let product = a.checked_mul(b)?;
+    match u64::try_from(c) {
+        Ok(by) => rounded(product.unsigned_abs(), product < 0, by, rounding),
+        Err(_) => plain_div(product, c, rounding),
+    }
+}
+
+/// `product / c` for any `c > 0`.
+#[cold]
+fn plain_div(product: i128, c: i128, rounding: Rounding) -> Option<i128> {
     let floor = product.div_euclid(c);
     let rest = product.rem_euclid(c);
     let up = match rounding {
@@ -172,6 +187,80 @@ pub fn mul_div(a: i128, b: i128, c: i128, rounding: Rounding) -> Option<i128> {
         Rounding::Nearest => rest > c - rest,
     };
     Some(floor + i128::from(up))
+}
+
+/// A number of this size and sign by a 64-bit divisor, which is not 0.
+#[inline]
+fn rounded(size: u128, negative: bool, by: u64, rounding: Rounding) -> Option<i128> {
+    let (quotient, rest) = divided(size, by);
+    let away = match rounding {
+        Rounding::Down => negative && rest > 0,
+        Rounding::Up => !negative && rest > 0,
+        Rounding::Nearest => rest >= by - rest,
+    };
+    // A size of 2^127 by 1 is the one that fits with its sign only.
+    let size = quotient + u128::from(away);
+    if negative { 0_i128.checked_sub_unsigned(size) } else { i128::try_from(size).ok() }
+}
+
+/// Quotient and rest.
+#[inline]
+fn divided(size: u128, by: u64) -> (u128, u64) {
+    if let Ok(size) = u64::try_from(size) {
+        return (u128::from(size / by), size % by);
+    }
+    let high = (size >> 64) as u64;
+    if by == NANO.unsigned_abs() && high < by {
+        let (quotient, rest) = by_a_billion(size);
+        return (u128::from(quotient), rest);
+    }
+    let quotient = size / u128::from(by);
+    // The rest is beneath the divisor, so its 64 bits are all there is of it.
+    (quotient, (size as u64).wrapping_sub((quotient as u64).wrapping_mul(by)))
+}
+
+/// One billion, shifted until its highest bit is set.
+const BILLION_SHIFTED: u64 = NANO.unsigned_abs() << 34;
+/// `floor((2^128 - 1) / BILLION_SHIFTED) - 2^64`.
+const BILLION_INVERSE: u64 = (u128::MAX / BILLION_SHIFTED as u128 - (1 << 64)) as u64;
+
+/// Quotient and rest of a number beneath `1e9 x 2^64` by one billion, by two products instead of a division (Moller and
+/// Granlund, "Improved division by invariant integers", 2011, algorithm 4).
+#[inline]
+fn by_a_billion(size: u128) -> (u64, u64) {
+    let shifted = size << 34;
+    let (high, low) = ((shifted >> 64) as u64, shifted as u64);
+    let guess = (u128::from(BILLION_INVERSE) * u128::from(high)).wrapping_add(shifted);
+    let mut quotient = ((guess >> 64) as u64).wrapping_add(1);
+    let mut rest = low.wrapping_sub(quotient.wrapping_mul(BILLION_SHIFTED));
+    if rest > guess as u64 {
+        quotient = quotient.wrapping_sub(1);
+        rest = rest.wrapping_add(BILLION_SHIFTED);
+    }
+    if rest >= BILLION_SHIFTED {
+        quotient = quotient.wrapping_add(1);
+        rest = rest.wrapping_sub(BILLION_SHIFTED);
+    }
+    (quotient, rest >> 34)
+}
+
+/// The square root rounded down.
+///
+/// ```
+/// assert_eq!(plimsoll_types::isqrt(99), 9);
+/// ```
+#[inline]
+pub fn isqrt(n: u128) -> u128 {
+    // Beneath 2^63 the float root is within one of the whole one: both conversions are within half a unit in the last
+    // place, and the root is beneath 2^32.
+    match u64::try_from(n) {
+        Ok(n) if n < 1 << 63 => {
+            let guess = (n as f64).sqrt() as u64;
+            let low = guess - u64::from(guess * guess > n);
+            u128::from(low + u64::from((low + 1) * (low + 1) <= n))
+        }
+        _ => n.isqrt(),
+    }
 }
 
 /// Why a decimal text is not a whole number of units.
@@ -312,6 +401,61 @@ mod tests {
         assert_eq!(mul_div(-5, 1, 2, Rounding::Up), Some(-2));
         assert_eq!(mul_div(-5, 1, 2, Rounding::Down), Some(-3));
         assert_eq!(mul_div(4, 1, 2, Rounding::Up), Some(2));
+    }
+
+    /// As the documentation says it, with nothing to make it fast.
+    fn slow(a: i128, b: i128, c: i128, rounding: Rounding) -> Option<i128> {
+        if c <= 0 { None } else { plain_div(a.checked_mul(b)?, c, rounding) }
+    }
+
+    #[test]
+    fn the_fast_divisions_and_the_plain_one_agree_on_random_and_extreme_numbers() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut draw = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let edges = [0, 1, 2, NANO - 1, NANO, NANO + 1, 1 << 32, i64::MAX - 1, i64::MAX];
+        let edges: Vec<i128> = edges.iter().map(|x| i128::from(*x)).collect();
+        let wide = [i128::MAX, i128::MAX - 1, 1 << 64, (1 << 64) - 1, 1 << 96, i128::MIN, i128::MIN + 1];
+        let mut number = |high: bool| {
+            let pick = draw();
+            let size = match pick % 8 {
+                0 => edges[(draw() % 9) as usize],
+                1 if high => wide[(draw() % 7) as usize],
+                2 if high => i128::from(draw()) * i128::from(draw() >> 2),
+                _ => i128::from(draw() >> (draw() % 64)),
+            };
+            if pick & 256 == 0 { size } else { size.wrapping_neg() }
+        };
+        for i in 0..200_000 {
+            let (a, b) = (number(true), number(i % 3 == 0));
+            let c = if i % 2 == 0 { i128::from(NANO) } else { number(i % 5 == 0) };
+            for rounding in [Rounding::Up, Rounding::Down, Rounding::Nearest] {
+                assert_eq!(
+                    mul_div(a, b, c, rounding),
+                    slow(a, b, c, rounding),
+                    "{a} x {b} / {c} {rounding:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn roots_are_those_of_the_standard_library() {
+        let mut n = 1_u128;
+        for i in 0..2_000_u128 {
+            for x in [n, n * n, n * n - 1, n * n + 1, n * n + i] {
+                assert_eq!(isqrt(x), x.isqrt(), "{x}");
+            }
+            n = n * 1_021 / 1_000 + 1;
+            n = if n > 1 << 62 { i + 2 } else { n };
+        }
+        for x in [0, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, u128::MAX] {
+            assert_eq!(isqrt(x), x.isqrt());
+        }
     }
 
     #[test]
