@@ -8,6 +8,7 @@
 //! ratio in this crate that was not handed to it.
 
 mod arrays;
+mod book;
 mod fixed;
 mod instrument;
 mod issue;
@@ -21,15 +22,16 @@ pub use arrays::{
     AssetRow, Block, BlockKind, CorrelationState, GreekTicks, InstrumentIx, InstrumentRow, Purpose,
     RiskArrays, RiskArraysError, ScenarioColumn, UnderlyingIx, UnderlyingRow,
 };
+pub use book::{Book, BookError, Deposit, Deposits, Held, Holdings, Narrow};
 pub use fixed::{Fixed, mul_div_wide};
 pub use instrument::{Contract, Instrument, InstrumentError, OptionKind, Settlement};
 pub use issue::{Issue, Reason};
 pub use names::{AccountId, Asset, NameError};
 pub use numbers::{
-    DecimalError, LotSize, Lots, NANO, Ppb, QuantiseError, Rounding, Ticks, Units, mul_div, nearest_f64,
+    DecimalError, LotSize, Lots, NANO, Ppb, QuantiseError, Rounding, Ticks, Units, isqrt, mul_div, nearest_f64,
     parse_scaled, quantise,
 };
-pub use portfolio::{Book, BookError, Holding, Order, Portfolio, Position};
+pub use portfolio::{Holding, Order, Portfolio, Position};
 pub use snapshot::{
     Depth, ExternalSlice, Forward, ForwardSource, FutureQuote, IndexPrice, OptionQuote, PerpQuote, Snapshot,
     UnderlyingMarket,

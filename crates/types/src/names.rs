@@ -89,6 +89,11 @@ impl AccountId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A name that was read before, from its text.
+    pub(crate) fn of_known(text: &str) -> Self {
+        Self(text.into())
+    }
 }
 
 impl fmt::Display for AccountId {

@@ -150,8 +150,8 @@ fn one(first: &Loaded, last: &Loaded, account: &AccountId) -> anyhow::Result<Att
 /// Every account of both books, those that cannot be valued apart.
 fn every(first: &Loaded, last: &Loaded) -> (Vec<AttributionReport>, Vec<FailureRow>) {
     let (mut reports, mut failures) = (Vec::new(), Vec::new());
-    let accounts = &last.desk.book.accounts;
-    let progress = Progress::items("attribution", accounts.len() as u64);
+    let book = &last.desk.book;
+    let progress = Progress::items("attribution", book.len() as u64);
     for (name, side) in [("before", first), ("after", last)] {
         if !side.desk.failures.is_empty() {
             say!("{name}:");
@@ -159,9 +159,9 @@ fn every(first: &Loaded, last: &Loaded) -> (Vec<AttributionReport>, Vec<FailureR
         side.say_failures(&side.desk.failures);
         failures.extend(side.failure_rows(&side.desk.failures));
     }
-    for account in accounts.iter().filter(|account| first.desk.book.find(account).is_some()) {
+    for account in book.accounts().filter(|account| first.desk.book.find(account).is_some()) {
         progress.advance(1);
-        match plimsoll_engine::attribute(&first.desk, &last.desk, account) {
+        match plimsoll_engine::attribute(&first.desk, &last.desk, &account) {
             Ok(report) => reports.push(report),
             Err(error) => {
                 say!("error: account {account}: {error}");
