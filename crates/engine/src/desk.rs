@@ -223,14 +223,8 @@ impl Desk {
     fn pack(&mut self) -> Result<(), EngineError> {
         let pricing =
             Pricing::new(&self.raw.instruments, &self.arrays, &self.market.surface, &self.params.units);
-        let (mut portfolios, mut failures) = (Vec::with_capacity(self.raw.accounts.len()), Vec::new());
-        for (account, number) in &self.raw.accounts {
-            match pricing.portfolio(account, &self.raw.account(*number), &self.unvalued) {
-                Ok(portfolio) => portfolios.push(portfolio),
-                Err(failure) => failures.push(failure),
-            }
-        }
-        (self.book, self.failures) = (Book::pack(portfolios)?, failures);
+        let packed = pricing.pack(&self.raw, &self.unvalued)?;
+        (self.book, self.failures) = (packed.book, packed.failures);
         Ok(())
     }
 

@@ -33,6 +33,7 @@ pub use greeks::GreeksRow;
 pub use heat::{HeatMap, HeatMapSpec};
 pub use liquidation::{LiquidationPoint, LiquidationSpec, LiquidationSurface, NearestPoint};
 pub use params::{PRESETS, ParamError, ParamSet};
+pub use pricing::{Packed, pack};
 pub use span_file::{
     SPAN_TICKS_PER_UNIT, SpanAccountError, SpanAccountKind, SpanAccountReport, SpanAccountTerms,
     SpanAdjustment, SpanBasisRule, SpanByAccount, SpanCommodityMargin, SpanCommodityRules, SpanContract,

@@ -1,13 +1,13 @@
 //! One market's prices for the rows of a book: how an account as read becomes a portfolio of integers.
 
-use crate::Failure;
-use crate::book::{RawAccount, RawHolding, RawOrder, RawPosition};
+use crate::book::{Finished, RawAccount, RawHolding, RawOrder, RawPosition};
 use crate::fill::{self, Scale};
+use crate::{BookBuilder, EngineError, Failure};
 use plimsoll_market::Surface;
 use plimsoll_risk::Valuation;
 use plimsoll_types::{
-    AccountId, Holding, Instrument, InstrumentIx, Issue, Lots, Order, Portfolio, Position, QuantiseError,
-    RiskArrays, Ticks, Units, nearest_f64,
+    AccountId, Book, Holding, Instrument, InstrumentIx, Issue, Lots, Order, Portfolio, Position,
+    QuantiseError, RiskArrays, Ticks, Units, nearest_f64,
 };
 use std::collections::BTreeMap;
 
@@ -26,6 +26,32 @@ pub(crate) struct Pricing<'a> {
     priced: Vec<Option<Priced>>,
     /// The market that positions without an entry price were last marked to, when it is not this one.
     marked: Option<&'a Pricing<'a>>,
+}
+
+/// A book on the rows of risk arrays, and what of it has no place there.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Packed {
+    /// The accounts that can be valued.
+    pub book: Book,
+    /// The accounts that cannot, in order of account.
+    pub failures: Vec<Failure>,
+}
+
+/// Packs rows as read onto the rows of `arrays`: entry prices of futures and perpetuals and limit prices of orders
+/// become ticks against the marks of `surface`, which `arrays` were built from in the same `units`. This is what
+/// [`crate::Desk::assemble`] does with a book, for arrays that are already there.
+///
+/// # Errors
+/// When the sum of the rows of one position is beyond 2^53 lots. An account with an instrument that has no row is a
+/// [`Failure`] beside the book.
+pub fn pack(
+    rows: BookBuilder,
+    arrays: &RiskArrays,
+    surface: &Surface,
+    units: &Units,
+) -> Result<Packed, EngineError> {
+    let finished = rows.finish()?;
+    Pricing::new(&finished.instruments, arrays, surface, units).pack(&finished, &BTreeMap::new())
 }
 
 /// Which instrument is in the way, and why.
@@ -54,6 +80,22 @@ impl<'a> Pricing<'a> {
     /// difference.
     pub(crate) fn moved_from(self, marked: &'a Pricing<'a>) -> Self {
         Self { marked: Some(marked), ..self }
+    }
+
+    /// Portfolios of array indices; accounts with an instrument that has no row become failures.
+    pub(crate) fn pack(
+        &self,
+        raw: &Finished,
+        unvalued: &BTreeMap<Instrument, Issue>,
+    ) -> Result<Packed, EngineError> {
+        let (mut portfolios, mut failures) = (Vec::with_capacity(raw.accounts.len()), Vec::new());
+        for (account, number) in &raw.accounts {
+            match self.portfolio(account, &raw.account(*number), unvalued) {
+                Ok(portfolio) => portfolios.push(portfolio),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        Ok(Packed { book: Book::pack(portfolios)?, failures })
     }
 
     /// The portfolio of an account; a failure when an instrument has no row. `unvalued` says why not.

@@ -4,7 +4,8 @@ use super::error::Refusal;
 use super::rows::{Columns, Fields, each_row};
 use super::source::display_name;
 use plimsoll_engine::{BookBuilder, Failure, RowError};
-use plimsoll_types::{AccountId, Units};
+use plimsoll_market::Surface;
+use plimsoll_types::{AccountId, Book, RiskArrays, Units};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -102,6 +103,34 @@ pub fn read(files: &BookFiles, units: &Units, only: Option<&AccountId>) -> anyho
         read_orders(path, &mut builder, &mut places)?;
     }
     Ok(ReadBook { builder, places, notes })
+}
+
+/// A book that every calculation can start from.
+#[derive(Debug)]
+pub struct ReadyBook {
+    /// The accounts that can be valued, on the rows of the arrays.
+    pub book: Book,
+    /// The accounts that cannot, in order of account.
+    pub failures: Vec<Failure>,
+    /// What the reader of the answer should be told, such as rows that were summed.
+    pub notes: Vec<String>,
+}
+
+/// Files in, book out: what `plimsoll margin` does with `--positions`, `--collateral` and `--orders`, onto arrays that
+/// are already there. `arrays` were built from `surface` in `units`; an instrument of the files that they do not have
+/// makes its accounts failures.
+///
+/// # Errors
+/// With file, line, field, value and what was expected when anything in the files cannot be read.
+pub fn load(
+    files: &BookFiles,
+    arrays: &RiskArrays,
+    surface: &Surface,
+    units: &Units,
+) -> anyhow::Result<ReadyBook> {
+    let read = read(files, units, None)?;
+    let packed = plimsoll_engine::pack(read.builder, arrays, surface, units)?;
+    Ok(ReadyBook { book: packed.book, failures: packed.failures, notes: read.notes })
 }
 
 /// The text of a field, empty when it is not there; the engine refuses it then.
