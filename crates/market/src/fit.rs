@@ -8,16 +8,20 @@ mod calibrate;
 mod external;
 mod quality;
 mod quotes;
+mod rows;
+mod shape;
 mod slice;
 
 use crate::forwards::{forwards, future_price};
 use crate::guard::{Guarded, GuardedMarket};
 use crate::surface::{PerpMark, Slice, Surface, UnderlyingSurface};
+use calibrate::Free;
 use plimsoll_quant::svi::Svi;
 #[cfg(doc)]
 use plimsoll_quant::svi::calendar_violation;
 use plimsoll_types::{Asset, Instrument, Issue, OptionQuote, PerpQuote, Reason, Timestamp};
 use quotes::Smile;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use slice::Ceiling;
 use std::collections::BTreeMap;
@@ -87,8 +91,12 @@ pub fn fit(guarded: &Guarded, params: &FitParams) -> Surface {
     let snapshot = &guarded.snapshot;
     let mut issues = guarded.issues.clone();
     let mut underlyings = BTreeMap::new();
-    for (asset, market) in &snapshot.underlyings {
-        let fitted = fit_underlying(asset, market, snapshot.as_of, params);
+    let fitted: Vec<UnderlyingSurface> = snapshot
+        .underlyings
+        .par_iter()
+        .map(|(asset, market)| fit_underlying(asset, market, snapshot.as_of, params))
+        .collect();
+    for (asset, fitted) in snapshot.underlyings.keys().zip(fitted) {
         issues.extend(fitted.refused.iter().cloned());
         underlyings.insert(asset.clone(), fitted);
     }
@@ -110,14 +118,17 @@ fn fit_underlying(
             by_expiry.entry(expiry).or_default().push(quote);
         }
     }
-    let mut smiles = Vec::new();
-    for &(expiry, forward, _) in &forwards {
-        let listed = by_expiry.get(&expiry).map_or(&[][..], Vec::as_slice);
-        if !listed.is_empty() {
-            smiles.push(Smile::read(asset, (as_of, expiry), forward, listed, params));
-        }
-    }
-    let slices = slices(asset, market, as_of, (smiles, params), &mut refused);
+    let listed: Vec<(Timestamp, f64, &[&OptionQuote])> = forwards
+        .iter()
+        .filter_map(|&(expiry, forward, _)| Some((expiry, forward, by_expiry.get(&expiry)?.as_slice())))
+        .collect();
+    let free: Vec<Free> = listed
+        .par_iter()
+        .map(|&(expiry, forward, quotes)| {
+            calibrate::free_fit(Smile::read(asset, (as_of, expiry), forward, quotes, params), params)
+        })
+        .collect();
+    let slices = slices(asset, market, as_of, (free, params), &mut refused);
     UnderlyingSurface {
         index: market.index,
         confidence: market.confidence,
@@ -134,34 +145,35 @@ fn slices(
     asset: &Asset,
     market: &GuardedMarket,
     as_of: Timestamp,
-    (mut smiles, params): (Vec<Smile>, &FitParams),
+    (free, params): (Vec<Free>, &FitParams),
     refused: &mut Vec<Issue>,
 ) -> Vec<Slice> {
     let mut outside = external::by_expiry(&market.market.external, as_of);
-    let free: Vec<Result<Svi, Issue>> =
-        smiles.iter_mut().map(|smile| calibrate::free_fit(smile, params)).collect();
-    let ceilings: Vec<Option<Ceiling>> = smiles
-        .iter()
-        .zip(&free)
-        .map(|(smile, free)| calibrate::ceiling(smile, free.as_ref().ok()?))
-        .collect();
-    let mut slices: Vec<Slice> = Vec::new();
-    for (i, (smile, free)) in smiles.into_iter().zip(free).enumerate() {
-        refused.extend(smile.refused.iter().cloned());
-        let floor = slices.last().map(|s| s.svi);
-        let own = free.and_then(|svi| {
-            let later: Vec<Ceiling> = ceilings.iter().skip(i + 1).flatten().copied().collect();
-            calibrate::constrained_fit(&smile, &svi, (floor.as_ref(), &later), params)
+    let ceilings: Vec<Option<Ceiling>> = free.iter().map(Free::ceiling).collect();
+    let later = |i: usize| ceilings.iter().skip(i + 1).flatten().copied().collect::<Vec<_>>();
+    // Whether a free fit can stand as it is, but for the slice before, depends on no other outcome.
+    let stands: Vec<bool> =
+        free.par_iter().enumerate().map(|(i, free)| free.is_sound_under(&later(i))).collect();
+    let mut chosen: Vec<(Smile, Found, Option<Svi>)> = Vec::new();
+    for (i, (free, stands)) in free.into_iter().zip(stands).enumerate() {
+        refused.extend(free.smile.refused.iter().cloned());
+        let floor = chosen.last().map(|s| s.1.svi);
+        let own = free.svi.and_then(|svi| {
+            let sides = (floor.as_ref(), &later(i)[..]);
+            calibrate::constrained_fit(&free.smile, (&svi, stands), sides, params)
         });
-        let chosen = match outside.remove(&smile.expiry) {
-            Some(supplied) => external::choose(&supplied, &smile, own, floor.as_ref(), refused),
+        let found = match outside.remove(&free.smile.expiry) {
+            Some(supplied) => external::choose(&supplied, &free.smile, own, floor.as_ref(), refused),
             None => own,
         };
-        match chosen {
-            Ok(found) => slices.push(quality::slice(smile, &found, floor.as_ref())),
+        match found {
+            Ok(found) => chosen.push((free.smile, found, floor)),
             Err(issue) => refused.push(issue),
         }
     }
+    let measured =
+        |(smile, found, floor): (Smile, Found, Option<Svi>)| quality::slice(smile, &found, floor.as_ref());
+    let mut slices: Vec<Slice> = chosen.into_par_iter().map(measured).collect();
     external::insert_rest(asset, outside, &mut slices, refused);
     slices
 }

@@ -171,20 +171,44 @@ pub fn fit_with_jacobian<const N: usize>(
     start: [f64; N],
     bounds: &Bounds<N>,
     rows: usize,
-    mut model: impl FnMut(&[f64; N], &mut [f64], Option<&mut [[f64; N]]>),
+    model: impl FnMut(&[f64; N], &mut [f64], Option<&mut [[f64; N]]>),
     options: &LsqOptions,
 ) -> Result<LsqFit<N>, LsqError> {
-    check(&start, bounds, rows)?;
-    let mut residuals = vec![0.0; rows];
-    let mut jacobian = vec![[0.0; N]; rows];
+    if rows == 0 {
+        return Err(LsqError::NoResiduals);
+    }
+    let mut dense = Dense { model, residuals: vec![0.0; rows], jacobian: vec![[0.0; N]; rows] };
+    fit_sums(start, bounds, &mut dense, options)
+}
+
+/// A sum of squares that knows its own shape: rows that are zero, or that share work, need not be written out.
+pub trait SumOfSquares<const N: usize> {
+    /// Half the sum of squared residuals at `x`; not finite where the model is not defined.
+    fn cost(&mut self, x: &[f64; N]) -> f64;
+
+    /// The normal equations at `x`, which is that of the last call of [`SumOfSquares::cost`].
+    fn normal(&mut self, x: &[f64; N]) -> Normal<N>;
+}
+
+/// Least squares inside a box of a model that adds up its own rows; otherwise as [`fit_with_jacobian`], and bit for bit the
+/// same where the sums run in the order of the rows (a row of zeros may be left out).
+///
+/// # Errors
+/// [`LsqError`] when the start or the bounds are not usable.
+pub fn fit_sums<const N: usize>(
+    start: [f64; N],
+    bounds: &Bounds<N>,
+    model: &mut impl SumOfSquares<N>,
+    options: &LsqOptions,
+) -> Result<LsqFit<N>, LsqError> {
+    check(&start, bounds)?;
     let mut state = State { x: bounds.clip(&start), cost: 0.0, damping: 1e-3, growth: 2.0 };
-    model(&state.x, &mut residuals, Some(&mut jacobian));
-    state.cost = half_square(&residuals);
+    state.cost = model.cost(&state.x);
     if !state.cost.is_finite() {
         return Err(LsqError::StartCost { cost: state.cost });
     }
-    let mut normal = Normal::build(&residuals, &jacobian);
-    let mut evaluations = 1;
+    let mut normal = model.normal(&state.x);
+    let mut evaluations = 2;
     let mut reason = LsqStop::MaxIterations;
     let mut iterations = 0;
     while iterations < options.max_iter {
@@ -202,9 +226,8 @@ pub fn fit_with_jacobian<const N: usize>(
             reason = LsqStop::Step;
             break;
         }
-        model(&trial, &mut residuals, None);
         evaluations += 1;
-        let fall = state.cost - half_square(&residuals);
+        let fall = state.cost - model.cost(&trial);
         if !(fall > 0.0) {
             state.refuse();
             continue;
@@ -216,17 +239,39 @@ pub fn fit_with_jacobian<const N: usize>(
             reason = LsqStop::Cost;
             break;
         }
-        model(&state.x, &mut residuals, Some(&mut jacobian));
+        normal = model.normal(&state.x);
         evaluations += 1;
-        normal = Normal::build(&residuals, &jacobian);
     }
     Ok(LsqFit { x: state.x, cost: state.cost, iterations, evaluations, reason })
 }
 
-fn check<const N: usize>(start: &[f64; N], bounds: &Bounds<N>, rows: usize) -> Result<(), LsqError> {
-    if rows == 0 {
-        return Err(LsqError::NoResiduals);
+/// A model that writes out every row.
+struct Dense<F, const N: usize> {
+    model: F,
+    residuals: Vec<f64>,
+    jacobian: Vec<[f64; N]>,
+}
+
+impl<F, const N: usize> SumOfSquares<N> for Dense<F, N>
+where
+    F: FnMut(&[f64; N], &mut [f64], Option<&mut [[f64; N]]>),
+{
+    fn cost(&mut self, x: &[f64; N]) -> f64 {
+        (self.model)(x, &mut self.residuals, None);
+        half_square(&self.residuals)
     }
+
+    fn normal(&mut self, x: &[f64; N]) -> Normal<N> {
+        (self.model)(x, &mut self.residuals, Some(&mut self.jacobian));
+        let mut normal = Normal::zero();
+        for (row, &r) in self.jacobian.iter().zip(&self.residuals) {
+            normal.add(row, r);
+        }
+        normal
+    }
+}
+
+fn check<const N: usize>(start: &[f64; N], bounds: &Bounds<N>) -> Result<(), LsqError> {
     for (index, &value) in start.iter().enumerate() {
         let (lower, upper) = (bounds.lower[index], bounds.upper[index]);
         if !(lower <= upper) {
@@ -271,24 +316,31 @@ impl<const N: usize> State<N> {
     }
 }
 
-/// Normal equations `J'J` and gradient `J'r`.
-struct Normal<const N: usize> {
-    square: [[f64; N]; N],
-    gradient: [f64; N],
+/// Normal equations: `J'J` and the gradient `J'r`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Normal<const N: usize> {
+    /// `J'J`; only the lower triangle, `square[i][j]` with `j <= i`, is read.
+    pub square: [[f64; N]; N],
+    /// `J'r`.
+    pub gradient: [f64; N],
 }
 
 impl<const N: usize> Normal<N> {
-    fn build(residuals: &[f64], jacobian: &[[f64; N]]) -> Self {
-        let mut normal = Self { square: [[0.0; N]; N], gradient: [0.0; N] };
-        for (row, &r) in jacobian.iter().zip(residuals) {
-            for i in 0..N {
-                normal.gradient[i] += row[i] * r;
-                for j in 0..=i {
-                    normal.square[i][j] += row[i] * row[j];
-                }
+    /// No rows.
+    #[must_use]
+    pub const fn zero() -> Self {
+        Self { square: [[0.0; N]; N], gradient: [0.0; N] }
+    }
+
+    /// Adds a row of the Jacobian and its residual.
+    #[inline]
+    pub fn add(&mut self, row: &[f64; N], residual: f64) {
+        for i in 0..N {
+            self.gradient[i] += row[i] * residual;
+            for j in 0..=i {
+                self.square[i][j] += row[i] * row[j];
             }
         }
-        normal
     }
 
     /// Parameters that are not held at a bound by the gradient.

@@ -37,19 +37,25 @@ const MAD: f64 = 1.4826;
 /// The slice before, and the later ones as fitted by themselves.
 type Sides<'a> = (Option<&'a Svi>, &'a [Ceiling]);
 
-/// Fits a smile by itself, marking its outliers: what the fits of its neighbours may lean on.
-///
-/// # Errors
-/// Too few points, or points no slice can be put through.
-pub(super) fn free_fit(smile: &mut Smile, params: &FitParams) -> Result<Svi, Issue> {
-    let enough = |points: usize| {
-        let least = params.quotes_min.max(5);
-        if points >= least {
-            return Ok(());
-        }
-        Err(smile.refusal(Reason::TooFewQuotes).with(points as f64, Some(least as f64)))
-    };
-    enough(smile.points.len())?;
+/// A smile and its fit by itself: what the fits of its neighbours may lean on.
+pub(super) struct Free {
+    pub(super) smile: Smile,
+    /// The fit, or why there is none: too few points, or points no slice can be put through.
+    pub(super) svi: Result<Svi, Issue>,
+}
+
+/// Fits a smile by itself, marking its outliers.
+pub(super) fn free_fit(mut smile: Smile, params: &FitParams) -> Free {
+    let svi = free_slice(&mut smile, params);
+    Free { smile, svi }
+}
+
+fn free_slice(smile: &mut Smile, params: &FitParams) -> Result<Svi, Issue> {
+    let least = params.quotes_min.max(5);
+    if smile.points.len() < least {
+        let points = smile.points.len() as f64;
+        return Err(smile.refusal(Reason::TooFewQuotes).with(points, Some(least as f64)));
+    }
     let mut weights: Vec<f64> = smile.points.iter().map(Point::weight).collect();
     let failed = |smile: &Smile| smile.refusal(Reason::FitFailed);
     let start = explicit(smile, &weights).ok_or_else(|| failed(smile))?;
@@ -65,6 +71,22 @@ pub(super) fn free_fit(smile: &mut Smile, params: &FitParams) -> Result<Svi, Iss
         svi = propose(smile, &weights, &svi, (None, &[]), FIRMNESS[0]).unwrap_or(svi);
     }
     Ok(relax(smile, &weights, &svi))
+}
+
+impl Free {
+    /// The free fit as something earlier smiles may lean on; `None` when it is too poor for that.
+    pub(super) fn ceiling(&self) -> Option<Ceiling> {
+        let svi = *self.svi.as_ref().ok()?;
+        let trusted = misfit(&self.smile, &svi) <= MISFIT_TRUSTED;
+        trusted.then(|| Ceiling { svi, quoted: self.smile.quoted() })
+    }
+
+    /// Whether the free fit has no butterfly arbitrage and lies under every later smile.
+    pub(super) fn is_sound_under(&self, later: &[Ceiling]) -> bool {
+        self.svi.as_ref().is_ok_and(|free| {
+            later.iter().all(|far| calendar_violation(free, &far.svi).is_none()) && free.check().is_ok()
+        })
+    }
 }
 
 /// The fit again with no more pull on its wings than the noise of the quotes asks for, which is noted in the smile.
@@ -93,26 +115,19 @@ fn relax(smile: &mut Smile, weights: &[f64], svi: &Svi) -> Svi {
     propose(smile, weights, &loose, (None, &[]), FIRMNESS[0]).unwrap_or(*svi)
 }
 
-/// A free fit as something earlier smiles may lean on; `None` when it is too poor for that.
-pub(super) fn ceiling(smile: &Smile, free: &Svi) -> Option<Ceiling> {
-    let trusted = misfit(smile, free) <= MISFIT_TRUSTED;
-    trusted.then(|| Ceiling { svi: *free, quoted: smile.quoted() })
-}
-
 /// The slice to publish: near `free`, not below `floor`, free of butterfly arbitrage; `ceiling` is kept to where it can
-/// be.
+/// be. `stands` is [`Free::is_sound_under`] the ceilings.
 ///
 /// # Errors
 /// The arbitrage that could not be removed, or a misfit beyond the limit.
 pub(super) fn constrained_fit(
     smile: &Smile,
-    free: &Svi,
+    (free, stands): (&Svi, bool),
     (floor, ceiling): Sides,
     params: &FitParams,
 ) -> Result<Found, Issue> {
-    let under = ceiling.iter().all(|far| calendar_violation(free, &far.svi).is_none());
-    let over = floor.is_none_or(|near| calendar_violation(near, free).is_none());
-    let found = if under && over && free.check().is_ok() {
+    let over = || floor.is_none_or(|near| calendar_violation(near, free).is_none());
+    let found = if stands && over() {
         Found { svi: *free, method: FitMethod::Raw }
     } else {
         attempts(smile, free, (floor, ceiling))?
