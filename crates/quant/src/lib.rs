@@ -12,6 +12,7 @@
 //! does any input or output.
 
 pub mod backtest;
+pub mod batch;
 pub mod black;
 pub mod bs;
 pub mod contract;
