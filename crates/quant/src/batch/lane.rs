@@ -49,9 +49,6 @@ const TOTAL_VOL_MIN: f64 = 1e-290;
 const TOTAL_VOL_MAX: f64 = 200.0;
 /// Where `|x|/s` is above this, `d1` and `d2` have one sign and are beyond 47: the density is zero.
 const RATIO_MAX: f64 = 60.0;
-/// Largest volatility and root of time that are told apart, so that their product is finite.
-const FACTOR_MAX: f64 = 1e150;
-const TAU_MAX: f64 = 1e300;
 /// `c` of the variable `t = (a - c)/(a + c)` of [`MILLS`].
 const MILLS_CENTRE: f64 = 4.5;
 
@@ -200,21 +197,21 @@ pub fn ln(x: f64) -> f64 {
     ln_ratio(x, 1.0)
 }
 
-/// Volatility, decimal, as kernels use it: infinite becomes 1e150, negative NaN.
+/// Volatility, decimal, as kernels use it: infinite becomes the largest finite, negative NaN.
 #[inline(always)]
 fn usable_vol(vol: f64) -> f64 {
     let vol = if vol < 0.0 { f64::NAN } else { vol };
-    smaller(FACTOR_MAX, vol)
+    smaller(f64::MAX, vol)
 }
 
-/// `sqrt(tau)`, 0 where expired, 1e150 where infinite.
+/// `sqrt(tau)`, 0 where expired; an infinite time is the largest finite one.
 #[inline(always)]
 fn root_of(tau: f64) -> f64 {
-    smaller(TAU_MAX, larger(0.0, tau)).sqrt()
+    smaller(f64::MAX, larger(0.0, tau)).sqrt()
 }
 
-/// Total volatility `vol sqrt(tau)`: 0 where `tau <= 0`, NaN for a negative or NaN volatility or a NaN time, finite
-/// where either is infinite.
+/// Total volatility `vol sqrt(tau)`: 0 where `tau <= 0` or `vol = 0`, NaN for a negative or NaN volatility or a NaN time.
+/// An infinite time counts as `f64::MAX` years.
 ///
 /// ```
 /// use plimsoll_quant::batch::lane;
@@ -352,7 +349,7 @@ pub fn greeks(sign: f64, forward: f64, strike: f64, log_moneyness: f64, vol: f64
     let g = forward * t.density;
     let vega = g * root_tau;
     let gamma = t.density * t.inverse_total_vol / forward;
-    let rho = -smaller(TAU_MAX, tau) * t.price;
+    let rho = -smaller(f64::MAX, tau) * t.price;
     Greeks {
         price: t.price,
         delta: t.delta,
