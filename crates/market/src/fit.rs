@@ -8,6 +8,7 @@ mod calibrate;
 mod external;
 mod quality;
 mod quotes;
+mod readings;
 mod rows;
 mod shape;
 mod slice;

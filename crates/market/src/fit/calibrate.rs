@@ -7,6 +7,7 @@ use crate::number::median;
 use crate::surface::FitMethod;
 use plimsoll_quant::svi::{Svi, calendar_violation, repair_butterfly, svi_quasi_explicit};
 use plimsoll_types::{Issue, Reason};
+use std::cell::OnceCell;
 
 /// Least Durrleman value the optimiser aims at, and weight of its penalties: gentle first, then firm.
 const FIRMNESS: [(f64, f64); 3] = [(1e-3, 1e2), (5e-3, 1e4), (2e-2, 1e6)];
@@ -38,14 +39,14 @@ const MAD: f64 = 1.4826;
 type Sides<'a> = (Option<&'a Svi>, &'a [Ceiling]);
 
 /// A smile and its fit by itself: what the fits of its neighbours may lean on.
-pub(super) struct Free {
-    pub(super) smile: Smile,
+pub(super) struct Free<'a> {
+    pub(super) smile: Smile<'a>,
     /// The fit, or why there is none: too few points, or points no slice can be put through.
     pub(super) svi: Result<Svi, Issue>,
 }
 
 /// Fits a smile by itself, marking its outliers.
-pub(super) fn free_fit(mut smile: Smile, params: &FitParams) -> Free {
+pub(super) fn free_fit<'a>(mut smile: Smile<'a>, params: &FitParams) -> Free<'a> {
     let svi = free_slice(&mut smile, params);
     Free { smile, svi }
 }
@@ -58,7 +59,8 @@ fn free_slice(smile: &mut Smile, params: &FitParams) -> Result<Svi, Issue> {
     }
     let mut weights: Vec<f64> = smile.points.iter().map(Point::weight).collect();
     let failed = |smile: &Smile| smile.refusal(Reason::FitFailed);
-    let start = explicit(smile, &weights).ok_or_else(|| failed(smile))?;
+    let mut near = explicit(smile, &weights);
+    let start = near.ok_or_else(|| failed(smile))?;
     let mut svi = propose(smile, &weights, &start, (None, &[]), FIRMNESS[0]).ok_or_else(|| failed(smile))?;
     if !suspects(smile, &svi, params).is_empty() {
         for _ in 0..3 {
@@ -69,11 +71,12 @@ fn free_slice(smile: &mut Smile, params: &FitParams) -> Result<Svi, Issue> {
         mark_outliers(smile, &svi, params);
         weights = smile.points.iter().map(Point::weight).collect();
         svi = propose(smile, &weights, &svi, (None, &[]), FIRMNESS[0]).unwrap_or(svi);
+        near = explicit(smile, &weights);
     }
-    Ok(relax(smile, &weights, &svi))
+    Ok(relax(smile, &weights, (near, &svi)))
 }
 
-impl Free {
+impl Free<'_> {
     /// The free fit as something earlier smiles may lean on; `None` when it is too poor for that.
     pub(super) fn ceiling(&self) -> Option<Ceiling> {
         let svi = *self.svi.as_ref().ok()?;
@@ -93,11 +96,13 @@ impl Free {
 ///
 /// Noise is the standard deviation from a slice that is hardly pulled, five parameters counted. Quotes that lie on one
 /// slice say what its wings are; scattered ones, or five of them, do not.
-fn relax(smile: &mut Smile, weights: &[f64], svi: &Svi) -> Svi {
+fn relax(smile: &mut Smile, weights: &[f64], (explicit, svi): (Option<Svi>, &Svi)) -> Svi {
     smile.pull = PULL_LEAST;
+    let task = task(smile, weights, (None, &[]), FIRMNESS[0]);
+    let usual = OnceCell::new();
     // Where the quotes lie on a slice the explicit fit is all but there, and the pulled one may be a valley away.
-    let starts = explicit(smile, weights).into_iter().chain([*svi]);
-    let loose = starts.filter_map(|start| propose(smile, weights, &start, (None, &[]), FIRMNESS[0]));
+    let starts = explicit.into_iter().chain([*svi]);
+    let loose = starts.filter_map(|start| better_valley(&task, smile, &start, &usual));
     let Some(loose) = loose.min_by(|a, b| misfit(smile, a).total_cmp(&misfit(smile, b))) else {
         smile.pull = 1.0;
         return *svi;
@@ -191,7 +196,7 @@ fn raised(smile: &Smile, near: &Svi) -> Option<Found> {
 }
 
 fn task<'a>(
-    smile: &'a Smile,
+    smile: &'a Smile<'a>,
     weights: &'a [f64],
     (floor, ceiling): Sides<'a>,
     (margin, stiffness): (f64, f64),
@@ -210,13 +215,22 @@ fn task<'a>(
 }
 
 fn propose(smile: &Smile, weights: &[f64], start: &Svi, sides: Sides, firmness: (f64, f64)) -> Option<Svi> {
-    let task = task(smile, weights, sides, firmness);
+    better_valley(&task(smile, weights, sides, firmness), smile, start, &OnceCell::new())
+}
+
+/// The slice nearest to the points from `start` or, where that one is poor, from the usual smile too: it may be the wrong
+/// valley, and the lower cost wins. `usual` keeps what the usual smile leads to.
+fn better_valley(
+    task: &Task,
+    smile: &Smile,
+    start: &Svi,
+    usual: &OnceCell<Option<(Svi, f64)>>,
+) -> Option<Svi> {
     let first = task.solve(start, STEPS);
-    // A poor fit may be the wrong valley: the usual smile is a second start, and the lower cost wins.
     if first.is_some_and(|(svi, _)| misfit(smile, &svi) <= MISFIT_FINE) {
         return first.map(|f| f.0);
     }
-    let second = task.solve(&task.usual(), STEPS);
+    let second = *usual.get_or_init(|| task.solve(&task.usual(), STEPS));
     let better = first.into_iter().chain(second).min_by(|a, b| a.1.total_cmp(&b.1));
     better.map(|b| b.0)
 }
@@ -285,7 +299,7 @@ fn mark_outliers(smile: &mut Smile, svi: &Svi, params: &FitParams) {
     for (i, distance, limit) in suspects(smile, svi, params).into_iter().take(most) {
         let Some(point) = smile.points.get_mut(i) else { continue };
         point.outlier = true;
-        let issue = Issue::new(Reason::Outlier, point.name.clone());
+        let issue = Issue::new(Reason::Outlier, point.name());
         smile.refused.push(issue.at(&smile.asset, Some(smile.expiry)).with(distance, Some(limit)));
     }
 }
@@ -342,14 +356,14 @@ pub(super) fn refit(smile: &Smile, target: impl Fn(f64) -> f64, floor: Option<&S
 }
 
 /// Points on `target` (total variance) over three deviations either side and the quoted strikes.
-fn samples(smile: &Smile, target: impl Fn(f64) -> f64) -> Vec<Point> {
+fn samples(smile: &Smile, target: impl Fn(f64) -> f64) -> Vec<Point<'static>> {
     let s = target(0.0).sqrt();
     let ends = smile.points.iter().fold((-3.0 * s, 3.0 * s), |(lo, hi), p| (lo.min(p.k), hi.max(p.k)));
     let point = |i: i32| {
         let k = ends.0 + (ends.1 - ends.0) * f64::from(i) / 40.0;
         let vol = (target(k) / smile.tau).sqrt();
         Point {
-            name: String::new(),
+            instrument: None,
             strike: f64::NAN,
             k,
             bid_vol: None,

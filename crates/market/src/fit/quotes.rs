@@ -1,12 +1,9 @@
 //! The quotes of one expiry as volatilities with errors.
 
+use super::readings::{Reading, Trouble, points};
 use super::{FitParams, refusal};
 use crate::number::{median, nearest};
-use plimsoll_quant::black::{OptionKind as Kind, greeks};
-use plimsoll_quant::implied::{ImpliedVolError, implied_vol};
-use plimsoll_quant::special::ln;
-use plimsoll_types::{Asset, Decimal, Issue, OptionKind, OptionQuote, Reason, Settlement, Timestamp};
-use std::collections::BTreeMap;
+use plimsoll_types::{Asset, Instrument, Issue, OptionQuote, Reason, Timestamp};
 
 /// Nearest strikes a volatility is held against.
 const NEIGHBOURS: usize = 4;
@@ -16,13 +13,13 @@ const LONE_RATIO_MAX: f64 = 2.0;
 const INNER_RATIO_MAX: f64 = 1.5;
 
 /// What a fit of one expiry sees.
-pub(super) struct Smile {
+pub(super) struct Smile<'a> {
     pub(super) asset: Asset,
     pub(super) expiry: Timestamp,
     pub(super) tau: f64,
     pub(super) forward: f64,
     /// In order of log-moneyness.
-    pub(super) points: Vec<Point>,
+    pub(super) points: Vec<Point<'a>>,
     /// Quotes that are no use, with reasons.
     pub(super) refused: Vec<Issue>,
     /// How far the wings are pulled to the usual slope, as a share of the full pull; full until the noise of the quotes is
@@ -31,9 +28,10 @@ pub(super) struct Smile {
 }
 
 /// One strike.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) struct Point {
-    pub(super) name: String,
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Point<'a> {
+    /// Whose quote it is; `None` for a sample of another smile.
+    pub(super) instrument: Option<&'a Instrument>,
     pub(super) strike: f64,
     /// `ln(K/F)` on the forward the quote was made on.
     pub(super) k: f64,
@@ -50,7 +48,12 @@ pub(super) struct Point {
     pub(super) outlier: bool,
 }
 
-impl Point {
+impl Point<'_> {
+    /// The instrument's name.
+    pub(super) fn name(&self) -> String {
+        self.instrument.map(ToString::to_string).unwrap_or_default()
+    }
+
     /// Weight in the fit, per squared volatility.
     pub(super) fn weight(&self) -> f64 {
         if self.outlier { 0.0 } else { 1.0 / (self.error * self.error) }
@@ -65,7 +68,7 @@ impl Point {
     }
 }
 
-impl Smile {
+impl<'a> Smile<'a> {
     /// Reads the quotes of one expiry, at each strike the out-of-the-money side.
     ///
     /// The in-the-money option takes its place where only that one has a believable bid and ask. The middle of bid and
@@ -76,11 +79,11 @@ impl Smile {
         asset: &Asset,
         (as_of, expiry): (Timestamp, Timestamp),
         forward: f64,
-        quotes: &[&OptionQuote],
+        quotes: &[&'a OptionQuote],
         params: &FitParams,
     ) -> Self {
         let tau = as_of.years_until(expiry);
-        let mut strikes: BTreeMap<Decimal, Vec<Reading>> = BTreeMap::new();
+        let mut readings: Vec<Reading<'a>> = Vec::with_capacity(quotes.len());
         let mut smile = Self {
             asset: asset.clone(),
             expiry,
@@ -101,11 +104,10 @@ impl Smile {
                 smile.refuse(Reason::Outlier, quote, Some((off, Some(params.forward_error_max))));
                 continue;
             }
-            strikes.entry(strike).or_default().push(Reading::new(quote, at, kind, forward));
+            readings.push(Reading::new(quote, (strike, at), kind, forward));
         }
-        for (_, readings) in strikes {
-            smile.choose(&readings, params);
-        }
+        readings.sort_by_key(|reading| reading.listed);
+        smile.choose(&readings, params);
         smile.drop_far(params.deviations_max);
         smile.points.sort_by(|a, b| a.k.total_cmp(&b.k));
         smile.drop_lone();
@@ -113,7 +115,7 @@ impl Smile {
     }
 
     /// Points that count.
-    pub(super) fn used(&self) -> impl Iterator<Item = &Point> + Clone {
+    pub(super) fn used(&self) -> impl Iterator<Item = &Point<'a>> + Clone {
         self.points.iter().filter(|p| !p.outlier)
     }
 
@@ -135,7 +137,7 @@ impl Smile {
             .partition(|p: &Point| p.k.abs() <= deviations_max * deviation);
         self.points = near;
         for point in far {
-            let issue = Issue::new(Reason::Outlier, point.name).at(&self.asset, Some(self.expiry));
+            let issue = Issue::new(Reason::Outlier, point.name()).at(&self.asset, Some(self.expiry));
             self.refused.push(issue.with(point.k.abs() / deviation, Some(deviations_max)));
         }
     }
@@ -144,13 +146,13 @@ impl Smile {
     ///
     /// One such point can carry a smile away before the fit can tell which of them is wrong.
     fn drop_lone(&mut self) {
-        let lone: Vec<Option<(f64, f64)>> = self.points.iter().map(|p| self.loneliness(p)).collect();
+        let lone: Vec<Option<(f64, f64)>> = (0..self.points.len()).map(|i| self.loneliness(i)).collect();
         let mut lone = lone.into_iter();
         let (refused, asset, expiry) = (&mut self.refused, &self.asset, self.expiry);
         self.points.retain(|point| {
             let ratio = lone.next().flatten();
             if let Some((ratio, limit)) = ratio {
-                let issue = Issue::new(Reason::Outlier, point.name.clone()).at(asset, Some(expiry));
+                let issue = Issue::new(Reason::Outlier, point.name()).at(asset, Some(expiry));
                 refused.push(issue.with(ratio, Some(limit)));
             }
             ratio.is_none()
@@ -159,18 +161,20 @@ impl Smile {
 
     /// How many times a point's volatility is that of its nearest strikes, or they are the point's, and the limit, where
     /// that is too much.
-    fn loneliness(&self, point: &Point) -> Option<(f64, f64)> {
-        let mut others: Vec<&Point> = self.points.iter().filter(|p| p.name != point.name).collect();
-        if others.len() < NEIGHBOURS {
+    fn loneliness(&self, i: usize) -> Option<(f64, f64)> {
+        let point = self.points.get(i)?;
+        if self.points.len() <= NEIGHBOURS {
             return None;
         }
-        let (below, above): (Vec<&Point>, Vec<&Point>) = others.iter().partition(|p| p.k < point.k);
-        let inner = below.len() >= 2 && above.len() >= 2;
+        let below = self.points.partition_point(|p| p.k < point.k);
+        let inner = below >= 2 && below + 3 <= self.points.len();
+        let others = || self.points.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, p)| p);
         let mut vols: Vec<f64> = if inner {
-            below.iter().rev().take(2).chain(above.iter().take(2)).map(|p| p.vol).collect()
+            others().skip(below - 2).take(NEIGHBOURS).map(|p| p.vol).collect()
         } else {
-            others.sort_by(|a, b| (a.k - point.k).abs().total_cmp(&(b.k - point.k).abs()));
-            others.iter().take(NEIGHBOURS).map(|p| p.vol).collect()
+            let mut near: Vec<&Point> = others().collect();
+            near.sort_by(|a, b| (a.k - point.k).abs().total_cmp(&(b.k - point.k).abs()));
+            near.iter().take(NEIGHBOURS).map(|p| p.vol).collect()
         };
         let limit = if inner { INNER_RATIO_MAX } else { LONE_RATIO_MAX };
         let usual = median(&mut vols)?;
@@ -194,126 +198,60 @@ impl Smile {
         });
     }
 
-    /// Takes the best reading of one strike: out of the money first, a middle before a mark.
-    fn choose(&mut self, readings: &[Reading], params: &FitParams) {
-        let mut best: Option<Point> = None;
-        let mut troubles = Vec::new();
+    /// Takes the best reading of each strike: out of the money first, a middle before a mark. Readings are in order of
+    /// strike.
+    fn choose(&mut self, readings: &[Reading<'a>], params: &FitParams) {
+        let strikes: Vec<&[Reading]> = readings.chunk_by(|a, b| a.listed == b.listed).collect();
+        let mut choices: Vec<Choice> = strikes.iter().map(|_| Choice::default()).collect();
         for out in [true, false] {
-            for reading in readings.iter().filter(|r| r.out_of_the_money == out) {
-                match reading.point(self.tau, params) {
-                    Ok(point) if point.two_sided && !best.as_ref().is_some_and(|b| b.two_sided) => {
-                        best = Some(point);
-                    }
-                    Ok(point) if best.is_none() => best = Some(point),
-                    Ok(_) => {}
-                    Err(trouble) if out => troubles.push((reading.quote, trouble)),
-                    Err(_) => {}
+            let open = |(i, choice): (usize, &Choice)| (!choice.is_two_sided()).then_some(i);
+            let open: Vec<usize> = choices.iter().enumerate().filter_map(open).collect();
+            let asked: Vec<(usize, &Reading)> = open
+                .into_iter()
+                .flat_map(|i| strikes.get(i).into_iter().flat_map(move |s| s.iter().map(move |r| (i, r))))
+                .filter(|(_, reading)| reading.out_of_the_money == out)
+                .collect();
+            let found =
+                points(&asked.iter().map(|(_, reading)| *reading).collect::<Vec<_>>(), self.tau, params);
+            for ((i, reading), point) in asked.into_iter().zip(found) {
+                if let Some(choice) = choices.get_mut(i) {
+                    choice.take(reading, point);
                 }
             }
         }
-        match best {
-            Some(point) => self.points.push(point),
-            None => {
-                for (quote, (reason, number)) in troubles {
-                    self.refuse(reason, quote, number);
+        for choice in choices {
+            match choice.best {
+                Some(point) => self.points.push(point),
+                None => {
+                    for (quote, (reason, number)) in choice.troubles {
+                        self.refuse(reason, quote, number);
+                    }
                 }
             }
         }
     }
 }
 
-type Trouble = (Reason, Option<(f64, Option<f64>)>);
-
-/// One quote and the forward it was made on.
-struct Reading<'a> {
-    quote: &'a OptionQuote,
-    strike: f64,
-    kind: Kind,
-    forward: f64,
-    out_of_the_money: bool,
+/// What one strike has come to.
+#[derive(Default)]
+struct Choice<'a> {
+    best: Option<Point<'a>>,
+    /// Why out-of-the-money quotes made no point.
+    troubles: Vec<(&'a OptionQuote, Trouble)>,
 }
 
-impl<'a> Reading<'a> {
-    fn new(quote: &'a OptionQuote, strike: f64, kind: OptionKind, forward: f64) -> Self {
-        let forward = quote.forward.unwrap_or(forward);
-        let (kind, out_of_the_money) = match kind {
-            OptionKind::Call => (Kind::Call, strike >= forward),
-            OptionKind::Put => (Kind::Put, strike < forward),
-        };
-        Self { quote, strike, kind, forward, out_of_the_money }
+impl<'a> Choice<'a> {
+    fn is_two_sided(&self) -> bool {
+        self.best.is_some_and(|best| best.two_sided)
     }
 
-    /// Volatility of a price in the settlement asset.
-    ///
-    /// # Errors
-    /// No volatility, or one above `most`.
-    fn vol(&self, price: f64, tau: f64, most: f64) -> Result<f64, Trouble> {
-        let unit = match self.quote.instrument.settlement() {
-            Settlement::Linear => 1.0,
-            Settlement::Inverse => self.forward,
-        };
-        let vol = implied_vol(self.kind, price * unit, self.forward, self.strike, tau).map_err(|e| {
-            let reason = match e {
-                ImpliedVolError::BelowIntrinsic { .. } => Reason::BelowIntrinsic,
-                ImpliedVolError::AboveBound { .. } => Reason::AboveBound,
-                ImpliedVolError::NonFinite { .. } => Reason::NonFinite,
-                _ => Reason::Unrecoverable,
-            };
-            (reason, Some((price, None)))
-        })?;
-        if vol > most { Err((Reason::Outlier, Some((vol, Some(most))))) } else { Ok(vol) }
-    }
-
-    fn point(&self, tau: f64, params: &FitParams) -> Result<Point, Trouble> {
-        let quote = self.quote;
-        let bid_vol = quote.bid.map(|p| self.vol(p, tau, params.vol_max));
-        let ask_vol = quote.ask.map(|p| self.vol(p, tau, params.vol_max));
-        let mark_vol =
-            quote.mark_vol.or_else(|| quote.mark.and_then(|p| self.vol(p, tau, params.vol_max).ok()));
-        let error_of = |vol: f64, own: f64| {
-            let vega = greeks(self.kind, self.forward, self.strike, vol, tau).vega;
-            let rounding = params.price_error * self.forward / vega;
-            (own * own + rounding * rounding).sqrt()
-        };
-        let point = |vol, error, two_sided| Point {
-            name: quote.instrument.to_string(),
-            strike: self.strike,
-            k: ln(self.strike / self.forward),
-            bid_vol: bid_vol.and_then(Result::ok),
-            ask_vol: ask_vol.and_then(Result::ok),
-            mark_vol,
-            vol,
-            error,
-            two_sided,
-            outlier: false,
-        };
-        let mut trouble: Trouble = (Reason::MissingQuote, None);
-        match (&bid_vol, &ask_vol) {
-            (Some(Ok(bid)), Some(Ok(ask))) => {
-                let (spread, middle) = (ask - bid, 0.5 * (bid + ask));
-                let limit = params.spread_vol_max.max(params.spread_share_max * middle);
-                if spread <= limit {
-                    let own = (0.25 * spread * spread + params.mid_error * params.mid_error).sqrt();
-                    let error = error_of(middle, own);
-                    let error_max = limit.max(params.mark_error_max);
-                    if error <= error_max {
-                        return Ok(point(middle, error, true));
-                    }
-                    return Err((Reason::Imprecise, Some((error, Some(error_max)))));
-                }
-                trouble = (Reason::Outlier, Some((spread, Some(limit))));
+    fn take(&mut self, reading: &Reading<'a>, point: Result<Point<'a>, Trouble>) {
+        match point {
+            Ok(point) if self.best.is_none() || (point.two_sided && !self.is_two_sided()) => {
+                self.best = Some(point);
             }
-            (Some(Err(why)), _) | (_, Some(Err(why))) => trouble = *why,
+            Err(trouble) if reading.out_of_the_money => self.troubles.push((reading.quote, trouble)),
             _ => {}
         }
-        let Some(vol) = mark_vol else { return Err(trouble) };
-        let error = error_of(vol, params.mark_error);
-        if error <= params.mark_error_max {
-            return Ok(point(vol, error, false));
-        }
-        Err(match trouble.0 {
-            Reason::MissingQuote => (Reason::Imprecise, Some((error, Some(params.mark_error_max)))),
-            _ => trouble,
-        })
     }
 }

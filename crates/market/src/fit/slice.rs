@@ -23,7 +23,7 @@ const VERTEX_REACH: f64 = 2.0;
 /// What a slice is fitted to and kept between.
 pub(super) struct Task<'a> {
     /// Quotes, with the weight of each beside it.
-    pub(super) points: &'a [Point],
+    pub(super) points: &'a [Point<'a>],
     /// One per point.
     pub(super) weights: &'a [f64],
     /// Years to expiry.
