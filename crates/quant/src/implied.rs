@@ -21,11 +21,11 @@ use crate::special::dd::{Dd, two_sum};
 use crate::special::{ln, ln_ratio, quantile_of_offset};
 
 /// `8 x 2^-53`: the error of a price as a double, with slack, that the conditioning bound allows for.
-const PRICE_ERROR: f64 = 8.0 * 1.110_223_024_625_156_5e-16;
+pub(crate) const PRICE_ERROR: f64 = 8.0 * 1.110_223_024_625_156_5e-16;
 /// Time values below this share of the price carry no information.
-const TIME_VALUE_SHARE_MIN: f64 = 1e-15;
+pub(crate) const TIME_VALUE_SHARE_MIN: f64 = 1e-15;
 /// Largest relative error of the volatility, by the conditioning bound, that counts as recovered.
-const RELATIVE_ERROR_MAX: f64 = 0.01;
+pub(crate) const RELATIVE_ERROR_MAX: f64 = 0.01;
 const ITERATIONS_MAX: u32 = 200;
 
 /// Why a price has no implied volatility.
@@ -174,11 +174,9 @@ fn out_of_the_money(
         OptionKind::Call => (forward, strike),
         OptionKind::Put => (strike, forward),
     };
-    let intrinsic = two_sum(long, -short);
-    let in_the_money = intrinsic.hi > 0.0;
-    let value = if in_the_money { Dd::from(price).sub(intrinsic).hi } else { price };
+    let (intrinsic, value) = time_value(price, long, short);
     if value <= 0.0 {
-        return Err(ImpliedVolError::BelowIntrinsic { price, intrinsic: intrinsic.hi.max(0.0) });
+        return Err(ImpliedVolError::BelowIntrinsic { price, intrinsic });
     }
     if price >= long {
         return Err(ImpliedVolError::AboveBound { price, bound: long });
@@ -188,6 +186,13 @@ fn out_of_the_money(
     }
     let x = ln_ratio(forward, strike).abs();
     Ok(Target { forward, strike, x, value, room: long - price })
+}
+
+/// Intrinsic value, and the price less it with one rounding: `max(long - short, 0)` of the leg received and the leg paid.
+#[inline(always)]
+pub(crate) fn time_value(price: f64, long: f64, short: f64) -> (f64, f64) {
+    let intrinsic = two_sum(long, -short);
+    if intrinsic.hi > 0.0 { (intrinsic.hi, Dd::from(price).sub(intrinsic).hi) } else { (0.0, price) }
 }
 
 fn evaluate(target: &Target, s: f64) -> Otm {

@@ -1,0 +1,265 @@
+//! Implied volatility of many undiscounted Black-76 prices at once.
+//!
+//! The one idea: every lane takes the same fixed number of steps (one start, one short and one full step of fourth
+//! order), and then the step's own size tells whether it has arrived. A lane that has not, or whose inputs the vector form
+//! does not cover, or whose price has no volatility, is answered by the scalar
+//! [`implied_vol`](crate::implied::implied_vol), so that refusals are the scalar's by construction.
+//!
+//! Accuracy is that of the scalar: within `max(1e-12, 8 x 2^-53 price / (vega vol))` relative of the exact answer, and
+//! within 16 times `max(2^-52, 8 x 2^-53 price / (vega vol))`, which the tests assert.
+//!
+//! Must never know: threads (callers choose chunks), discounting, an instrument.
+
+mod root;
+
+use super::{BatchError, check_length, lane};
+use crate::black::OptionKind;
+use crate::implied::{
+    ImpliedVolError, PRICE_ERROR, RELATIVE_ERROR_MAX, TIME_VALUE_SHARE_MIN, implied_vol, time_value,
+};
+use plimsoll_lanes::{Path, Simd, WithSimd};
+use root::{ARGUMENT_MIN, Goal};
+
+/// Options per round of the stages, so that what passes between them stays in the first cache.
+const ROUND: usize = 128;
+/// Largest last step, relative, that is taken as arrived: what it leaves is below 1e-15.
+const STEP_MAX: f64 = 1e-4;
+/// The vector form covers legs between these, so that every quotient stays a normal number.
+const LEG_MIN: f64 = 1e-270;
+const LEG_MAX: f64 = 1e290;
+/// And time values above this, in the unit of the price and as a share of the smaller leg.
+const VALUE_MIN: f64 = 1e-290;
+const SHARE_MIN: f64 = 1e-300;
+
+/// Undiscounted prices of European options as columns of one length.
+#[derive(Clone, Copy, Debug)]
+pub struct Prices<'a> {
+    /// Call or put.
+    pub kind: &'a [OptionKind],
+    /// Undiscounted price, quote units per base unit.
+    pub price: &'a [f64],
+    /// Forward at expiry, quote units per base unit.
+    pub forward: &'a [f64],
+    /// Strike, in the unit of the forward.
+    pub strike: &'a [f64],
+    /// Years to expiry.
+    pub tau: &'a [f64],
+}
+
+/// What became of one price: the reason of [`ImpliedVolError`] without its numbers, which [`Prices::implied_vol`] gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ImpliedStatus {
+    /// The volatility was found.
+    #[default]
+    Ok,
+    /// An input is NaN or infinite.
+    NonFinite,
+    /// The option has expired.
+    NonPositiveTau,
+    /// Forward or strike is negative.
+    Negative,
+    /// The price is below its intrinsic value or equal to it.
+    BelowIntrinsic,
+    /// The price is at or above the forward (call) or the strike (put).
+    AboveBound,
+    /// The time value drowns in the rounding of the price.
+    Unrecoverable,
+    /// The scalar's bracket did not close.
+    NotConverged,
+}
+
+impl From<&ImpliedVolError> for ImpliedStatus {
+    fn from(error: &ImpliedVolError) -> Self {
+        match error {
+            ImpliedVolError::NonFinite { .. } => Self::NonFinite,
+            ImpliedVolError::NonPositiveTau { .. } => Self::NonPositiveTau,
+            ImpliedVolError::Negative { .. } => Self::Negative,
+            ImpliedVolError::BelowIntrinsic { .. } => Self::BelowIntrinsic,
+            ImpliedVolError::AboveBound { .. } => Self::AboveBound,
+            ImpliedVolError::Unrecoverable { .. } => Self::Unrecoverable,
+            ImpliedVolError::NotConverged { .. } => Self::NotConverged,
+        }
+    }
+}
+
+impl Prices<'_> {
+    fn check(&self) -> Result<usize, BatchError> {
+        let n = self.kind.len();
+        check_length("price", self.price.len(), n)?;
+        check_length("forward", self.forward.len(), n)?;
+        check_length("strike", self.strike.len(), n)?;
+        check_length("tau", self.tau.len(), n)?;
+        Ok(n)
+    }
+
+    /// The scalar answer for one option: the full error behind a status, with its numbers. `None` past the end.
+    ///
+    /// # Errors
+    /// See [`ImpliedVolError`].
+    #[must_use]
+    pub fn implied_vol(&self, index: usize) -> Option<Result<f64, ImpliedVolError>> {
+        let (kind, price) = (*self.kind.get(index)?, *self.price.get(index)?);
+        let (forward, strike) = (*self.forward.get(index)?, *self.strike.get(index)?);
+        Some(implied_vol(kind, price, forward, strike, *self.tau.get(index)?))
+    }
+}
+
+/// Annualised volatilities whose undiscounted Black-76 prices are `prices`, decimal; NaN where `status` is not
+/// [`ImpliedStatus::Ok`]. The meaning and the order of the refusals are those of
+/// [`implied_vol`](crate::implied::implied_vol), and an option's answer depends on its own inputs alone.
+///
+/// Returns how many options were answered one by one: those refused, and of the others about one in ten thousand.
+///
+/// # Errors
+/// [`BatchError::LengthMismatch`] where a column, `out` or `status` is not as long as `prices.kind`.
+///
+/// ```
+/// use plimsoll_lanes::Path;
+/// use plimsoll_quant::batch::{ImpliedStatus, Prices, implied_vols};
+/// use plimsoll_quant::black::{OptionKind::{Call, Put}, price};
+/// let quoted = [price(Call, 100.0, 120.0, 0.65, 0.1), 95.0];
+/// let (forward, strike, tau) = ([100.0, 100.0], [120.0, 90.0], [0.1, 0.1]);
+/// let prices = Prices { kind: &[Call, Put], price: &quoted, forward: &forward, strike: &strike, tau: &tau };
+/// let (mut vol, mut status) = ([0.0; 2], [ImpliedStatus::Ok; 2]);
+/// implied_vols(Path::best(), &prices, &mut vol, &mut status)?;
+/// assert!((vol[0] / 0.65 - 1.0).abs() < 1e-12);
+/// assert_eq!(status, [ImpliedStatus::Ok, ImpliedStatus::AboveBound]);
+/// assert!(vol[1].is_nan());
+/// # Ok::<(), plimsoll_quant::batch::BatchError>(())
+/// ```
+pub fn implied_vols(
+    path: Path,
+    prices: &Prices<'_>,
+    out: &mut [f64],
+    status: &mut [ImpliedStatus],
+) -> Result<usize, BatchError> {
+    let n = prices.check()?;
+    check_length("out", out.len(), n)?;
+    check_length("status", status.len(), n)?;
+    path.run(ImpliedKernel { prices, out });
+    let mut one_by_one = 0;
+    for (i, (vol, status)) in out.iter_mut().zip(status).enumerate() {
+        *status = ImpliedStatus::Ok;
+        if vol.is_nan()
+            && let Some(answer) = prices.implied_vol(i)
+        {
+            one_by_one += 1;
+            *vol = *answer.as_ref().unwrap_or(&f64::NAN);
+            *status = answer.as_ref().map_or_else(ImpliedStatus::from, |_| ImpliedStatus::Ok);
+        }
+    }
+    Ok(one_by_one)
+}
+
+/// Writes the volatility, or NaN where the scalar must say.
+struct ImpliedKernel<'a> {
+    prices: &'a Prices<'a>,
+    out: &'a mut [f64],
+}
+
+impl WithSimd for ImpliedKernel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let mut stages = Stages::new();
+        let n = self.out.len();
+        let p = self.prices;
+        let mut from = 0;
+        while from < n {
+            let to = if n - from > ROUND { from + ROUND } else { n };
+            let part = Prices {
+                kind: &p.kind[from..to],
+                price: &p.price[from..to],
+                forward: &p.forward[from..to],
+                strike: &p.strike[from..to],
+                tau: &p.tau[from..to],
+            };
+            stages.run(&part, &mut self.out[from..to]);
+            from = to;
+        }
+    }
+}
+
+/// What passes from stage to stage, one array for each quantity.
+struct Stages {
+    x: [f64; ROUND],
+    share: [f64; ROUND],
+    side: [f64; ROUND],
+    /// `price / min(F, K)`.
+    price: [f64; ROUND],
+    s: [f64; ROUND],
+}
+
+impl Stages {
+    #[inline(always)]
+    fn new() -> Self {
+        Self {
+            x: [0.0; ROUND],
+            share: [0.0; ROUND],
+            side: [0.0; ROUND],
+            price: [0.0; ROUND],
+            s: [0.0; ROUND],
+        }
+    }
+
+    /// One round: at most [`ROUND`] options.
+    #[inline(always)]
+    fn run(&mut self, part: &Prices<'_>, out: &mut [f64]) {
+        let n = if out.len() < ROUND { out.len() } else { ROUND };
+        let (x, share, side) = (&mut self.x[..n], &mut self.share[..n], &mut self.side[..n]);
+        let (price, s, out, tau) = (&mut self.price[..n], &mut self.s[..n], &mut out[..n], &part.tau[..n]);
+        normalise(part, (x, share, side, price));
+        for i in 0..n {
+            s[i] = root::start(Goal { x: x[i], share: share[i], side: side[i] });
+        }
+        for i in 0..n {
+            s[i] = root::approach(Goal { x: x[i], share: share[i], side: side[i] }, s[i]);
+        }
+        for i in 0..n {
+            let finish = root::finish(Goal { x: x[i], share: share[i], side: side[i] }, s[i]);
+            // The conditioning with a little to spare, so that the scalar decides where it is close.
+            let recovered = PRICE_ERROR * price[i] <= 0.99 * RELATIVE_ERROR_MAX * (finish.density * finish.s);
+            let arrived = (finish.step.abs() <= STEP_MAX) & (finish.argument >= ARGUMENT_MIN);
+            out[i] = if arrived & recovered { finish.s / tau[i].sqrt() } else { f64::NAN };
+        }
+    }
+}
+
+/// The columns that [`normalise`] writes: `x`, share, side, price.
+type Normalised<'a> = (&'a mut [f64], &'a mut [f64], &'a mut [f64], &'a mut [f64]);
+
+#[inline(always)]
+fn normalise(part: &Prices<'_>, (x, share, side, price): Normalised<'_>) {
+    let n = x.len();
+    let (share, side, price) = (&mut share[..n], &mut side[..n], &mut price[..n]);
+    let (kind, quoted, tau) = (&part.kind[..n], &part.price[..n], &part.tau[..n]);
+    let (forward, strike) = (&part.forward[..n], &part.strike[..n]);
+    for i in 0..n {
+        let (goal, relative) = goal_of(kind[i], quoted[i], forward[i], strike[i]);
+        let share_known = if (tau[i] > 0.0) & (tau[i] < f64::INFINITY) { goal.share } else { f64::NAN };
+        (x[i], share[i], side[i], price[i]) = (goal.x, share_known, goal.side, relative);
+    }
+}
+
+/// The goal of one option and its price as a share of the smaller leg. The share is NaN where the vector form does not
+/// reach, which every refusal of the scalar's is.
+#[inline(always)]
+fn goal_of(kind: OptionKind, price: f64, forward: f64, strike: f64) -> (Goal, f64) {
+    let call = kind == OptionKind::Call;
+    let (long, short) = if call { (forward, strike) } else { (strike, forward) };
+    let (low, high) = if forward < strike { (forward, strike) } else { (strike, forward) };
+    let (_, value) = time_value(price, long, short);
+    let room = long - price;
+    let upper = value > 0.5 * low;
+    let share = if upper { room } else { value } / low;
+    // Twice the least share of the price: the scalar decides where it is close.
+    let covered = (low > LEG_MIN)
+        & (high < LEG_MAX)
+        & (value > VALUE_MIN)
+        & (value > 2.0 * TIME_VALUE_SHARE_MIN * price)
+        & (share > SHARE_MIN);
+    let x = lane::ln_ratio(forward, strike).abs();
+    let share = if covered { share } else { f64::NAN };
+    (Goal { x, share, side: if upper { 1.0 } else { -1.0 } }, price / low)
+}
