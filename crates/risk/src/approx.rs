@@ -1,12 +1,16 @@
 //! Delta-gamma-vega: options to second order in the forward and in volatility.
 
+use crate::build::{Built, Mode};
+use crate::fill::misfit;
+use crate::plan::{Part, Plan};
 use crate::set::Sticky;
 use crate::shock::Shocked;
-use crate::value::{Resolved, Terms, Valuation};
-use plimsoll_market::SurfaceError;
+use crate::value::{Resolved, Terms, Valuation, about, valuation};
+use plimsoll_market::{Surface, SurfaceError};
 use plimsoll_quant::black;
 use plimsoll_quant::special::{ln, ln_1p};
-use plimsoll_types::Instrument;
+use plimsoll_types::{Instrument, Issue, Reason, Rounding, Timestamp, quantise};
+use std::collections::BTreeMap;
 
 /// Relative bump of the forward for the derivatives along the smile; a power of two so that `1 + h` is exact.
 const BUMP: f64 = 1.0 / 1024.0;
@@ -38,11 +42,11 @@ impl ErrorTally {
     pub(crate) fn add(
         &mut self,
         instrument: &Instrument,
-        columns: &[(usize, f64)],
+        (at, weights): (&[u32], &[f64]),
         (near, exact): (&[f64], &[f64]),
     ) {
-        for (column, (at, weight)) in columns.iter().enumerate() {
-            let error = (weight * (near[*at] - exact[*at])).abs();
+        for (column, (at, weight)) in at.iter().zip(weights).enumerate() {
+            let error = (weight * (near[*at as usize] - exact[*at as usize])).abs();
             self.cells += 1;
             self.squares += error * error;
             if error > self.max_abs || self.worst.is_none() {
@@ -133,4 +137,83 @@ impl Expansion {
         let coin = if self.inverse { to.spot / to.forward } else { self.coin };
         to.discount * (self.undiscounted + change).max(0.0) * coin - self.now
     }
+}
+
+/// An expiry of an underlying under every distinct move.
+type Expiries = BTreeMap<(usize, Timestamp), Vec<Shocked>>;
+
+/// Replaces the entries of options in arrays built under full reprice by their expansions. An option whose entry then
+/// fits no integer leaves the arrays. The error is `None` where `mode` asks for no comparison.
+pub(crate) fn approximate(
+    plan: &Plan,
+    surface: &Surface,
+    mode: Mode,
+    built: &mut Built,
+) -> Option<ApproximationError> {
+    let mut tally = (mode == Mode::DeltaGammaVega).then(ErrorTally::default);
+    let (arrays, width) = (&mut built.arrays, plan.columns());
+    let parts: Vec<usize> = arrays
+        .underlyings
+        .iter()
+        .filter_map(|row| plan.parts.iter().position(|part| part.asset == row.asset))
+        .collect();
+    let mut expiries = Expiries::new();
+    let mut lost = Vec::new();
+    for (at, row) in
+        arrays.instruments.iter().enumerate().filter(|(_, row)| row.instrument.option().is_some())
+    {
+        let out = &mut arrays.pnl[at * width..(at + 1) * width];
+        let part = parts[row.underlying.index()];
+        let done = expand(plan, (surface, &row.instrument, part), &mut expiries, tally.as_mut(), out);
+        lost.extend(done.err().map(|issue| (at, issue)));
+    }
+    for (at, issue) in lost.into_iter().rev() {
+        let row = arrays.instruments.remove(at);
+        arrays.pnl.drain(at * width..(at + 1) * width);
+        built.issues.push((row.instrument, issue));
+    }
+    tally.map(|t| t.finish(|c| plan.columns[c].label.clone()))
+}
+
+fn expand(
+    plan: &Plan,
+    (surface, instrument, part): (&Surface, &Instrument, usize),
+    expiries: &mut Expiries,
+    tally: Option<&mut ErrorTally>,
+    out: &mut [i64],
+) -> Result<(), Issue> {
+    let found = Resolved::find(surface, instrument, &plan.units.currency)?;
+    let valued = valuation(&found, instrument, &plan.units)?;
+    let Terms::Option { expiry, .. } = found.terms else { return Ok(()) };
+    let known = &plan.parts[part];
+    let states = match expiries.entry((part, expiry)) {
+        std::collections::btree_map::Entry::Occupied(there) => there.into_mut(),
+        std::collections::btree_map::Entry::Vacant(free) => {
+            let states = shocked(plan, known, &found);
+            free.insert(
+                states.map_err(|price| about(Reason::NonPositive, instrument).with(price, Some(0.0)))?,
+            )
+        }
+    };
+    let failed = |e: SurfaceError| {
+        let issue = about(Reason::FitFailed, instrument);
+        Issue { subject: format!("{}: {e}", issue.subject), ..issue }
+    };
+    let expansion = Expansion::about(&found, &valued, plan.vol_shock.sticky).map_err(failed)?;
+    let near: Vec<f64> = states.iter().map(|to| expansion.gain(to)).collect();
+    if let Some(tally) = tally {
+        let gain = |to: &Shocked| Ok(found.value(to)? - valued.mark);
+        let exact: Vec<f64> = states.iter().map(gain).collect::<Result<_, _>>().map_err(failed)?;
+        tally.add(instrument, (&known.moves.at, &plan.weights), (&near, &exact));
+    }
+    let scale = plan.scale(instrument);
+    for ((entry, weight), at) in out.iter_mut().zip(&plan.weights).zip(&known.moves.at) {
+        let x = weight * (near[*at as usize] * scale);
+        *entry = quantise(x, Rounding::Nearest).map_err(|e| misfit(&e, instrument))?;
+    }
+    Ok(())
+}
+
+fn shocked(plan: &Plan, part: &Part, found: &Resolved<'_>) -> Result<Vec<Shocked>, f64> {
+    (0..part.moves.count()).map(|i| found.shocked(&plan.vol_shock, &part.moves.get(i))).collect()
 }

@@ -181,8 +181,14 @@
 
 mod approx;
 mod build;
+mod check;
+mod fill;
 mod generate;
+mod kernel;
 mod leg;
+mod moves;
+mod plan;
+mod refresh;
 mod set;
 mod shift;
 mod shock;
@@ -191,9 +197,12 @@ mod validate;
 mod value;
 
 pub use approx::ApproximationError;
-pub use build::{BuildError, Built, Mode, build};
+pub use build::{Built, Mode, build};
+pub use check::BuildError;
 pub use generate::generate;
 pub use leg::{LegError, OptionLeg, revalue};
+pub use plan::Plan;
+pub use refresh::{BlockError, RefreshError};
 pub use set::{
     DeltaPoints, Move, Note, Scenario, ScenarioBlock, ScenarioSet, SkewShock, Sticky, VolShock, VolShockKind,
 };

@@ -25,28 +25,116 @@ impl VolShock {
 
     /// The map from a volatility and a log-moneyness to the shocked volatility, for an expiry `tau` years away.
     pub(crate) fn map(&self, by: &Move, tau: f64) -> VolMap {
-        let dte = tau * YEAR_DAYS;
+        let tenor = Tenor::new(self, tau);
+        let level = tenor.level(by.vol);
         VolMap {
-            kind: self.kind,
-            move_scaled: if by.vol == 0.0 { 0.0 } else { by.vol * self.scale(dte) },
-            min_vol_up: self.min_vol_up,
-            // The specification and the builder refuse a skew move without its form.
-            smile: self.skew.filter(|_| by.skew != 0.0 || by.wing != 0.0).map(|s| s.at(by, tau)),
-            term: (1.0 + by.term * (PIVOT_DAYS - dte) / (PIVOT_DAYS + dte)).max(0.0),
+            level,
+            smile: SmileMap { skew: by.skew, wing: by.wing, form: tenor.form },
+            term: tenor.term(by.term),
             sticky: self.sticky,
         }
     }
 }
 
-impl SkewShock {
-    fn at(&self, by: &Move, tau: f64) -> SmileMap {
-        let root = tau.sqrt();
-        SmileMap {
-            skew: by.skew,
-            wing: by.wing,
-            cap: self.cap_base + self.cap_per_root_year * root,
-            k_star: self.k_min.max(root * self.width * (self.k_static + self.k_per_root_year * root)),
+/// What of a vol shock depends on the time to expiry only.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tenor {
+    absolute: bool,
+    min_vol_up: f64,
+    /// See [`VolShock::scale`].
+    scale: f64,
+    /// `(30 - dte)/(30 + dte)`.
+    tilt: f64,
+    pub(crate) form: SmileForm,
+}
+
+impl Tenor {
+    pub(crate) fn new(shock: &VolShock, tau: f64) -> Self {
+        let dte = tau * YEAR_DAYS;
+        Self {
+            absolute: shock.kind == VolShockKind::Absolute,
+            min_vol_up: shock.min_vol_up,
+            scale: shock.scale(dte),
+            tilt: (PIVOT_DAYS - dte) / (PIVOT_DAYS + dte),
+            // The specification and the builder refuse a skew move without its form.
+            form: shock.skew.map_or(SmileForm { cap: 0.0, slope: 0.0 }, |s| s.at(tau)),
         }
+    }
+
+    /// What a move `x` of volatility at 30 days does to the level of volatility of this tenor.
+    #[inline(always)]
+    pub(crate) fn level(&self, x: f64) -> Level {
+        let scaled = x * self.scale;
+        let up = if x > 0.0 { self.min_vol_up } else { 0.0 };
+        Level {
+            mul: if self.absolute { 1.0 } else { greater(1.0 + scaled, 0.0) },
+            add: if self.absolute { scaled } else { 0.0 },
+            floor: if self.absolute { 0.0 } else { up },
+        }
+    }
+
+    /// The factor of a tilt of the term structure.
+    #[inline(always)]
+    pub(crate) fn term(&self, x: f64) -> f64 {
+        greater(1.0 + x * self.tilt, 0.0)
+    }
+}
+
+/// `a` unless `b` is greater; `a` where it is NaN, so that what is no number stays visible.
+#[inline(always)]
+pub(crate) fn greater(a: f64, b: f64) -> f64 {
+    if a < b { b } else { a }
+}
+
+/// `a` unless `b` is less; `a` where it is NaN.
+#[inline(always)]
+pub(crate) fn lesser(a: f64, b: f64) -> f64 {
+    if a > b { b } else { a }
+}
+
+/// `vol' = max(vol mul + add, floor)`: every level move, relative or absolute, up or down, without a branch. No move is
+/// `(1, 0, 0)` and changes no bit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Level {
+    pub(crate) mul: f64,
+    pub(crate) add: f64,
+    pub(crate) floor: f64,
+}
+
+impl Level {
+    #[inline(always)]
+    pub(crate) fn apply(&self, vol: f64) -> f64 {
+        greater(vol * self.mul + self.add, self.floor)
+    }
+}
+
+impl SkewShock {
+    fn at(&self, tau: f64) -> SmileForm {
+        let root = tau.sqrt();
+        let cap = self.cap_base + self.cap_per_root_year * root;
+        let k_star = self.k_min.max(root * self.width * (self.k_static + self.k_per_root_year * root));
+        SmileForm { cap, slope: cap / k_star }
+    }
+}
+
+/// The form of skew and wing moves at one tenor: slope `cap/k*` up to the cap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SmileForm {
+    cap: f64,
+    slope: f64,
+}
+
+impl SmileForm {
+    #[inline(always)]
+    fn shift(&self, k: f64) -> f64 {
+        let slope = k * self.slope;
+        if k >= 0.0 { lesser(slope, self.cap) } else { greater(slope, -self.cap) }
+    }
+
+    /// What a skew and a wing move multiply volatility by at `k = ln(K/F')`; 1 where both are 0.
+    #[inline(always)]
+    pub(crate) fn factor(&self, skew: f64, wing: f64, k: f64) -> f64 {
+        greater(1.0 + skew * self.shift(k), 0.0) * greater(1.0 + wing * self.shift(k.abs()), 0.0)
     }
 }
 
@@ -54,29 +142,14 @@ impl SkewShock {
 struct SmileMap {
     skew: f64,
     wing: f64,
-    cap: f64,
-    k_star: f64,
-}
-
-impl SmileMap {
-    fn shift(&self, k: f64) -> f64 {
-        let slope = k * self.cap / self.k_star;
-        if k >= 0.0 { slope.min(self.cap) } else { slope.max(-self.cap) }
-    }
-
-    fn factor(&self, k: f64) -> f64 {
-        let skew = (1.0 + self.skew * self.shift(k)).max(0.0);
-        skew * (1.0 + self.wing * self.shift(k.abs())).max(0.0)
-    }
+    form: SmileForm,
 }
 
 /// How volatilities of one expiry move under one scenario.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct VolMap {
-    kind: VolShockKind,
-    move_scaled: f64,
-    min_vol_up: f64,
-    smile: Option<SmileMap>,
+    level: Level,
+    smile: SmileMap,
     term: f64,
     /// Which volatility is shocked.
     pub(crate) sticky: Sticky,
@@ -85,16 +158,27 @@ pub(crate) struct VolMap {
 impl VolMap {
     /// The shocked volatility: first the level, then the smile, then the term structure. Never below 0.
     pub(crate) fn apply(&self, vol: f64, k: f64) -> f64 {
-        let x = self.move_scaled;
-        let level = match self.kind {
-            _ if x == 0.0 => vol,
-            VolShockKind::Absolute => (vol + x).max(0.0),
-            VolShockKind::Relative if x > 0.0 => (vol * (1.0 + x)).max(self.min_vol_up),
-            VolShockKind::Relative => vol * (1.0 + x).max(0.0),
-        };
-        let smile = self.smile.map_or(1.0, |s| s.factor(k));
-        level * smile * self.term
+        let SmileMap { skew, wing, form } = self.smile;
+        self.level.apply(vol) * form.factor(skew, wing, k) * self.term
     }
+}
+
+/// Years left of `tau` after `elapsed_days`; 0 once expired.
+#[inline(always)]
+pub(crate) fn years_left(tau: f64, elapsed_days: f64) -> f64 {
+    greater(tau - elapsed_days / YEAR_DAYS, 0.0)
+}
+
+/// `F' = F (1 + spot)(1 + basis tau')`.
+#[inline(always)]
+pub(crate) fn moved_forward(forward: f64, spot: f64, basis: f64, left: f64) -> f64 {
+    forward * (1.0 + spot) * (1.0 + basis * left)
+}
+
+/// Whether a price is one: positive and finite.
+#[inline(always)]
+pub(crate) fn is_price(x: f64) -> bool {
+    x > 0.0 && x < f64::INFINITY
 }
 
 /// One expiry (or an undated price, `tau = 0`) under one move.
@@ -122,17 +206,16 @@ impl Shocked {
         spot: f64,
         (forward, tau): (f64, f64),
     ) -> Result<Self, f64> {
-        let left = if by.elapsed_days == 0.0 { tau } else { (tau - by.elapsed_days / YEAR_DAYS).max(0.0) };
-        let growth = 1.0 + by.spot;
+        let left = years_left(tau, by.elapsed_days);
         let moved = Self {
-            spot: spot * growth,
-            forward: forward * growth * (1.0 + by.basis * left),
+            spot: spot * (1.0 + by.spot),
+            forward: moved_forward(forward, by.spot, by.basis, left),
             tau: left,
             discount: if by.rate == 0.0 { 1.0 } else { exp(-by.rate * left) },
             elapsed: tau - left,
             vol: shock.map(by, tau),
         };
-        let bad = |x: &f64| !(*x > 0.0 && x.is_finite());
+        let bad = |x: &f64| !is_price(*x);
         match [moved.spot, moved.forward, moved.discount].into_iter().find(bad) {
             Some(price) => Err(price),
             None => Ok(moved),

@@ -114,7 +114,7 @@ pub(crate) fn about(reason: Reason, instrument: &Instrument) -> Issue {
 }
 
 /// Whether amounts in the quote asset count one for one in the valuation currency.
-fn at_par(quote: &Asset, currency: &Asset) -> bool {
+pub(crate) fn at_par(quote: &Asset, currency: &Asset) -> bool {
     let dollar = |asset: &Asset| AT_PAR.contains(&asset.as_str());
     quote == currency || (dollar(quote) && dollar(currency))
 }
@@ -299,7 +299,8 @@ fn option_greeks(found: &Resolved<'_>, kind: OptionKind, strike: f64, vol: f64) 
     }
 }
 
-/// Mean of `dV/dF` over the price points, volatility of the option unchanged; 1 for anything but options.
+/// The reference of the kernel's. Mean of `dV/dF` over the price points, volatility of the option unchanged; 1 for anything but options.
+#[cfg(test)]
 pub(crate) fn composite_delta(
     found: &Resolved<'_>,
     valued: &Valuation,
