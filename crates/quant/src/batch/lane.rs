@@ -306,7 +306,7 @@ fn terms(sign: f64, forward: f64, strike: f64, log_moneyness: f64, total_vol: f6
 ///
 /// Edges as [`black::price`](crate::black::price): `total_vol` below 1e-290 gives intrinsic, and so does a forward or
 /// strike of 0; a NaN, infinite or negative forward or strike and a NaN or negative total volatility give NaN. The
-/// result lies between intrinsic and bound. Error at most 1e-15 of `max(F, K)`.
+/// result lies between intrinsic and bound, and is within 2e-15 of `max(F, K)` over all normal numbers.
 ///
 /// ```
 /// use plimsoll_quant::batch::lane;
@@ -332,8 +332,9 @@ pub fn delta(sign: f64, forward: f64, strike: f64, log_moneyness: f64, total_vol
 /// years; NaN and edges as in [`price`] with [`total_vol`]. Where the price is intrinsic, delta is the step and the
 /// other Greeks are 0.
 ///
-/// Delta is within 1e-15. Gamma, vega and theta have relative error below `(10 + 3 d1^2) 2^-53` and vanna and volga
-/// below `(20 + 3 d1^2) 2^-53` of the same with `|d2|` and `|d1 d2|` taken 1 larger; all are 0 where `d1^2/2 > 708`.
+/// Delta is within 1e-15, and within `5e-15 (1 + |d1| m/4)` relative, `m = max(|d1|, |d2|)`. Gamma, vega and theta have
+/// relative error below `(10 + 5 |d1| m) 2^-53`; vanna and volga the same of what they would be with `m` for `d2` and
+/// `m (|d1| + |d2|)` for `d1 d2`. All but delta are 0 where `d1^2/2 > 708`.
 ///
 /// ```
 /// use plimsoll_quant::batch::lane;
