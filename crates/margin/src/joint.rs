@@ -4,44 +4,65 @@ use crate::money::Exact;
 use crate::{JointTerms, MarginError, Statistic};
 use plimsoll_types::NANO;
 
+/// The losses from value at risk on, which is all that a statistic reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Extreme<'a> {
+    /// Value at risk and the losses after it, in rising order; not empty.
+    pub(crate) largest: &'a [i128],
+    /// How many of the losses before are equal to value at risk.
+    pub(crate) ties_below: u64,
+}
+
 /// The statistic of equally likely losses, floored at 0. `losses` is not empty; loss > 0.
-///
-/// Value at risk is number `ceil(level x n)` of the losses in rising order (index above, no interpolation); expected
-/// shortfall is the mean of all losses at or beyond it, rounded up (methods, section 24); the tail mean is the mean of
-/// that loss and those after it in the order, so of ties at value at risk only as many as are needed.
 pub(crate) fn statistic(
     terms: &JointTerms,
     mut losses: Vec<i128>,
     exact: Exact,
 ) -> Result<i128, MarginError> {
     losses.sort_unstable();
-    let worst = losses.last().copied().unwrap_or(0);
+    let (below, largest) = losses.split_at(place(terms, losses.len(), exact)?);
+    let first = largest.first().copied().unwrap_or(0);
+    let ties_below = below.iter().rev().take_while(|loss| **loss == first).count() as u64;
+    extreme_statistic(terms, Extreme { largest, ties_below }, exact)
+}
+
+/// The statistic from the losses it reads, floored at 0.
+///
+/// Value at risk is number `ceil(level x n)` of the losses in rising order (index above, no interpolation); expected
+/// shortfall is the mean of all losses at or beyond it, rounded up (methods, section 24); the tail mean is the mean of
+/// that loss and those after it in the order, so of ties at value at risk only as many as are needed.
+pub(crate) fn extreme_statistic(
+    terms: &JointTerms,
+    Extreme { largest, ties_below }: Extreme<'_>,
+    exact: Exact,
+) -> Result<i128, MarginError> {
+    let what = "expected shortfall";
+    let first = largest.first().copied().unwrap_or(0);
     let value = match terms.statistic {
-        Statistic::Worst => worst,
-        Statistic::ValueAtRisk => value_at_risk(terms, &losses, exact)?,
+        Statistic::Worst => largest.last().copied().unwrap_or(0),
+        Statistic::ValueAtRisk => first,
         Statistic::ExpectedShortfall => {
-            let from = value_at_risk(terms, &losses, exact)?;
-            mean_up(&losses[losses.partition_point(|loss| *loss < from)..], exact)?
+            let ties = exact.mul(first, i128::from(ties_below), what)?;
+            let sum = exact.add(exact.sum(largest.iter().copied(), what)?, ties, what)?;
+            mean_up(sum, largest.len() as u64 + ties_below, exact)?
         }
-        Statistic::TailMean => mean_up(&losses[place(terms, &losses, exact)?..], exact)?,
+        Statistic::TailMean => {
+            mean_up(exact.sum(largest.iter().copied(), what)?, largest.len() as u64, exact)?
+        }
     };
     Ok(value.max(0))
 }
 
 /// The mean, rounded up.
-fn mean_up(losses: &[i128], exact: Exact) -> Result<i128, MarginError> {
-    let sum = exact.sum(losses.iter().copied(), "expected shortfall")?;
-    let count = i128::try_from(losses.len()).map_err(|_| exact.overflow("expected shortfall"))?;
-    exact.ratio_up(sum, 1, count, "expected shortfall")
+fn mean_up(sum: i128, count: u64, exact: Exact) -> Result<i128, MarginError> {
+    exact.ratio_up(sum, 1, i128::from(count), "expected shortfall")
 }
 
-fn value_at_risk(terms: &JointTerms, losses: &[i128], exact: Exact) -> Result<i128, MarginError> {
-    let index = place(terms, losses, exact)?;
-    losses.get(index).copied().ok_or_else(|| exact.overflow("value at risk"))
-}
-
-/// The index, from 0, of value at risk among losses in rising order.
-fn place(terms: &JointTerms, losses: &[i128], exact: Exact) -> Result<usize, MarginError> {
+/// The index, from 0, of value at risk among so many losses in rising order, at least 1; for the worst loss the last.
+pub(crate) fn place(terms: &JointTerms, losses: usize, exact: Exact) -> Result<usize, MarginError> {
+    if terms.statistic == Statistic::Worst {
+        return Ok(losses.saturating_sub(1));
+    }
     if terms.level.0 <= 0 || terms.level.0 >= NANO {
         return Err(MarginError::Parameter {
             account: exact.account.clone(),
@@ -50,7 +71,7 @@ fn place(terms: &JointTerms, losses: &[i128], exact: Exact) -> Result<usize, Mar
             expected: "between 0 and 1, both excluded",
         });
     }
-    let count = i128::try_from(losses.len()).map_err(|_| exact.overflow("value at risk"))?;
+    let count = i128::try_from(losses).map_err(|_| exact.overflow("value at risk"))?;
     let place = exact.ratio_up(count, i128::from(terms.level.0), i128::from(NANO), "value at risk")?;
     usize::try_from(place - 1).map_err(|_| exact.overflow("value at risk"))
 }

@@ -22,6 +22,7 @@ mod equity;
 mod error;
 mod evaluate;
 mod explain;
+mod formulas;
 mod free_pool;
 mod isolated;
 mod joint;
@@ -33,6 +34,7 @@ mod report;
 mod requirement;
 mod span;
 mod span_params;
+pub mod tail;
 pub mod venue;
 mod wrong_way;
 
