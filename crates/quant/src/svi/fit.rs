@@ -2,6 +2,7 @@
 //! SVI model"): for fixed `(m, sigma)` the slice is linear in three numbers, so only two are searched.
 
 use super::Svi;
+use plimsoll_lanes::{Path, Simd, WithSimd};
 
 /// Why quotes cannot be fitted.
 #[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
@@ -72,8 +73,9 @@ const SIMPLEX_STEPS: usize = 90;
 /// [`QuasiExplicitError`] when the input is not at least five finite points with spread.
 pub fn svi_quasi_explicit(k: &[f64], w: &[f64], weight: &[f64]) -> Result<Svi, QuasiExplicitError> {
     let points = Points::new(k, w, weight)?;
-    let start = points.coarse_grid();
-    Ok(points.simplex(start).slice)
+    let mut columns = Columns::new(&points, Path::best());
+    let start = points.coarse_grid(&mut columns);
+    Ok(points.simplex(start, &mut columns).slice)
 }
 
 /// Checked input and its extent.
@@ -122,36 +124,37 @@ impl<'a> Points<'a> {
     }
 
     /// Best of seven shifts and six widths.
-    fn coarse_grid(&self) -> Trial {
+    fn coarse_grid(&self, columns: &mut Columns) -> Trial {
         let mut best: Option<Trial> = None;
         for t in [0.14, 0.23, 0.36, 0.55, 0.8, 1.2] {
             for i in 0..7 {
                 let m = self.k_min + self.span * (f64::from(i) / 6.0);
-                let trial = self.trial([m, t]);
+                let trial = self.trial([m, t], columns);
                 if best.is_none_or(|b| trial.cost < b.cost) {
                     best = Some(trial);
                 }
             }
         }
-        best.unwrap_or_else(|| self.trial([self.k_min, 0.5]))
+        best.unwrap_or_else(|| self.trial([self.k_min, 0.5], columns))
     }
 
     /// Nelder-Mead in `(m, t)` from the best of the grid.
-    fn simplex(&self, start: Trial) -> Trial {
+    fn simplex(&self, start: Trial, columns: &mut Columns) -> Trial {
         let [m, t] = start.at;
-        let mut s = [start, self.trial([m + 0.08 * self.span, t]), self.trial([m, t * 1.2])];
+        let mut trial = |at: [f64; 2]| self.trial(at, columns);
+        let mut s = [start, trial([m + 0.08 * self.span, t]), trial([m, t * 1.2])];
         for _ in 0..SIMPLEX_STEPS {
             s.sort_by(|x, y| x.cost.total_cmp(&y.cost));
             let size = (s[2].at[0] - s[0].at[0]).abs() / self.span + (s[2].at[1] - s[0].at[1]).abs();
             if s[2].cost - s[0].cost <= 1e-10 * s[0].cost && size < 1e-5 {
                 break;
             }
-            let along = |u: f64| {
+            let mut along = |u: f64| {
                 let towards = |i: usize| {
                     let middle = 0.5 * (s[0].at[i] + s[1].at[i]);
                     middle + u * (s[2].at[i] - middle)
                 };
-                self.trial([towards(0), towards(1)])
+                trial([towards(0), towards(1)])
             };
             let reflected = along(-1.0);
             let tried = if reflected.cost < s[0].cost {
@@ -166,7 +169,7 @@ impl<'a> Points<'a> {
                 s[2] = tried;
             } else {
                 let towards_best = |x: &Trial| [0.5 * (x.at[0] + s[0].at[0]), 0.5 * (x.at[1] + s[0].at[1])];
-                s = [s[0], self.trial(towards_best(&s[1])), self.trial(towards_best(&s[2]))];
+                s = [s[0], trial(towards_best(&s[1])), trial(towards_best(&s[2]))];
             }
         }
         s.sort_by(|x, y| x.cost.total_cmp(&y.cost));
@@ -174,11 +177,11 @@ impl<'a> Points<'a> {
     }
 
     /// Solves the inner problem at `(m, t)`, kept in the box the quotes can inform about.
-    fn trial(&self, at: [f64; 2]) -> Trial {
+    fn trial(&self, at: [f64; 2], columns: &mut Columns) -> Trial {
         let m = at[0].max(self.k_min - self.span).min(self.k_min + 2.0 * self.span);
         let t = at[1].clamp(0.01, 2.2);
         let sigma = self.span * t * t;
-        let sums = self.sums(m, sigma);
+        let sums = columns.sums(m, sigma);
         let (d, c, quadratic) = sums.least_on_polygon(sigma);
         let level = sums.level(d, c);
         let least = level - c + ((c - d) * (c + d)).max(0.0).sqrt();
@@ -188,28 +191,103 @@ impl<'a> Points<'a> {
         let slice = Svi { a: level + lift - c, b, rho, m, sigma };
         Trial { at: [m, t], slice, cost: quadratic + sums.weight * lift * lift }
     }
+}
 
-    fn sums(&self, m: f64, sigma: f64) -> Sums {
-        let inverse = 1.0 / sigma;
-        let mut s = Raw::default();
-        for ((&k, &w), &weight) in self.k.iter().zip(self.w).zip(self.weight) {
-            let y = (k - m) * inverse;
+/// The points as columns, in whole vectors of eight: what is padded has no weight and is not summed.
+struct Columns {
+    path: Path,
+    points: usize,
+    /// Log-moneyness, variance, weight.
+    k: Vec<f64>,
+    w: Vec<f64>,
+    weight: Vec<f64>,
+    /// Terms of the seven sums that depend on `(m, sigma)`.
+    terms: [Vec<f64>; 7],
+    /// Sums that do not: of the weights, and with the variance once and twice.
+    one: f64,
+    v: f64,
+    vv: f64,
+}
+
+impl Columns {
+    fn new(points: &Points, path: Path) -> Self {
+        let padded = points.k.len().next_multiple_of(8);
+        let column = |values: &[f64]| {
+            let mut column = Vec::with_capacity(padded);
+            column.extend_from_slice(values);
+            column.resize(padded, 0.0);
+            column
+        };
+        let (mut one, mut v, mut vv) = (0.0, 0.0, 0.0);
+        for (&w, &weight) in points.w.iter().zip(points.weight) {
+            one += weight;
+            v += weight * w;
+            vv += weight * w * w;
+        }
+        Self {
+            path,
+            points: points.k.len(),
+            k: column(points.k),
+            w: column(points.w),
+            weight: column(points.weight),
+            terms: std::array::from_fn(|_| vec![0.0; padded]),
+            one,
+            v,
+            vv,
+        }
+    }
+
+    fn sums(&mut self, m: f64, sigma: f64) -> Sums {
+        self.path.run(Terms { columns: self, m, inverse: 1.0 / sigma });
+        let n = self.points;
+        let [y, h, yy, yh, hh, yv, hv] = &self.terms;
+        let (y, h, yy, yh, hh, yv, hv) = (&y[..n], &h[..n], &yy[..n], &yh[..n], &hh[..n], &yv[..n], &hv[..n]);
+        let mut s = Raw { one: self.one, v: self.v, vv: self.vv, ..Raw::default() };
+        for i in 0..n {
+            s.y += y[i];
+            s.h += h[i];
+            s.yy += yy[i];
+            s.yh += yh[i];
+            s.hh += hh[i];
+            s.yv += yv[i];
+            s.hv += hv[i];
+        }
+        Sums::from(s)
+    }
+}
+
+/// Fills the terms of the sums at `(m, sigma)`.
+struct Terms<'a> {
+    columns: &'a mut Columns,
+    m: f64,
+    inverse: f64,
+}
+
+impl WithSimd for Terms<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { columns, m, inverse } = self;
+        let n = columns.k.len();
+        let (k, w, weight) = (&columns.k[..n], &columns.w[..n], &columns.weight[..n]);
+        let [ty, th, tyy, tyh, thh, tyv, thv] = &mut columns.terms;
+        let (ty, th, tyy, tyh) = (&mut ty[..n], &mut th[..n], &mut tyy[..n], &mut tyh[..n]);
+        let (thh, tyv, thv) = (&mut thh[..n], &mut tyv[..n], &mut thv[..n]);
+        for i in 0..n {
+            let y = (k[i] - m) * inverse;
             let y2 = y * y;
             // sqrt(y^2 + 1) - 1 without cancellation for a wide smile.
             let h = y2 / (1.0 + (1.0 + y2).sqrt());
-            let (wy, wh, wv) = (weight * y, weight * h, weight * w);
-            s.one += weight;
-            s.y += wy;
-            s.h += wh;
-            s.v += wv;
-            s.yy += wy * y;
-            s.yh += wy * h;
-            s.hh += wh * h;
-            s.yv += wy * w;
-            s.hv += wh * w;
-            s.vv += wv * w;
+            let (wy, wh) = (weight[i] * y, weight[i] * h);
+            ty[i] = wy;
+            th[i] = wh;
+            tyy[i] = wy * y;
+            tyh[i] = wy * h;
+            thh[i] = wh * h;
+            tyv[i] = wy * w[i];
+            thv[i] = wh * w[i];
         }
-        Sums::from(s)
     }
 }
 
