@@ -2,7 +2,7 @@
 
 use crate::account::Slot;
 use crate::joint::{blend, statistic};
-use crate::money::Exact;
+use crate::money::{Exact, Number, scale_up};
 use crate::{AggregateDetail, Aggregation, FactorState, JointTerms, MarginError, Params};
 use plimsoll_types::{BlockKind, CorrelationState, NANO, Ppb, Purpose, RiskArrays, Ticks};
 
@@ -147,13 +147,18 @@ fn factor(
     let Some((index, loss)) = worst else {
         return Err(scene.missing("systematic", "aggregation factor"));
     };
-    let floor = scene.exact.scale_up(sum, floor_share, "the floor of the factor loss")?;
-    // The largest leg bounds it too (methods 26.4): another underlying never makes one cheaper than on its own.
     let largest = live.iter().map(|slot| scan(&slot.pnl, scene.columns(BlockKind::Grid)).0).max();
-    let floor = floor.max(largest.unwrap_or(0));
+    let (floor, total) = scene.exact.own(between(loss, sum, largest.unwrap_or(0), floor_share))?;
     detail.worst_state = Some(index);
     detail.floor = Some(Ticks(floor));
-    Ok(loss.min(sum).max(floor))
+    Ok(total)
+}
+
+/// The floor of the factor loss, and the loss of the worst state between it and the sum of scan losses. The largest leg
+/// bounds it too (methods 26.4): another underlying never makes one cheaper than on its own.
+pub(crate) fn between(loss: i128, sum: i128, largest: i128, floor_share: Ppb) -> Number<(i128, i128)> {
+    let floor = scale_up(sum, floor_share, "the floor of the factor loss")?.max(largest);
+    Ok((floor, loss.min(sum).max(floor)))
 }
 
 fn factor_state(

@@ -1,110 +1,81 @@
-//! The charges beside the scenario losses: formulas.
+//! The charges beside the scenario losses, with what they were computed from. The formulas are in `formulas`.
 //!
-//! `D` is delta in ticks per unit relative move of spot, `N` notional, `V` vega in ticks per 1.00 of volatility; sums run
-//! over the positions of one underlying. Every charge is rounded up, >= 0, and never falls when the book is scaled up.
-//! Only the minimum for short options looks at all underlyings together, see `short_options`.
+//! Sums run over the positions of one underlying; only the minimum for short options looks at all underlyings together,
+//! see `short_options`.
 
-use crate::money::{Exact, sqrt_ratio_up};
+use crate::formulas::{self, Basis, Closing, Floor, Liquidity, OptionSizes, Tenor, TenorShares, Unusable};
+use crate::money::{Exact, Number, TooLarge, add, sum};
 use crate::{
     Addon, AddonKind, BasisTerms, ConfidenceTerms, ExpiryTerms, FundingTerms, Input, LiquidityTerms,
-    MarginError, Params, ShortCount, ShortOptionStyle, ShortOptionTerms, VegaBucket, VegaTerms,
+    MarginError, Params, ShortOptionStyle, ShortOptionTerms, VegaTerms,
 };
 use plimsoll_types::{
-    InstrumentRow, NANO, OptionKind, Position, Ppb, RiskArrays, Ticks, UnderlyingRow, YEAR_SECONDS,
+    Asset, Contract, InstrumentRow, NANO, OptionKind, Position, Ppb, RiskArrays, Ticks, UnderlyingRow,
 };
-use std::collections::BTreeMap;
 
-const WHOLE: i128 = NANO as i128;
-const DAY: i64 = 86_400;
-
-/// The positions on one underlying.
+/// The positions on one underlying, added up by expiry.
 pub(crate) struct Held<'a> {
     pub(crate) underlying: &'a UnderlyingRow,
-    pub(crate) positions: Vec<(&'a InstrumentRow, i128)>,
-    pub(crate) per_unit: i64,
+    per_unit: i64,
+    /// Nearest first.
+    tenors: Vec<Tenor>,
+    /// Signed notional of what is no option.
+    linear: i128,
+    /// What the positions pay over 8 hours.
+    funding: i128,
 }
 
 impl<'a> Held<'a> {
-    pub(crate) fn of(arrays: &'a RiskArrays, positions: &[Position], index: usize) -> Self {
-        let rows = positions.iter().filter_map(|p| Some((arrays.instrument(p.instrument)?, p.lots.0)));
-        let its_own = rows.filter(|(row, _)| row.underlying.index() == index);
-        Self {
-            underlying: &arrays.underlyings[index],
-            positions: its_own.map(|(row, lots)| (row, i128::from(lots))).collect(),
-            per_unit: arrays.ticks_per_unit,
-        }
-    }
-
-    fn sum(
-        &self,
+    pub(crate) fn of(
+        arrays: &'a RiskArrays,
+        positions: &[Position],
+        index: usize,
         exact: Exact,
-        what: &'static str,
-        of: impl Fn(&InstrumentRow) -> i64,
-    ) -> Result<i128, MarginError> {
-        exact.sum(self.positions.iter().map(|(row, lots)| lots * i128::from(of(row))), what)
-    }
-
-    /// Delta by seconds to expiry; spot and perpetuals have none and come first.
-    fn delta_by_expiry(&self, exact: Exact) -> Result<BTreeMap<Option<i64>, i128>, MarginError> {
-        let mut deltas = BTreeMap::new();
-        for (row, lots) in &self.positions {
-            let sum = deltas.entry(row.seconds_to_expiry).or_insert(0);
-            *sum = exact.add(*sum, lots * i128::from(row.greeks.delta), "delta")?;
-        }
-        Ok(deltas)
-    }
-
-    /// Notional of short options by kind: calls, puts.
-    pub(crate) fn short(&self, exact: Exact) -> Result<[i128; 2], MarginError> {
-        let mut sizes = [0; 2];
-        for (row, lots) in self.positions.iter().filter(|(_, lots)| *lots < 0) {
-            let Some((_, kind)) = row.instrument.option() else { continue };
-            let side = &mut sizes[usize::from(kind == OptionKind::Put)];
-            *side = exact.sub(*side, lots * i128::from(row.notional), "short options")?;
-        }
-        Ok(sizes)
-    }
-
-    /// Notional of short options that nothing covers, by seconds to expiry: calls, puts. See
-    /// [`crate::ShortCount::Naked`]. Taking the farthest expiry first covers as much as can be: what may cover a far
-    /// short may cover every nearer one too.
-    pub(crate) fn uncovered(&self, exact: Exact) -> Result<Uncovered, MarginError> {
-        let what = "uncovered short options";
-        let mut sizes: BTreeMap<Option<i64>, [[i128; 2]; 2]> = BTreeMap::new();
-        let mut linear = 0;
-        for (row, lots) in &self.positions {
-            let size = lots * i128::from(row.notional);
-            let Some((_, kind)) = row.instrument.option() else {
-                linear = exact.add(linear, size, what)?;
-                continue;
-            };
-            let of_kind =
-                &mut sizes.entry(row.seconds_to_expiry).or_default()[usize::from(kind == OptionKind::Put)];
-            let side = &mut of_kind[usize::from(size < 0)];
-            *side = exact.add(*side, size.abs(), what)?;
-        }
-        let (mut longs, mut linear) = ([0; 2], [linear.max(0), linear.saturating_neg().max(0)]);
-        let mut left = Uncovered::new();
-        for (seconds, kinds) in sizes.into_iter().rev() {
-            let mut open = [0; 2];
-            for (kind, [long, short]) in kinds.into_iter().enumerate() {
-                longs[kind] = exact.add(longs[kind], long, what)?;
-                open[kind] = take(&mut linear[kind], take(&mut longs[kind], short));
+    ) -> Result<Self, MarginError> {
+        let underlying = &arrays.underlyings[index];
+        let per_unit = arrays.ticks_per_unit;
+        let mut held = Self { underlying, per_unit, tenors: Vec::new(), linear: 0, funding: 0 };
+        for position in positions {
+            let Some(row) = arrays.instrument(position.instrument) else { continue };
+            if row.underlying.index() == index {
+                exact.own(held.add(row, i128::from(position.lots.0)))?;
             }
-            left.insert(seconds, open);
         }
-        Ok(left)
+        Ok(held)
     }
-}
 
-/// Notional of uncovered short calls and puts, by seconds to expiry.
-pub(crate) type Uncovered = BTreeMap<Option<i64>, [i128; 2]>;
+    fn add(&mut self, row: &InstrumentRow, lots: i128) -> Number<()> {
+        let times = |of: i64| lots * i128::from(of);
+        let at = self.tenors.binary_search_by_key(&row.seconds_to_expiry, |tenor| tenor.seconds);
+        let at = at.unwrap_or_else(|at| {
+            self.tenors.insert(at, Tenor { seconds: row.seconds_to_expiry, ..Tenor::default() });
+            at
+        });
+        let tenor = &mut self.tenors[at];
+        tenor.delta = add(tenor.delta, times(row.greeks.delta), "delta")?;
+        tenor.vega = add(tenor.vega, times(row.greeks.vega), "vega")?;
+        self.funding = add(self.funding, times(row.funding_8h), "funding")?;
+        let size = times(row.notional);
+        if let Contract::Option { kind, .. } = row.instrument.contract() {
+            let side = &mut tenor.options[usize::from(kind == OptionKind::Put)][usize::from(size < 0)];
+            *side = add(*side, size.abs(), "the notional of options")?;
+        } else {
+            self.linear = add(self.linear, size, "notional")?;
+        }
+        Ok(())
+    }
 
-/// Covers as much of `size` as `cover` has, and returns the rest.
-fn take(cover: &mut i128, size: i128) -> i128 {
-    let taken = size.min(*cover);
-    *cover -= taken;
-    size - taken
+    fn net_delta(&self) -> Number<i128> {
+        Ok(sum(self.tenors.iter().map(|tenor| tenor.delta), "delta")?.abs())
+    }
+
+    fn net_vega(&self) -> Number<i128> {
+        Ok(sum(self.tenors.iter().map(|tenor| tenor.vega), "vega")?.abs())
+    }
+
+    fn farthest_first(&self) -> impl Iterator<Item = (Option<i64>, OptionSizes)> + '_ {
+        self.tenors.iter().rev().map(|tenor| (tenor.seconds, tenor.options))
+    }
 }
 
 /// The charges on one underlying but its minimum for short options, in the order of their kinds; zero charges are left
@@ -124,8 +95,10 @@ pub(crate) fn of_underlying(
         charges.push(vega(held, t, exact)?);
     }
     if let Some(t) = terms.liquidity.of(asset) {
-        charges.push(liquidity(held, t, exact)?);
-        charges.push(vega_liquidity(held, t, exact)?);
+        let rates = Liquidity::new(t, held.per_unit, held.underlying.price_scan);
+        let rates = rates.map_err(|e| unusable(e, exact))?;
+        charges.push(liquidity(held, (t, &rates), exact)?);
+        charges.push(vega_liquidity(held, (t, &rates), exact)?);
     }
     if let Some(t) = terms.confidence.of(asset) {
         charges.push(confidence(held, t, exact)?);
@@ -140,10 +113,15 @@ pub(crate) fn of_underlying(
     Ok(charges)
 }
 
-/// A charge of `full` in initial margin and a share of it in maintenance margin. A negative charge or a share outside
-/// [0, 1] can only come from a parameter out of range, which is refused.
+/// Whether a charge of `full` with a share of it in maintenance margin is one: a negative charge or a share outside
+/// [0, 1] can only come from a parameter out of range.
+pub(crate) fn is_sound(full: i128, mm_share: Ppb) -> bool {
+    full >= 0 && (0..=NANO).contains(&mm_share.0)
+}
+
+/// A charge of `full` in initial margin and a share of it in maintenance margin, refused unless it [`is_sound`].
 pub(crate) fn shared(addon: Addon, full: i128, mm_share: Ppb, exact: Exact) -> Result<Addon, MarginError> {
-    if full < 0 || !(0..=NANO).contains(&mm_share.0) {
+    if !is_sound(full, mm_share) {
         return Err(MarginError::Parameter {
             account: exact.account.clone(),
             name: format!("addons.{}", addon.kind.code()),
@@ -155,13 +133,10 @@ pub(crate) fn shared(addon: Addon, full: i128, mm_share: Ppb, exact: Exact) -> R
     Ok(Addon { im: Ticks(full), mm: Ticks(mm), ..addon })
 }
 
-pub(crate) fn blank(
-    kind: AddonKind,
-    asset: &plimsoll_types::Asset,
-    inputs: Vec<(&'static str, Input)>,
-) -> Addon {
-    let inputs = inputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Addon { kind, asset: asset.clone(), im: Ticks(0), mm: Ticks(0), inputs }
+pub(crate) fn blank(kind: AddonKind, asset: &Asset, inputs: Vec<(&'static str, Input)>) -> Addon {
+    let mut named = Vec::with_capacity(inputs.len() + 2);
+    named.extend(inputs.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    Addon { kind, asset: asset.clone(), im: Ticks(0), mm: Ticks(0), inputs: named }
 }
 
 fn money(ticks: i128) -> Input {
@@ -170,13 +145,9 @@ fn money(ticks: i128) -> Input {
 
 /// `minimum = rate x N_short` of one underlying: all of it in initial margin, `mm_share` of it in maintenance margin.
 fn minimum(held: &Held, terms: &ShortOptionTerms, exact: Exact) -> Result<Addon, MarginError> {
-    let what = "short option minimum";
-    let counted = match terms.count {
-        ShortCount::Sum => exact.sum(held.short(exact)?, what)?,
-        ShortCount::Larger => held.short(exact)?.into_iter().fold(0, i128::max),
-        ShortCount::Naked => exact.sum(held.uncovered(exact)?.into_values().flatten(), what)?,
-    };
-    let minimum = exact.scale_up(counted, terms.rate, what)?;
+    let sizes = held.farthest_first().map(|(_, sizes)| sizes);
+    let counted = exact.own(formulas::counted_shorts(terms.count, sizes, held.linear))?;
+    let minimum = exact.scale_up(counted, terms.rate, "short option minimum")?;
     let inputs = vec![
         ("short_notional", money(counted)),
         ("rate", Input::Ratio(terms.rate)),
@@ -195,7 +166,7 @@ pub(crate) struct Charged {
 
 /// The minimum for short options of every underlying. Style `add` charges it; style `floor` what the loss charged falls
 /// short of it, which is at least `sum of minimums - scaled aggregate` over the underlyings of that style, because a
-/// credit between underlyings must not undo a minimum (see [`floors`]).
+/// credit between underlyings must not undo a minimum (see [`formulas::floors`]).
 /// Source: SPAN (methods 2.7) for the floor, Derive's option contingency (methods 3) for the addition.
 pub(crate) fn short_options(
     held: &[Held],
@@ -208,14 +179,17 @@ pub(crate) fn short_options(
     let mut addons: Vec<Option<Addon>> = held.iter().map(of_one).collect::<Result<_, _>>()?;
     let floor = |held: &Held| terms(held).is_some_and(|t| t.style == ShortOptionStyle::Floor);
     let under: Vec<usize> = (0..held.len()).filter(|i| held.get(*i).is_some_and(floor)).collect();
-    let pick = |read: fn(&Addon) -> i128| -> Vec<i128> {
-        under.iter().filter_map(|i| addons.get(*i)?.as_ref().map(read)).collect()
+    let found = |read: fn(&Addon) -> i128, loss: fn(&(i128, i128)) -> i128, together| {
+        let of = under.iter().filter_map(|i| {
+            let minimum = addons.get(*i)?.as_ref().map(read)?;
+            Some(Floor { minimum, loss: charged.alone.get(*i).map(loss)? })
+        });
+        let mut charges = Vec::with_capacity(under.len());
+        let done = formulas::floors(of, together, |charge, undone| charges.push((charge, undone)));
+        exact.own(done).map(|()| charges)
     };
-    let alone = |read: fn(&(i128, i128)) -> i128| -> Vec<i128> {
-        under.iter().filter_map(|i| charged.alone.get(*i).map(read)).collect()
-    };
-    let im = floors(&pick(|a| a.im.0), &alone(|l| l.0), charged.together.0, exact)?;
-    let mm = floors(&pick(|a| a.mm.0), &alone(|l| l.1), charged.together.1, exact)?;
+    let im = found(|a| a.im.0, |l| l.0, charged.together.0)?;
+    let mm = found(|a| a.mm.0, |l| l.1, charged.together.1)?;
     for (n, i) in under.iter().enumerate() {
         let (Some(Some(addon)), Some((loss, _)), Some(im), Some(mm)) =
             (addons.get_mut(*i), charged.alone.get(*i), im.get(n), mm.get(n))
@@ -229,58 +203,14 @@ pub(crate) fn short_options(
     Ok(addons)
 }
 
-/// For each underlying the floor charge, and how much of it is due to the credit between underlyings.
-///
-/// The first part is `max(0, minimum - loss)`. What their sum lacks of `sum of minimums - together` is shared in
-/// proportion to the minimums (by cumulative amounts rounded down, so that the shares add up to it exactly).
-fn floors(
-    minimums: &[i128],
-    losses: &[i128],
-    together: i128,
-    exact: Exact,
-) -> Result<Vec<(i128, i128)>, MarginError> {
-    let what = "short option minimum";
-    let alone = minimums.iter().zip(losses).map(|(minimum, loss)| minimum.saturating_sub(*loss).max(0));
-    let alone: Vec<i128> = alone.collect();
-    let all = exact.sum(minimums.iter().copied(), what)?;
-    let charged = exact.sum(alone.iter().copied().chain([together]), what)?;
-    let lacks = exact.sub(all, charged, what)?.max(0);
-    let (mut passed, mut given) = (0, 0);
-    let mut charges = Vec::with_capacity(minimums.len());
-    for (minimum, own) in minimums.iter().zip(alone) {
-        passed += minimum;
-        let upto = if all > 0 { exact.ratio_down(lacks, passed, all, what)? } else { 0 };
-        charges.push((exact.add(own, upto - given, what)?, upto - given));
-        given = upto;
-    }
-    Ok(charges)
-}
-
-/// `matched x W`, where `matched = min(sum of D > 0, sum of -D > 0)` over expiries, `W_e = rate + rate_per_year x tau_e`,
-/// and `W` is the larger of the two sides' averages: the forwards of the two sides may move apart by as much.
-/// Source: opposite forwards of the design; the linear growth with tenor is Derive's basis contingency (methods 3).
+/// [`formulas::basis`].
 fn basis(held: &Held, terms: &BasisTerms, exact: Exact) -> Result<Addon, MarginError> {
-    let what = "basis";
-    let (mut size, mut weighted) = ([0_i128; 2], [0_i128; 2]);
-    for (seconds, delta) in held.delta_by_expiry(exact)? {
-        let side = usize::from(delta < 0);
-        let seconds = i128::from(seconds.unwrap_or(0).max(0));
-        let grown =
-            exact.ratio_up(seconds, i128::from(terms.rate_per_year.0), i128::from(YEAR_SECONDS), what)?;
-        let rate = exact.add(i128::from(terms.rate.0), grown, what)?;
-        size[side] = exact.add(size[side], delta.abs(), what)?;
-        weighted[side] = exact.add(weighted[side], exact.ratio_up(delta.abs(), rate, WHOLE, what)?, what)?;
-    }
-    let matched = size[0].min(size[1]);
-    let mut full = 0;
-    for side in 0..2 {
-        if size[side] > 0 {
-            full = full.max(exact.ratio_up(weighted[side], matched, size[side], what)?);
-        }
-    }
+    let rated = |tenor: &Tenor| Ok((tenor.delta, formulas::basis_rate(tenor.seconds, terms)?));
+    let rated: Result<Vec<(i128, i128)>, TooLarge> = held.tenors.iter().map(rated).collect();
+    let Basis { sides, matched, full } = exact.own(rated.and_then(|r| formulas::basis(r.into_iter())))?;
     let inputs = vec![
-        ("long_delta", money(size[0])),
-        ("short_delta", money(size[1])),
+        ("long_delta", money(sides[0])),
+        ("short_delta", money(sides[1])),
         ("matched", money(matched)),
         ("rate", Input::Ratio(terms.rate)),
         ("rate_per_year", Input::Ratio(terms.rate_per_year)),
@@ -288,99 +218,53 @@ fn basis(held: &Held, terms: &BasisTerms, exact: Exact) -> Result<Addon, MarginE
     shared(blank(AddonKind::Basis, &held.underlying.asset, inputs), full, terms.mm_share, exact)
 }
 
-/// `(1 - credit) x min(sum over long buckets of shock x V, sum over short buckets of shock x |V|)`: the scenarios move
-/// all tenors together, so they see only the difference of the two. Vega moves from bucket to bucket as time passes and
-/// not at once, see [`tenor_shares`].
-/// Source: design section 6; bucketed vega as in FRTB (MAR21).
+/// [`formulas::vega`].
 fn vega(held: &Held, terms: &VegaTerms, exact: Exact) -> Result<Addon, MarginError> {
-    let what = "vega";
-    // In billionths of a tick, so that shares of small positions are not rounded away.
-    let mut buckets = vec![0_i128; terms.buckets.len()];
-    for (row, lots) in &held.positions {
-        let Some(seconds) = row.seconds_to_expiry else { continue };
-        let vega = exact.mul(*lots, i128::from(row.greeks.vega), what)?;
-        for (index, share) in tenor_shares(seconds, &terms.buckets, exact)? {
-            let Some(bucket) = buckets.get_mut(index) else { continue };
-            *bucket = exact.add(*bucket, exact.mul(vega, share, what)?, what)?;
-        }
-    }
-    let mut sides = [0_i128; 2];
-    for (bucket, vega) in terms.buckets.iter().zip(&buckets) {
-        let moved = exact.ratio_up(vega.abs(), i128::from(bucket.shock.0), WHOLE * WHOLE, what)?;
-        let side = &mut sides[usize::from(*vega < 0)];
-        *side = exact.add(*side, moved, what)?;
-    }
-    let kept = Ppb(NANO.saturating_sub(terms.credit.0));
-    let full = exact.scale_up(sides[0].min(sides[1]), kept, what)?;
+    let of = |tenor: &Tenor| {
+        let shares = formulas::tenor_shares(tenor.seconds?, &terms.buckets);
+        Some(shares.map(|shares| (tenor.vega, shares)))
+    };
+    let tenors: Number<Vec<(i128, TenorShares)>> = held.tenors.iter().filter_map(of).collect();
+    let mut room = vec![0; terms.buckets.len()];
+    let charge = tenors.and_then(|t| formulas::vega(t.into_iter(), &terms.buckets, terms.credit, &mut room));
+    let charge = exact.own(charge)?;
     let inputs = vec![
-        ("long_vega_shocked", money(sides[0])),
-        ("short_vega_shocked", money(sides[1])),
+        ("long_vega_shocked", money(charge.sides[0])),
+        ("short_vega_shocked", money(charge.sides[1])),
         ("credit", Input::Ratio(terms.credit)),
     ];
-    shared(blank(AddonKind::Vega, &held.underlying.asset, inputs), full, terms.mm_share, exact)
+    shared(blank(AddonKind::Vega, &held.underlying.asset, inputs), charge.full, terms.mm_share, exact)
 }
 
-/// The buckets that an expiry belongs to, with its shares in billionths, which add up to one. Between two edges
-/// `a < t <= b` the bucket of `b` has `(t - a) / (b - a)`, rounded down, and the one before it the rest; up to the first
-/// edge and beyond the last an expiry is wholly in the first and in the last bucket.
-fn tenor_shares(
-    seconds: i64,
-    buckets: &[VegaBucket],
-    exact: Exact,
-) -> Result<[(usize, i128); 2], MarginError> {
-    let edge = |bucket: &VegaBucket| i128::from(bucket.up_to_days) * i128::from(DAY);
-    let seconds = i128::from(seconds);
-    let Some(index) = buckets.iter().position(|bucket| seconds <= edge(bucket)) else {
-        return Ok([(buckets.len().saturating_sub(1), WHOLE), (0, 0)]);
-    };
-    let Some((before, a)) = index.checked_sub(1).and_then(|i| Some((i, edge(buckets.get(i)?)))) else {
-        return Ok([(index, WHOLE), (0, 0)]);
-    };
-    let b = buckets.get(index).map_or(seconds, edge);
-    let share = exact.ratio_down(WHOLE, seconds - a, b - a, "the tenor of vega")?;
-    Ok([(index, share), (before, WHOLE - share)])
-}
-
-/// A parameter that divides; refused unless positive.
-fn positive(value: i128, name: &str, exact: Exact) -> Result<i128, MarginError> {
-    if value > 0 {
-        return Ok(value);
+/// A parameter that divides is not above 0, or does not fit.
+fn unusable(why: Unusable, exact: Exact) -> MarginError {
+    match why {
+        Unusable::TooLarge(TooLarge(what)) => exact.overflow(what),
+        Unusable::NotPositive { name, value } => not_positive(value, name, exact),
     }
-    Err(MarginError::Parameter {
+}
+
+fn not_positive(value: i128, name: &str, exact: Exact) -> MarginError {
+    MarginError::Parameter {
         account: exact.account.clone(),
         name: format!("addons.{name}"),
         value: value.to_string(),
         expected: "more than 0",
-    })
+    }
 }
 
-/// With `d = |sum of D|` and `e = max(0, d - depth)`:
-/// `spread x d + impact x e x sqrt(e / daily_volume) + price_scan x d x (sqrt(max(1, e / capacity)) - 1)`,
-/// `capacity = participation x daily_volume x horizon`. The first term crosses the spread, the second is the square-root
-/// law of market impact (Toth et al. 2011; Almgren et al. 2005), the third lets the price move for as long as closing
-/// takes. Roots are rounded up.
-fn liquidity(held: &Held, terms: &LiquidityTerms, exact: Exact) -> Result<Addon, MarginError> {
-    let what = "liquidity";
-    let per_unit = i128::from(held.per_unit);
-    let delta = held.sum(exact, what, |row| row.greeks.delta)?.abs();
-    let depth = i128::from(terms.depth) * per_unit;
-    let volume = positive(i128::from(terms.daily_volume) * per_unit, "liquidity.daily_volume", exact)?;
-    let days = positive(i128::from(terms.horizon_days), "liquidity.horizon_days", exact)?;
-    let share = positive(i128::from(terms.participation.0), "liquidity.participation", exact)?;
-    let daily = exact.ratio_down(volume, share, WHOLE, what)?;
-    let capacity = positive(exact.mul(daily, days, what)?, "liquidity.participation", exact)?;
-    let excess = (delta - depth).max(0);
-    let spread = exact.scale_up(delta, terms.spread, what)?;
-    let root = sqrt_ratio_up(exact, excess, volume, what)?;
-    let impact = exact.scale_up(exact.ratio_up(excess, root, WHOLE, what)?, terms.impact, what)?;
-    let longer = (sqrt_ratio_up(exact, excess, capacity, what)? - WHOLE).max(0);
-    let scan = exact.scale_up(delta, held.underlying.price_scan, what)?;
-    let horizon = exact.ratio_up(scan, longer, WHOLE, what)?;
-    let full = exact.sum([spread, impact, horizon], what)?;
+/// [`formulas::liquidity`].
+fn liquidity(
+    held: &Held,
+    (terms, rates): (&LiquidityTerms, &Liquidity),
+    exact: Exact,
+) -> Result<Addon, MarginError> {
+    let delta = exact.own(held.net_delta())?;
+    let Closing { spread, impact, horizon, full } = exact.own(formulas::liquidity(delta, rates))?;
     let inputs = vec![
         ("net_delta", money(delta)),
-        ("depth", money(depth)),
-        ("daily_volume", money(volume)),
+        ("depth", money(rates.depth)),
+        ("daily_volume", money(rates.volume)),
         ("spread_cost", money(spread)),
         ("impact_cost", money(impact)),
         ("horizon_cost", money(horizon)),
@@ -388,17 +272,17 @@ fn liquidity(held: &Held, terms: &LiquidityTerms, exact: Exact) -> Result<Addon,
     shared(blank(AddonKind::Liquidity, &held.underlying.asset, inputs), full, terms.mm_share, exact)
 }
 
-/// `vega_impact x v x sqrt(v / daily_vega)` with `v = |sum of V|`: the square-root law on volatility.
-fn vega_liquidity(held: &Held, terms: &LiquidityTerms, exact: Exact) -> Result<Addon, MarginError> {
-    let what = "vega liquidity";
-    let vega = held.sum(exact, what, |row| row.greeks.vega)?.abs();
-    let daily = i128::from(terms.daily_vega) * i128::from(held.per_unit);
-    let daily = positive(daily, "liquidity.daily_vega", exact)?;
-    let root = sqrt_ratio_up(exact, vega, daily, what)?;
-    let full = exact.scale_up(exact.ratio_up(vega, root, WHOLE, what)?, terms.vega_impact, what)?;
+/// [`formulas::vega_liquidity`].
+fn vega_liquidity(
+    held: &Held,
+    (terms, rates): (&LiquidityTerms, &Liquidity),
+    exact: Exact,
+) -> Result<Addon, MarginError> {
+    let vega = exact.own(held.net_vega())?;
+    let full = exact.own(formulas::vega_liquidity(vega, rates))?;
     let inputs = vec![
         ("net_vega", money(vega)),
-        ("daily_vega", money(daily)),
+        ("daily_vega", money(rates.daily_vega)),
         ("vega_impact", Input::Ratio(terms.vega_impact)),
     ];
     shared(blank(AddonKind::VegaLiquidity, &held.underlying.asset, inputs), full, terms.mm_share, exact)
@@ -408,10 +292,9 @@ fn vega_liquidity(held: &Held, terms: &LiquidityTerms, exact: Exact) -> Result<A
 /// confidence would misvalue, if the forwards of the expiries do not follow together.
 fn confidence(held: &Held, terms: &ConfidenceTerms, exact: Exact) -> Result<Addon, MarginError> {
     let what = "confidence";
-    let deltas = held.delta_by_expiry(exact)?;
-    let exposure = exact.sum(deltas.values().map(|delta| delta.abs()), what)?;
-    let wide = held.underlying.confidence.0.saturating_sub(terms.threshold.0).max(0);
-    let full = exact.scale_up(exact.scale_up(exposure, Ppb(wide), what)?, terms.multiplier, what)?;
+    let exposure = exact.sum(held.tenors.iter().map(|tenor| tenor.delta.abs()), what)?;
+    let wide = formulas::too_wide(held.underlying.confidence, terms.threshold);
+    let full = exact.own(formulas::confidence(exposure, wide, terms.multiplier, what))?;
     let inputs = vec![
         ("confidence", Input::Ratio(held.underlying.confidence)),
         ("threshold", Input::Ratio(terms.threshold)),
@@ -420,19 +303,14 @@ fn confidence(held: &Held, terms: &ConfidenceTerms, exact: Exact) -> Result<Addo
     shared(blank(AddonKind::Confidence, &held.underlying.asset, inputs), full, terms.mm_share, exact)
 }
 
-/// `rate x sum over uncovered short options inside the window of N x (window - time to expiry) / window`, whatever their
-/// strike: gamma grows without bound near expiry, faster than a grid of fixed steps sees. What covers is as for
-/// [`crate::ShortCount::Naked`], whichever count the minimum takes.
+/// [`formulas::expiry`], whichever short options the minimum counts.
 fn expiry(held: &Held, terms: &ExpiryTerms, exact: Exact) -> Result<Addon, MarginError> {
-    let what = "expiry";
-    let window = positive(i128::from(terms.window_seconds), "expiry.window_seconds", exact)?;
-    let mut ramped = 0;
-    for (seconds, sizes) in held.uncovered(exact)? {
-        let size = exact.sum(sizes, what)?;
-        let seconds = seconds.map_or(window, |s| i128::from(s).clamp(0, window));
-        ramped = exact.add(ramped, exact.ratio_up(size, window - seconds, window, what)?, what)?;
+    let window = i128::from(terms.window_seconds);
+    if window <= 0 {
+        return Err(not_positive(window, "expiry.window_seconds", exact));
     }
-    let full = exact.scale_up(ramped, terms.rate, what)?;
+    let charge = formulas::expiry(held.farthest_first(), held.linear, window, terms.rate);
+    let (ramped, full) = exact.own(charge)?;
     let inputs = vec![
         ("ramped_notional", money(ramped)),
         ("window", Input::Seconds(terms.window_seconds)),
@@ -441,11 +319,9 @@ fn expiry(held: &Held, terms: &ExpiryTerms, exact: Exact) -> Result<Addon, Margi
     shared(blank(AddonKind::Expiry, &held.underlying.asset, inputs), full, terms.mm_share, exact)
 }
 
-/// `periods x max(0, sum of lots x funding over 8 hours)`.
+/// [`formulas::funding`].
 fn funding(held: &Held, terms: &FundingTerms, exact: Exact) -> Result<Addon, MarginError> {
-    let what = "funding";
-    let due = held.sum(exact, what, |row| row.funding_8h)?;
-    let full = exact.mul(due.max(0), i128::from(terms.periods), what)?;
-    let inputs = vec![("due_8h", money(due)), ("periods", Input::Count(i128::from(terms.periods)))];
+    let full = exact.own(formulas::funding(held.funding, terms.periods))?;
+    let inputs = vec![("due_8h", money(held.funding)), ("periods", Input::Count(i128::from(terms.periods)))];
     shared(blank(AddonKind::Funding, &held.underlying.asset, inputs), full, terms.mm_share, exact)
 }

@@ -3,9 +3,9 @@
 //! Collateral is rounded down and its haircut up. A mark is a whole number of ticks per lot, rounded to nearest when the
 //! arrays were built, so marks are within half a tick per lot of the unrounded ones.
 
-use crate::money::Exact;
-use crate::{CollateralReport, CollateralTerms, MarginError, Params};
-use plimsoll_types::{Asset, Holding, NANO, Ppb, Ticks};
+use crate::money::{Exact, Number, add, mul, ratio_down, ratio_up, scale_up, sub};
+use crate::{CollateralReport, CollateralTerms, HaircutTier, MarginError, Params};
+use plimsoll_types::{Asset, AssetRow, Holding, NANO, Ppb, Ticks};
 use plimsoll_types::{Position, RiskArrays};
 use std::collections::BTreeMap;
 
@@ -39,57 +39,94 @@ pub(crate) fn collateral<'h>(
             account: exact.account.clone(),
             asset: asset.clone(),
         })?;
-        let price = match amount < 0 {
-            true if *asset == arrays.currency => row.price,
-            true => row.price.saturating_add(1),
-            false if terms.depeg.is_some() => row.price.min(arrays.ticks_per_unit),
-            false => row.price,
-        };
-        let value = exact.ratio_down(amount, i128::from(price), WHOLE, "the value of collateral")?;
-        let haircut = haircut(value, terms, arrays.ticks_per_unit, exact)?;
+        check_haircuts(terms, amount < 0, exact)?;
+        let valued = exact.own(Valuation::new(row, terms, arrays).of(amount))?;
         Ok(CollateralReport {
             asset: asset.clone(),
             amount_nano: amount,
-            price,
-            value: Ticks(value),
-            haircut: Ticks(haircut),
-            counted: Ticks(exact.sub(value, haircut, "the value of collateral")?),
+            price: valued.price,
+            value: Ticks(valued.value),
+            haircut: Ticks(valued.haircut),
+            counted: Ticks(valued.counted),
         })
     };
     amounts.into_iter().map(valued).collect()
 }
 
-/// What the marginal haircuts take from a value, rounded up once; of a debt the base haircut of its size.
-fn haircut(value: i128, terms: &CollateralTerms, per_unit: i64, exact: Exact) -> Result<i128, MarginError> {
-    let what = "a haircut";
-    let mut taken = 0;
-    let mut from = 0;
-    let mut rate = unit(terms.haircut, exact)?;
-    if value < 0 {
-        return exact.scale_up(exact.sub(0, value, what)?, rate, what);
-    }
-    for tier in &terms.tiers {
-        let edge = i128::from(tier.above) * i128::from(per_unit);
-        let step = value.min(edge).saturating_sub(from).max(0);
-        taken = exact.add(taken, exact.mul(step, i128::from(rate.0), what)?, what)?;
-        (from, rate) = (edge, unit(tier.haircut, exact)?);
-    }
-    let rest = value.saturating_sub(from).max(0);
-    taken = exact.add(taken, exact.mul(rest, i128::from(rate.0), what)?, what)?;
-    exact.ratio_up(taken, 1, WHOLE, what)
+/// What an asset is worth as collateral, its prices and haircuts looked up. Haircuts are in [0, 1].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Valuation<'a> {
+    /// Ticks per unit of what is held, and of what is owed.
+    pub(crate) held: i64,
+    pub(crate) owed: i64,
+    haircut: Ppb,
+    tiers: &'a [HaircutTier],
+    per_unit: i64,
 }
 
-/// A haircut, refused outside [0, 1]: one above 1 would turn collateral into debt.
-fn unit(haircut: Ppb, exact: Exact) -> Result<Ppb, MarginError> {
-    if (0..=NANO).contains(&haircut.0) {
-        return Ok(haircut);
+/// An amount of an asset, valued: ticks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Valued {
+    pub(crate) price: i64,
+    pub(crate) value: i128,
+    pub(crate) haircut: i128,
+    pub(crate) counted: i128,
+}
+
+impl<'a> Valuation<'a> {
+    pub(crate) fn new(row: &AssetRow, terms: &'a CollateralTerms, arrays: &RiskArrays) -> Self {
+        let per_unit = arrays.ticks_per_unit;
+        Self {
+            held: if terms.depeg.is_some() { row.price.min(per_unit) } else { row.price },
+            owed: if row.asset == arrays.currency { row.price } else { row.price.saturating_add(1) },
+            haircut: terms.haircut,
+            tiers: &terms.tiers,
+            per_unit,
+        }
     }
-    Err(MarginError::Parameter {
-        account: exact.account.clone(),
-        name: "collateral.haircut".to_owned(),
-        value: haircut.to_string(),
-        expected: "between 0 and 1",
-    })
+
+    /// An amount in billionths, negative when borrowed.
+    pub(crate) fn of(&self, amount: i128) -> Number<Valued> {
+        let what = "the value of collateral";
+        let price = if amount < 0 { self.owed } else { self.held };
+        let value = ratio_down(amount, i128::from(price), WHOLE, what)?;
+        let haircut = self.taken(value)?;
+        Ok(Valued { price, value, haircut, counted: sub(value, haircut, what)? })
+    }
+
+    /// What the marginal haircuts take from a value, rounded up once; of a debt the base haircut of its size.
+    fn taken(&self, value: i128) -> Number<i128> {
+        let what = "a haircut";
+        if value < 0 {
+            return scale_up(sub(0, value, what)?, self.haircut, what);
+        }
+        let (mut taken, mut from, mut rate) = (0, 0, self.haircut);
+        for tier in self.tiers {
+            let edge = i128::from(tier.above) * i128::from(self.per_unit);
+            let step = value.min(edge).saturating_sub(from).max(0);
+            taken = add(taken, mul(step, i128::from(rate.0), what)?, what)?;
+            (from, rate) = (edge, tier.haircut);
+        }
+        let rest = value.saturating_sub(from).max(0);
+        taken = add(taken, mul(rest, i128::from(rate.0), what)?, what)?;
+        ratio_up(taken, 1, WHOLE, what)
+    }
+}
+
+/// Haircuts that count are in [0, 1]: one above 1 would turn collateral into debt.
+fn check_haircuts(terms: &CollateralTerms, borrowed: bool, exact: Exact) -> Result<(), MarginError> {
+    let tiers = terms.tiers.iter().filter(|_| !borrowed).map(|tier| tier.haircut);
+    for haircut in std::iter::once(terms.haircut).chain(tiers) {
+        if !(0..=NANO).contains(&haircut.0) {
+            return Err(MarginError::Parameter {
+                account: exact.account.clone(),
+                name: "collateral.haircut".to_owned(),
+                value: haircut.to_string(),
+                expected: "between 0 and 1",
+            });
+        }
+    }
+    Ok(())
 }
 
 /// What the account owes and its collateral secures: borrowed amounts at their liability weight, and `max(0, -unrealised)`, since a loss not yet
@@ -102,7 +139,12 @@ pub(crate) fn debt(
     let what = "debt";
     let borrowed = exact.sum(collateral.iter().map(|held| held.counted.0.min(0)), what)?;
     let unrealised = exact.sum(positions.iter().map(|p| p.unrealised.0), what)?;
-    exact.sub(0, exact.add(borrowed, unrealised.min(0), what)?, what)
+    exact.own(owed(borrowed, unrealised))
+}
+
+/// [`debt`] from the sum of borrowed amounts, <= 0, and of unrealised profit.
+pub(crate) fn owed(borrowed: i128, unrealised: i128) -> Number<i128> {
+    sub(0, add(borrowed, unrealised.min(0), "debt")?, "debt")
 }
 
 /// Marks of what is held and profit since entry, both signed.

@@ -67,7 +67,10 @@ pub(crate) struct Liquidity {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Unusable {
     /// What divides is not above 0.
-    NotPositive { name: &'static str, value: i128 },
+    NotPositive {
+        name: &'static str,
+        value: i128,
+    },
     TooLarge(TooLarge),
 }
 

@@ -122,7 +122,7 @@ fn closing_costs(
             for sign in [1, -1] {
                 let side = one_side(state, slot.underlying, read, sign);
                 let positions: Vec<Position> = side.iter().map(|(position, _)| *position).collect();
-                let held = Held::of(state.arrays, &positions, slot.underlying);
+                let held = Held::of(state.arrays, &positions, slot.underlying, exact)?;
                 let charges = of_underlying(&held, &only_closing, true, exact)?;
                 let Some(whole) = charges.into_iter().find(|charge| charge.kind == kind) else { continue };
                 divide(&whole, &side, &mut costs, exact)?;

@@ -16,6 +16,7 @@ mod account;
 mod addons;
 mod aggregate;
 mod attribution;
+pub mod book;
 mod charges;
 mod collateral_charges;
 mod equity;
@@ -34,6 +35,7 @@ mod report;
 mod requirement;
 mod span;
 mod span_params;
+mod summary;
 pub mod tail;
 pub mod venue;
 mod wrong_way;
@@ -67,3 +69,4 @@ pub use span_params::{
     InterLeg, InterMethod, InterSpread, IntraLeg, IntraSpread, Side, SpanCommodity, SpanParams, SpotCharge,
     Tier,
 };
+pub use summary::{LiveAccount, Terms, Totals, summaries};

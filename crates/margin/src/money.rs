@@ -1,7 +1,76 @@
 //! Checked integer arithmetic that names what overflowed, and amounts as text.
 
 use crate::MarginError;
+pub use plimsoll_types::isqrt;
 use plimsoll_types::{AccountId, NANO, Ppb, Rounding, mul_div};
+
+const WHOLE: i128 = NANO as i128;
+
+/// What does not fit in 128 bits: a formula's error, before anyone asks whose account it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TooLarge(pub(crate) &'static str);
+
+/// The result of a formula that knows of no account.
+pub(crate) type Number<T> = Result<T, TooLarge>;
+
+#[inline(always)]
+pub(crate) fn add(a: i128, b: i128, what: &'static str) -> Number<i128> {
+    a.checked_add(b).ok_or(TooLarge(what))
+}
+
+#[inline(always)]
+pub(crate) fn sub(a: i128, b: i128, what: &'static str) -> Number<i128> {
+    a.checked_sub(b).ok_or(TooLarge(what))
+}
+
+#[inline(always)]
+pub(crate) fn mul(a: i128, b: i128, what: &'static str) -> Number<i128> {
+    match (i64::try_from(a), i64::try_from(b)) {
+        // A product of two 64-bit numbers always fits.
+        (Ok(a), Ok(b)) => Ok(i128::from(a).wrapping_mul(i128::from(b))),
+        _ => a.checked_mul(b).ok_or(TooLarge(what)),
+    }
+}
+
+#[inline(always)]
+pub(crate) fn sum(terms: impl IntoIterator<Item = i128>, what: &'static str) -> Number<i128> {
+    terms.into_iter().try_fold(0, |sum, term| add(sum, term, what))
+}
+
+/// `a x b / c`, rounded up; `c > 0`.
+#[inline(always)]
+pub(crate) fn ratio_up(a: i128, b: i128, c: i128, what: &'static str) -> Number<i128> {
+    mul_div(a, b, c, Rounding::Up).ok_or(TooLarge(what))
+}
+
+/// `a x b / c`, rounded down; `c > 0`.
+#[inline(always)]
+pub(crate) fn ratio_down(a: i128, b: i128, c: i128, what: &'static str) -> Number<i128> {
+    mul_div(a, b, c, Rounding::Down).ok_or(TooLarge(what))
+}
+
+/// `amount x ratio`, rounded up.
+#[inline(always)]
+pub(crate) fn scale_up(amount: i128, ratio: Ppb, what: &'static str) -> Number<i128> {
+    if ratio == Ppb::ONE {
+        // What does not fit when it is multiplied is refused, whatever it is divided by.
+        return mul(amount, WHOLE, what).map(|_| amount);
+    }
+    ratio_up(amount, i128::from(ratio.0), WHOLE, what)
+}
+
+/// The square root of a ratio `a / b` in parts per billion, rounded up; `a >= 0`, `b > 0`.
+#[inline(always)]
+pub(crate) fn sqrt_ratio_up(a: i128, b: i128, what: &'static str) -> Number<i128> {
+    if a == 0 {
+        return Ok(0);
+    }
+    let square = ratio_up(mul(a, WHOLE, what)?, WHOLE, b, what)?;
+    let square = u128::try_from(square).map_err(|_| TooLarge(what))?;
+    let root = isqrt(square);
+    let up = root + u128::from(root * root < square);
+    i128::try_from(up).map_err(|_| TooLarge(what))
+}
 
 /// Arithmetic on behalf of one account: every result is exact or an error that names the quantity.
 #[derive(Clone, Copy)]
@@ -10,33 +79,44 @@ pub(crate) struct Exact<'a> {
 }
 
 impl Exact<'_> {
+    #[cold]
     pub(crate) fn overflow(self, what: &'static str) -> MarginError {
         MarginError::Overflow { account: self.account.clone(), what }
     }
 
+    /// The number of this account, or its error.
+    #[inline(always)]
+    pub(crate) fn own<T>(self, number: Number<T>) -> Result<T, MarginError> {
+        number.map_err(|TooLarge(what)| self.overflow(what))
+    }
+
+    #[inline(always)]
     pub(crate) fn add(self, a: i128, b: i128, what: &'static str) -> Result<i128, MarginError> {
-        a.checked_add(b).ok_or_else(|| self.overflow(what))
+        self.own(add(a, b, what))
     }
 
+    #[inline(always)]
     pub(crate) fn sub(self, a: i128, b: i128, what: &'static str) -> Result<i128, MarginError> {
-        a.checked_sub(b).ok_or_else(|| self.overflow(what))
+        self.own(sub(a, b, what))
     }
 
+    #[inline(always)]
     pub(crate) fn mul(self, a: i128, b: i128, what: &'static str) -> Result<i128, MarginError> {
-        a.checked_mul(b).ok_or_else(|| self.overflow(what))
+        self.own(mul(a, b, what))
     }
 
+    #[inline(always)]
     pub(crate) fn sum(
         self,
         terms: impl IntoIterator<Item = i128>,
         what: &'static str,
     ) -> Result<i128, MarginError> {
-        terms.into_iter().try_fold(0, |sum, term| self.add(sum, term, what))
+        self.own(sum(terms, what))
     }
 
     /// `a x b / c`, rounded up; `c > 0`.
     pub(crate) fn ratio_up(self, a: i128, b: i128, c: i128, what: &'static str) -> Result<i128, MarginError> {
-        mul_div(a, b, c, Rounding::Up).ok_or_else(|| self.overflow(what))
+        self.own(ratio_up(a, b, c, what))
     }
 
     /// `a x b / c`, rounded down; `c > 0`.
@@ -47,46 +127,35 @@ impl Exact<'_> {
         c: i128,
         what: &'static str,
     ) -> Result<i128, MarginError> {
-        mul_div(a, b, c, Rounding::Down).ok_or_else(|| self.overflow(what))
+        self.own(ratio_down(a, b, c, what))
     }
 
     /// `amount x ratio`, rounded up.
     pub(crate) fn scale_up(self, amount: i128, ratio: Ppb, what: &'static str) -> Result<i128, MarginError> {
-        self.ratio_up(amount, i128::from(ratio.0), i128::from(NANO), what)
+        self.own(scale_up(amount, ratio, what))
     }
 }
 
 /// Splits a total in proportion to weights >= 0, of which one is > 0, so that the parts add up to it exactly: each is
 /// what the rounded cumulative share gains, within a tick of its own share.
 pub(crate) fn split(total: i128, weights: &[i128], exact: Exact) -> Result<Vec<i128>, MarginError> {
-    let what = "the share of collateral";
-    let all = exact.sum(weights.iter().copied(), what)?;
-    let (mut given, mut passed, mut parts) = (0, 0, Vec::with_capacity(weights.len()));
-    for weight in weights {
-        passed += weight;
-        let upto = exact.ratio_down(total, passed, all, what)?;
-        parts.push(upto - given);
-        given = upto;
-    }
+    let mut parts = vec![0; weights.len()];
+    exact.own(split_into(total, weights, &mut parts))?;
     Ok(parts)
 }
 
-/// The square root rounded down.
-///
-/// ```
-/// assert_eq!(plimsoll_margin::isqrt(99), 9);
-/// ```
-pub fn isqrt(n: u128) -> u128 {
-    n.isqrt()
-}
-
-/// The square root of a ratio `a / b` in parts per billion, rounded up; `a >= 0`, `b > 0`.
-pub(crate) fn sqrt_ratio_up(exact: Exact, a: i128, b: i128, what: &'static str) -> Result<i128, MarginError> {
-    let square = exact.ratio_up(exact.mul(a, i128::from(NANO), what)?, i128::from(NANO), b, what)?;
-    let square = u128::try_from(square).map_err(|_| exact.overflow(what))?;
-    let root = isqrt(square);
-    let up = root + u128::from(root * root < square);
-    i128::try_from(up).map_err(|_| exact.overflow(what))
+/// As [`split`], into a slice as long as the weights.
+pub(crate) fn split_into(total: i128, weights: &[i128], parts: &mut [i128]) -> Number<()> {
+    let what = "the share of collateral";
+    let all = sum(weights.iter().copied(), what)?;
+    let (mut given, mut passed) = (0, 0);
+    for (weight, part) in weights.iter().zip(parts) {
+        passed += weight;
+        let upto = ratio_down(total, passed, all, what)?;
+        *part = upto - given;
+        given = upto;
+    }
+    Ok(())
 }
 
 /// Ticks as a decimal amount of the currency, by integer arithmetic: at least two decimals, trailing zeros beyond

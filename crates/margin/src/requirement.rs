@@ -7,7 +7,7 @@ use crate::aggregate::{Measure, Scene, aggregate, scan, standalone};
 use crate::charges::{Charged, Held, blank, of_underlying, short_options};
 use crate::collateral_charges::{limit, of_collateral};
 use crate::equity::{debt, positions_value};
-use crate::money::Exact;
+use crate::money::{Exact, Number, ratio_up};
 use crate::span::commodities;
 use crate::venue::{VenueCharge, parts as venue_parts};
 use crate::wrong_way::wrong_way;
@@ -370,8 +370,13 @@ fn guard(view: View, detail: &AggregateDetail, scale: Ppb) -> Result<i128, Margi
     let lots = view.exact.sum(lots.chain(orders), what)?;
     let span = matches!(view.params.aggregation, Aggregation::Span(_)) && view.mode != Mode::Cross;
     let layers = if detail.worst_state.is_some() || span { 2 } else { 1 };
+    view.exact.own(half_ticks(lots, layers, scale))
+}
+
+/// `ceil(layers x max(1, scale) x lots / 2)`, with the sum of |lots|.
+pub(crate) fn half_ticks(lots: i128, layers: i128, scale: Ppb) -> Number<i128> {
     let ratio = i128::from(scale.0.max(NANO)) * layers;
-    view.exact.ratio_up(lots, ratio, 2 * i128::from(NANO), what)
+    ratio_up(lots, ratio, 2 * i128::from(NANO), "the rounding guard")
 }
 
 /// The charges on every underlying held.
@@ -381,8 +386,8 @@ fn charges(
     scales: (Ppb, Ppb),
     base: Requirement,
 ) -> Result<Vec<Addon>, MarginError> {
-    let of = |slot: &Slot| Held::of(view.arrays, view.positions, slot.underlying);
-    let held: Vec<Held> = view.slots.iter().map(of).collect();
+    let of = |slot: &Slot| Held::of(view.arrays, view.positions, slot.underlying, view.exact);
+    let held: Vec<Held> = view.slots.iter().map(of).collect::<Result<_, _>>()?;
     let mut alone = Vec::with_capacity(scans.len());
     for (slot, scan) in view.slots.iter().zip(scans) {
         alone.push(floor_loss(view, slot, scan, scales)?);

@@ -7,10 +7,10 @@
 
 use crate::aggregate::{Measure, Scene};
 use crate::charges::{blank, shared};
-use crate::money::{Exact, split};
+use crate::money::{Number, TooLarge, add, ratio_down, scale_up, split_into};
 use crate::requirement::{View, is_long, pessimistic_row};
 use crate::{Addon, AddonKind, Aggregation, CollateralReport, Input, MarginError, Mode};
-use plimsoll_types::{BlockKind, CorrelationState, NANO, Position, Ppb, ScenarioColumn, Ticks};
+use plimsoll_types::{BlockKind, CorrelationState, NANO, Position, Ppb, Ticks};
 use std::borrow::Cow;
 
 const WHOLE: i128 = NANO as i128;
@@ -20,22 +20,32 @@ const WHAT: &str = "wrong-way collateral";
 struct Exposure<'a> {
     held: &'a CollateralReport,
     underlying: usize,
-    wrong_way: Ppb,
     mm_share: Ppb,
+    exposed: Exposed,
 }
 
-/// What one column takes, asset by asset.
-struct Fallen {
-    loss: i128,
-    falls: Vec<Ppb>,
-    lost: Vec<i128>,
+/// What of an exposure enters the formula: ticks, and the share of a fall that is charged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Exposed {
+    pub(crate) value: i128,
+    pub(crate) counted: i128,
+    pub(crate) wrong_way: Ppb,
 }
 
-/// The charge of one measure: asset by asset, with the column that makes it and the largest loss.
+/// What makes the charge of one measure: the most that is lost with the collateral, the column and loss where that is,
+/// and the largest loss by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Worst {
+    pub(crate) most: i128,
+    pub(crate) at: Option<(usize, i128)>,
+    pub(crate) largest: i128,
+}
+
+/// The charge of one measure: asset by asset, with the column that makes it.
 struct Found {
     charges: Vec<i128>,
-    column: Option<Fallen>,
-    largest: i128,
+    falls: Vec<Ppb>,
+    worst: Worst,
 }
 
 /// The charge on every collateral asset that falls with the account: initial margin from the columns of initial margin,
@@ -67,14 +77,14 @@ pub(crate) fn wrong_way(view: View) -> Result<Vec<Addon>, MarginError> {
 }
 
 fn inputs(exposure: &Exposure, i: usize, found: &Found) -> Vec<(&'static str, Input)> {
-    let fall = found.column.as_ref().map_or(Ppb::ZERO, |column| column.falls[i]);
-    let loss = found.column.as_ref().map_or(0, |column| column.loss);
+    let fall = found.falls.get(i).copied().unwrap_or(Ppb::ZERO);
+    let loss = found.worst.at.map_or(0, |(_, loss)| loss);
     vec![
         ("value", Input::Money(exposure.held.value)),
         ("fall", Input::Ratio(fall)),
-        ("wrong_way", Input::Ratio(exposure.wrong_way)),
+        ("wrong_way", Input::Ratio(exposure.exposed.wrong_way)),
         ("loss_there", Input::Money(Ticks(loss))),
-        ("largest_loss", Input::Money(Ticks(found.largest))),
+        ("largest_loss", Input::Money(Ticks(found.worst.largest))),
     ]
 }
 
@@ -91,7 +101,8 @@ fn exposure<'a>(view: View, held: &'a CollateralReport) -> Result<Option<Exposur
     }
     let found = view.arrays.underlyings.iter().position(|row| row.asset == held.asset);
     let (wrong_way, mm_share) = (terms.wrong_way, terms.mm_share);
-    let of = |underlying| Exposure { held, underlying, wrong_way, mm_share };
+    let exposed = Exposed { value: held.value.0, counted: held.counted.0, wrong_way };
+    let of = |underlying| Exposure { held, underlying, mm_share, exposed };
     Ok(found.filter(|_| wrong_way.0 > 0).map(of))
 }
 
@@ -146,8 +157,7 @@ fn losses(scene: Scene, mode: Mode, vectors: &[Cow<[i128]>]) -> Result<Vec<(usiz
     Ok(all)
 }
 
-/// `max (L + min(L, F)) - max L` over the columns of a measure. As it is at most twice the loss, only columns that lose
-/// more than half of the most so far are looked at.
+/// The charge of a measure on every exposure.
 fn worst(
     scene: Scene,
     mode: Mode,
@@ -155,42 +165,80 @@ fn worst(
     exposures: &[Exposure],
 ) -> Result<Found, MarginError> {
     let losses = losses(scene, mode, vectors)?;
-    let largest = losses.iter().map(|(_, loss)| *loss).max().unwrap_or(0);
-    let (mut most, mut column) = (largest, None);
-    for (c, loss) in losses {
-        let Some(scenario) = scene.arrays.scenarios.get(c).filter(|_| loss > most - loss) else { continue };
-        let fallen = fallen(scenario, loss, exposures, scene.exact)?;
-        let lost = scene.exact.sum(fallen.lost.iter().copied(), WHAT)?;
-        let both = scene.exact.add(loss, lost.min(loss), WHAT)?;
-        if both > most {
-            (most, column) = (both, Some(fallen));
-        }
-    }
-    let charges = match &column {
-        Some(fallen) => split(most - largest, &fallen.lost, scene.exact)?,
-        None => vec![0; exposures.len()],
+    let exposed: Vec<Exposed> = exposures.iter().map(|exposure| exposure.exposed).collect();
+    let fall = |i: usize, column: usize| {
+        let scenario = scene.arrays.scenarios.get(column);
+        let spot = scenario.and_then(|scenario| scenario.spot.get(exposures[i].underlying));
+        fall(spot.map_or(0, |spot| spot.0), scenario.map_or(NANO, |scenario| scenario.weight.0))
     };
-    Ok(Found { charges, column, largest })
+    let largest = losses.iter().map(|(_, loss)| *loss).max().unwrap_or(0);
+    let worst = scene.exact.own(worst_column(largest, losses.into_iter(), &exposed, fall))?;
+    let (mut charges, mut lost) = (vec![0; exposures.len()], vec![0; exposures.len()]);
+    scene.exact.own(divide(&worst, &exposed, fall, &mut lost, &mut charges))?;
+    let falls = worst.at.map(|(column, _)| (0..exposures.len()).map(|i| fall(i, column)).collect());
+    let falls = scene.exact.own(falls.transpose())?.unwrap_or_default();
+    Ok(Found { charges, falls, worst })
 }
 
-/// What each asset loses in a scenario: `wrong_way x fall x value`, at most what it counts for. The fall carries the
-/// weight of the scenario, as the losses do.
-fn fallen(
-    scenario: &ScenarioColumn,
-    loss: i128,
-    exposures: &[Exposure],
-    exact: Exact,
-) -> Result<Fallen, MarginError> {
-    let mut fallen = Fallen { loss, falls: Vec::new(), lost: Vec::new() };
-    for exposure in exposures {
-        let spot = scenario.spot.get(exposure.underlying).map_or(0, |spot| i128::from(spot.0));
-        let moved = exact.ratio_down(spot, i128::from(scenario.weight.0), WHOLE, "a fall of collateral")?;
-        let fall = i64::try_from((-moved).max(0)).map(Ppb);
-        let fall = fall.map_err(|_| exact.overflow("a fall of collateral"))?;
-        let lost = exact.scale_up(exposure.held.value.0, fall, WHAT)?;
-        let lost = exact.scale_up(lost, exposure.wrong_way, WHAT)?;
-        fallen.falls.push(fall);
-        fallen.lost.push(lost.min(exposure.held.counted.0));
+/// The relative fall of an asset in a column, of the weight of the scenario, as the losses are; >= 0.
+pub(crate) fn fall(spot: i64, weight: i64) -> Number<Ppb> {
+    let what = "a fall of collateral";
+    let moved = ratio_down(i128::from(spot), i128::from(weight), WHOLE, what)?;
+    i64::try_from((-moved).max(0)).map(Ppb).map_err(|_| TooLarge(what))
+}
+
+/// What an asset loses in a scenario: `wrong_way x fall x value`, at most what it counts for.
+#[inline(always)]
+fn lost(exposed: &Exposed, fall: Ppb) -> Number<i128> {
+    if fall.0 == 0 {
+        return Ok(exposed.counted.min(0));
     }
-    Ok(fallen)
+    let lost = scale_up(exposed.value, fall, WHAT)?;
+    Ok(scale_up(lost, exposed.wrong_way, WHAT)?.min(exposed.counted))
+}
+
+/// `max (L + min(L, F))` over the columns of a measure with their losses, of which the largest is known, and where it is.
+/// As it is at most twice the loss, only columns that lose more than half of the most so far are looked at, and a column
+/// that loses no more than half of the largest may be left out. `fall` is that of an exposure in a column.
+#[inline(always)]
+pub(crate) fn worst_column(
+    largest: i128,
+    losses: impl Iterator<Item = (usize, i128)>,
+    exposed: &[Exposed],
+    fall: impl Fn(usize, usize) -> Number<Ppb>,
+) -> Number<Worst> {
+    let mut worst = Worst { most: largest, at: None, largest };
+    for (column, loss) in losses {
+        if loss <= worst.most - loss {
+            continue;
+        }
+        let mut all = 0;
+        for (i, exposed) in exposed.iter().enumerate() {
+            all = add(all, lost(exposed, fall(i, column)?)?, WHAT)?;
+        }
+        let both = add(loss, all.min(loss), WHAT)?;
+        if both > worst.most {
+            (worst.most, worst.at) = (both, Some((column, loss)));
+        }
+    }
+    Ok(worst)
+}
+
+/// The charge `max (L + min(L, F)) - max L`, shared among the exposures in proportion to what they lose in the column
+/// that makes it. `lost` is room for one number per exposure.
+pub(crate) fn divide(
+    worst: &Worst,
+    exposed: &[Exposed],
+    fall: impl Fn(usize, usize) -> Number<Ppb>,
+    room: &mut [i128],
+    charges: &mut [i128],
+) -> Number<()> {
+    let Some((column, _)) = worst.at else {
+        charges.fill(0);
+        return Ok(());
+    };
+    for (i, (exposed, room)) in exposed.iter().zip(room.iter_mut()).enumerate() {
+        *room = lost(exposed, fall(i, column)?)?;
+    }
+    split_into(worst.most - worst.largest, room, charges)
 }

@@ -1,0 +1,304 @@
+//! What the margin of an account depends on beside the account, looked up once per tick.
+
+use super::columns::Columns;
+use super::lanes::{EXACT, Rows};
+use crate::aggregate::Measure;
+use crate::collateral_charges::Falling;
+use crate::equity::Valuation;
+use crate::formulas::{Liquidity, TenorShares, basis_rate, tenor_shares, too_wide};
+use crate::wrong_way::fall;
+use crate::{Aggregation, ByAsset, CollateralTerms, Mode, Params, ShortOptionTerms, VegaTerms};
+use plimsoll_types::{
+    Asset, Contract, GreekTicks, InstrumentRow, NANO, OptionKind, Ppb, RiskArrays, UnderlyingRow,
+};
+
+/// Risk arrays and parameters, with everything that is looked up by name looked up, and the entries of the arrays in
+/// lanes. Good for one tick: new arrays or parameters need new terms.
+///
+/// Terms never fail. Where the method is one that the lanes do not cover (modes isolated, cross and fixed, `span` and
+/// `venue` aggregation, joint statistics) or a parameter is out of its range, [`Terms::is_native`] is false and every
+/// account is answered by [`crate::evaluate`], error and all.
+#[derive(Clone, Debug)]
+pub struct Terms<'a> {
+    pub(crate) arrays: &'a RiskArrays,
+    pub(crate) params: &'a Params,
+    pub(crate) native: Option<Native<'a>>,
+}
+
+/// What the lanes read.
+#[derive(Clone, Debug)]
+pub(crate) struct Native<'a> {
+    pub(crate) arrays: &'a RiskArrays,
+    pub(crate) rows: Rows,
+    pub(crate) columns: Columns,
+    /// Whether both measures read the same columns.
+    pub(crate) alike: bool,
+    /// The floor share of aggregation `factor`.
+    pub(crate) floor_share: Option<Ppb>,
+    pub(crate) instruments: Vec<Lot>,
+    pub(crate) underlyings: Vec<Charges<'a>>,
+    /// Expiries: underlying by underlying, nearest first.
+    pub(crate) tenors: Vec<TenorTerms>,
+    /// In order of name.
+    pub(crate) assets: Vec<AssetTerms<'a>>,
+}
+
+/// One long lot of an instrument, ticks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lot {
+    pub(crate) greeks: GreekTicks,
+    pub(crate) mark: i64,
+    pub(crate) notional: i64,
+    pub(crate) funding: i64,
+    /// The largest size among its entries, sensitivities and amounts, at least 1.
+    pub(crate) largest: u64,
+    pub(crate) tenor: u32,
+    pub(crate) kind: Kind,
+    /// Whether a long one loses no more than its mark: options and spot.
+    pub(crate) limited: bool,
+}
+
+/// What a charge asks of an instrument.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Call,
+    Put,
+    Linear,
+}
+
+/// An expiry of an underlying.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TenorTerms {
+    pub(crate) underlying: u32,
+    pub(crate) seconds: Option<i64>,
+    pub(crate) basis_rate: i128,
+    pub(crate) shares: Option<TenorShares>,
+}
+
+/// The charges on an underlying, with the share of each in maintenance margin last.
+#[derive(Clone, Debug)]
+pub(crate) struct Charges<'a> {
+    pub(crate) short_option: Option<ShortOptionTerms>,
+    pub(crate) basis: Option<Ppb>,
+    pub(crate) vega: Option<&'a VegaTerms>,
+    pub(crate) liquidity: Option<(Liquidity, Ppb)>,
+    /// By how much the confidence of the index is too wide, and the factor on that; `None` where nothing comes of it.
+    pub(crate) confidence: Option<(Ppb, Ppb, Ppb)>,
+    /// Window and rate.
+    pub(crate) expiry: Option<(i64, Ppb, Ppb)>,
+    pub(crate) funding: Option<(u32, Ppb)>,
+}
+
+/// A collateral asset with terms and a price.
+#[derive(Clone, Debug)]
+pub(crate) struct AssetTerms<'a> {
+    pub(crate) asset: &'a Asset,
+    pub(crate) valuation: Valuation<'a>,
+    pub(crate) falling: Falling,
+    pub(crate) mm_share: Ppb,
+    /// The share in maintenance margin of the charge for its confidence.
+    pub(crate) unsure_mm_share: Ppb,
+    pub(crate) wrong_way: Ppb,
+    /// Its fall in every column, where it is an underlying and `wrong_way` is above 0; else empty.
+    pub(crate) falls: Vec<Ppb>,
+}
+
+impl<'a> Terms<'a> {
+    /// Looks everything up. Costs one pass over the arrays.
+    pub fn new(arrays: &'a RiskArrays, params: &'a Params) -> Self {
+        Self { arrays, params, native: Native::new(arrays, params) }
+    }
+
+    /// Whether accounts are answered from the lanes, as far as they fit them.
+    pub fn is_native(&self) -> bool {
+        self.native.is_some()
+    }
+
+    /// Bytes of the entries in lanes.
+    pub fn bytes(&self) -> usize {
+        self.native.as_ref().map_or(0, |native| native.rows.bytes())
+    }
+}
+
+impl<'a> Native<'a> {
+    fn new(arrays: &'a RiskArrays, params: &'a Params) -> Option<Self> {
+        let floor_share = match &params.aggregation {
+            Aggregation::Sum => None,
+            Aggregation::Factor { floor_share } => {
+                Some(*floor_share).filter(|share| is_share(*share))?.into()
+            }
+            Aggregation::Joint(_) | Aggregation::Span(_) | Aggregation::Venue(_) => return None,
+        };
+        let scaled = params.im_scale.0 > 0 && params.mm_scale.0 > 0;
+        if params.mode != Mode::Portfolio || !scaled || arrays.check().is_err() {
+            return None;
+        }
+        let columns = Columns::new(&arrays.blocks, arrays.scenarios.len())?;
+        for measure in [Measure::Im, Measure::Mm] {
+            let read = columns.read(measure);
+            if read.grid.places.is_empty() || (floor_share.is_some() && read.states.is_empty()) {
+                return None;
+            }
+        }
+        let tenors = tenors(arrays, params)?;
+        let instruments: Option<Vec<Lot>> =
+            arrays.instruments.iter().enumerate().map(|(i, row)| lot(arrays, (i, row), &tenors)).collect();
+        let charge = |row| charges(row, arrays, params);
+        let underlyings: Option<Vec<Charges>> = arrays.underlyings.iter().map(charge).collect();
+        Some(Self {
+            arrays,
+            rows: rows(arrays, &columns),
+            alike: columns.im == columns.mm,
+            columns,
+            floor_share,
+            instruments: instruments?,
+            underlyings: underlyings?,
+            tenors,
+            assets: assets(arrays, params)?,
+        })
+    }
+}
+
+impl Native<'_> {
+    /// The place of an asset.
+    pub(crate) fn asset(&self, asset: &Asset) -> Option<usize> {
+        self.assets.binary_search_by(|terms| terms.asset.cmp(asset)).ok()
+    }
+}
+
+fn is_share(ratio: Ppb) -> bool {
+    (0..=NANO).contains(&ratio.0)
+}
+
+/// The entries of the arrays in lanes.
+fn rows(arrays: &RiskArrays, columns: &Columns) -> Rows {
+    let narrow = arrays.pnl.iter().all(|entry| i32::try_from(*entry).is_ok());
+    let mut rows = Rows::new(arrays.instruments.len(), columns.alone, columns.joint, narrow);
+    let width = arrays.scenarios.len().max(1);
+    for (i, row) in arrays.pnl.chunks_exact(width).enumerate() {
+        for place in &columns.places {
+            rows.set(i, place.place, row[place.column]);
+        }
+    }
+    rows
+}
+
+fn tenors(arrays: &RiskArrays, params: &Params) -> Option<Vec<TenorTerms>> {
+    let mut keys: Vec<(u32, Option<i64>)> =
+        arrays.instruments.iter().map(|row| (row.underlying.0, row.seconds_to_expiry)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let tenor = |(underlying, seconds): (u32, Option<i64>)| {
+        let asset = &arrays.underlyings.get(underlying as usize)?.asset;
+        let rate = params.addons.basis.of(asset).map_or(Ok(0), |terms| basis_rate(seconds, terms));
+        let vega = params.addons.vega.of(asset);
+        let shares = seconds.and_then(|s| vega.map(|terms| tenor_shares(s, &terms.buckets)));
+        Some(TenorTerms { underlying, seconds, basis_rate: rate.ok()?, shares: shares.transpose().ok()? })
+    };
+    keys.into_iter().map(tenor).collect()
+}
+
+fn lot(arrays: &RiskArrays, (i, row): (usize, &InstrumentRow), tenors: &[TenorTerms]) -> Option<Lot> {
+    let key = (row.underlying.0, row.seconds_to_expiry);
+    let tenor = tenors.binary_search_by_key(&key, |tenor| (tenor.underlying, tenor.seconds)).ok()?;
+    let kind = match row.instrument.contract() {
+        Contract::Option { kind: OptionKind::Call, .. } => Kind::Call,
+        Contract::Option { kind: OptionKind::Put, .. } => Kind::Put,
+        Contract::Spot | Contract::Perpetual | Contract::Future { .. } => Kind::Linear,
+    };
+    let width = arrays.scenarios.len();
+    let entries = arrays.pnl.get(i * width..(i + 1) * width)?;
+    let GreekTicks { delta, gamma, vega, theta, rho, vanna, volga } = row.greeks;
+    let sizes = [delta, gamma, vega, theta, rho, vanna, volga, row.mark, row.notional, row.funding_8h];
+    let largest = entries.iter().chain(&sizes).fold(1, |most: u64, x| most.max(x.unsigned_abs()));
+    Some(Lot {
+        greeks: row.greeks,
+        mark: row.mark,
+        notional: Some(row.notional).filter(|notional| *notional >= 0)?,
+        funding: row.funding_8h,
+        // What is beyond the lanes by itself is beyond them at any size.
+        largest: largest.min(EXACT),
+        tenor: u32::try_from(tenor).ok()?,
+        kind,
+        limited: matches!(row.instrument.contract(), Contract::Spot | Contract::Option { .. }),
+    })
+}
+
+/// The charges on an underlying; `None` when a rate or a share is out of its range.
+fn charges<'a>(row: &UnderlyingRow, arrays: &RiskArrays, params: &'a Params) -> Option<Charges<'a>> {
+    fn of<'t, T>(terms: &'t ByAsset<T>, row: &UnderlyingRow) -> Option<&'t T> {
+        terms.of(&row.asset)
+    }
+    let addons = &params.addons;
+    let liquidity = match of(&addons.liquidity, row) {
+        Some(t) => Some((Liquidity::new(t, arrays.ticks_per_unit, row.price_scan).ok()?, t.mm_share)),
+        None => None,
+    };
+    let wide = of(&addons.confidence, row).map(|t| (too_wide(row.confidence, t.threshold), t));
+    let found = Charges {
+        short_option: of(&addons.short_option, row).copied(),
+        basis: of(&addons.basis, row).map(|t| t.mm_share),
+        vega: of(&addons.vega, row),
+        liquidity,
+        confidence: wide.map(|(wide, t)| (wide, t.multiplier, t.mm_share)),
+        expiry: of(&addons.expiry, row).map(|t| (t.window_seconds, t.rate, t.mm_share)),
+        funding: of(&addons.funding, row).map(|t| (t.periods, t.mm_share)),
+    };
+    let mut rates = Vec::new();
+    rates.extend(found.short_option.iter().flat_map(|t| [t.rate]));
+    rates.extend(of(&addons.basis, row).iter().flat_map(|t| [t.rate, t.rate_per_year]));
+    rates.extend(found.vega.iter().flat_map(|t| t.buckets.iter().map(|bucket| bucket.shock)));
+    let closing = |l: &Liquidity| [l.spread, l.impact, l.vega_impact, l.price_scan];
+    rates.extend(found.liquidity.iter().flat_map(|(l, _)| closing(l)));
+    rates.extend(found.confidence.iter().map(|(_, multiplier, _)| *multiplier));
+    rates.extend(found.expiry.iter().map(|(_, rate, _)| *rate));
+    let shares = [
+        found.short_option.map(|t| t.mm_share),
+        found.basis,
+        found.vega.map(|t| t.mm_share),
+        found.vega.map(|t| t.credit),
+        found.liquidity.map(|(_, share)| share),
+        found.confidence.map(|(_, _, share)| share),
+        found.expiry.map(|(_, _, share)| share),
+        found.funding.map(|(_, share)| share),
+    ];
+    let sound = rates.iter().all(|rate| rate.0 >= 0)
+        && shares.into_iter().flatten().all(is_share)
+        && found.expiry.is_none_or(|(window, _, _)| window > 0);
+    sound.then_some(Charges { confidence: found.confidence.filter(|(wide, _, _)| wide.0 > 0), ..found })
+}
+
+/// The collateral assets that have terms and a price; `None` when a parameter is out of its range.
+fn assets<'a>(arrays: &'a RiskArrays, params: &'a Params) -> Option<Vec<AssetTerms<'a>>> {
+    let mut all = Vec::new();
+    for (asset, terms) in &params.collateral {
+        let Some(row) = arrays.asset(asset) else { continue };
+        let unsure = params.addons.confidence.of(asset);
+        let unsure_mm_share = unsure.map_or(Ppb::ZERO, |t| t.mm_share);
+        let haircuts = terms.tiers.iter().map(|tier| tier.haircut);
+        let mut shares = haircuts.chain([terms.haircut, terms.wrong_way, terms.mm_share, unsure_mm_share]);
+        let factors = [terms.depeg.map(|peg| peg.factor), unsure.map(|t| t.multiplier)];
+        let sound = factors.into_iter().flatten().all(|factor| factor.0 >= 0) && row.price > 0;
+        if !shares.all(is_share) || !sound {
+            return None;
+        }
+        let valuation = Valuation::new(row, terms, arrays);
+        all.push(AssetTerms {
+            asset,
+            falling: Falling::new(asset, (valuation.held, terms), arrays, params).ok()?,
+            valuation,
+            mm_share: terms.mm_share,
+            unsure_mm_share,
+            wrong_way: terms.wrong_way,
+            falls: falls(asset, terms, arrays)?,
+        });
+    }
+    Some(all)
+}
+
+fn falls(asset: &Asset, terms: &CollateralTerms, arrays: &RiskArrays) -> Option<Vec<Ppb>> {
+    let place = arrays.underlyings.iter().position(|row| row.asset == *asset);
+    let Some(place) = place.filter(|_| terms.wrong_way.0 > 0) else { return Some(Vec::new()) };
+    let of = |column: &plimsoll_types::ScenarioColumn| fall(column.spot.get(place)?.0, column.weight.0).ok();
+    arrays.scenarios.iter().map(of).collect()
+}
