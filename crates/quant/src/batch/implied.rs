@@ -26,10 +26,10 @@ const ROUND: usize = 128;
 const STEP_MAX: f64 = 1e-4;
 /// The vector form covers legs between these, so that every quotient stays a normal number.
 const LEG_MIN: f64 = 1e-270;
-const LEG_MAX: f64 = 1e290;
+const LEG_MAX: f64 = 1e306;
 /// And time values above this, in the unit of the price and as a share of the smaller leg.
-const VALUE_MIN: f64 = 1e-290;
-const SHARE_MIN: f64 = 1e-300;
+const VALUE_MIN: f64 = 1e-305;
+const SHARE_MIN: f64 = 1e-303;
 
 /// Undiscounted prices of European options as columns of one length.
 #[derive(Clone, Copy, Debug)]
