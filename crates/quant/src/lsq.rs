@@ -450,6 +450,43 @@ mod tests {
         assert!(with.iterations < 40, "{with:?}");
     }
 
+    /// Rosenbrock's rows added up, a row of zeros between them left out.
+    struct Valley;
+
+    impl SumOfSquares<2> for Valley {
+        fn cost(&mut self, x: &[f64; 2]) -> f64 {
+            let mut r = [0.0; 2];
+            rosenbrock(x, &mut r);
+            half_square(&r)
+        }
+
+        fn normal(&mut self, x: &[f64; 2]) -> Normal<2> {
+            let mut r = [0.0; 2];
+            rosenbrock(x, &mut r);
+            let mut normal = Normal::zero();
+            normal.add(&[-20.0 * x[0], 10.0], r[0]);
+            normal.add(&[-1.0, 0.0], r[1]);
+            normal
+        }
+    }
+
+    #[test]
+    fn sums_without_the_rows_of_zeros_give_the_same_bits_as_all_rows() {
+        let model = |x: &[f64; 2], r: &mut [f64], j: Option<&mut [[f64; 2]]>| {
+            rosenbrock(x, r);
+            (r[2], r[1]) = (r[1], 0.0);
+            if let Some(j) = j {
+                j.copy_from_slice(&[[-20.0 * x[0], 10.0], [0.0, 0.0], [-1.0, 0.0]]);
+            }
+        };
+        let bounds = Bounds { lower: [-2.0, -2.0], upper: [0.9, 2.0] };
+        for start in [[-1.2, 1.0], [0.0, -2.0], [0.5, 0.5]] {
+            let rows = fit_with_jacobian(start, &bounds, 3, model, &LsqOptions::tight()).unwrap();
+            let sums = fit_sums(start, &bounds, &mut Valley, &LsqOptions::tight()).unwrap();
+            assert_eq!(rows, sums);
+        }
+    }
+
     #[test]
     fn a_bound_that_cuts_the_valley_holds_the_answer_on_it() {
         // With x0 <= 0.5 the least is on the bound: x1 = 0.25, cost (1 - 0.5)^2/2.

@@ -99,10 +99,11 @@ impl Free<'_> {
 fn relax(smile: &mut Smile, weights: &[f64], (explicit, svi): (Option<Svi>, &Svi)) -> Svi {
     smile.pull = PULL_LEAST;
     let task = task(smile, weights, (None, &[]), FIRMNESS[0]);
-    let usual = OnceCell::new();
+    let from_usual = OnceCell::new();
+    let usual = || *from_usual.get_or_init(|| task.solve(&task.usual(), STEPS));
     // Where the quotes lie on a slice the explicit fit is all but there, and the pulled one may be a valley away.
     let starts = explicit.into_iter().chain([*svi]);
-    let loose = starts.filter_map(|start| better_valley(&task, smile, &start, &usual));
+    let loose = starts.filter_map(|start| better_of(smile, task.solve(&start, STEPS), usual));
     let Some(loose) = loose.min_by(|a, b| misfit(smile, a).total_cmp(&misfit(smile, b))) else {
         smile.pull = 1.0;
         return *svi;
@@ -215,23 +216,27 @@ fn task<'a>(
 }
 
 fn propose(smile: &Smile, weights: &[f64], start: &Svi, sides: Sides, firmness: (f64, f64)) -> Option<Svi> {
-    better_valley(&task(smile, weights, sides, firmness), smile, start, &OnceCell::new())
+    let task = task(smile, weights, sides, firmness);
+    // Smiles between others wait for each other: both starts at once, where the second is likely to be asked for.
+    let between = sides.0.is_some() || !sides.1.is_empty();
+    if between && misfit(smile, start) > MISFIT_FINE {
+        let (first, second) = rayon::join(|| task.solve(start, STEPS), || task.solve(&task.usual(), STEPS));
+        return better_of(smile, first, || second);
+    }
+    better_of(smile, task.solve(start, STEPS), || task.solve(&task.usual(), STEPS))
 }
 
-/// The slice nearest to the points from `start` or, where that one is poor, from the usual smile too: it may be the wrong
-/// valley, and the lower cost wins. `usual` keeps what the usual smile leads to.
-fn better_valley(
-    task: &Task,
+/// The first answer or, where that one is poor, the better of it and that from the usual smile: it may be the wrong valley,
+/// and the lower cost wins.
+fn better_of(
     smile: &Smile,
-    start: &Svi,
-    usual: &OnceCell<Option<(Svi, f64)>>,
+    first: Option<(Svi, f64)>,
+    usual: impl FnOnce() -> Option<(Svi, f64)>,
 ) -> Option<Svi> {
-    let first = task.solve(start, STEPS);
     if first.is_some_and(|(svi, _)| misfit(smile, &svi) <= MISFIT_FINE) {
         return first.map(|f| f.0);
     }
-    let second = *usual.get_or_init(|| task.solve(&task.usual(), STEPS));
-    let better = first.into_iter().chain(second).min_by(|a, b| a.1.total_cmp(&b.1));
+    let better = first.into_iter().chain(usual()).min_by(|a, b| a.1.total_cmp(&b.1));
     better.map(|b| b.0)
 }
 

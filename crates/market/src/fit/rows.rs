@@ -32,6 +32,7 @@ const PLACES_PADDED: usize = PLACES.next_multiple_of(8);
 
 /// What a slice must stay between, on the fixed grid, in units of the scale.
 struct Walls {
+    /// The slice before, and a ten-millionth of it.
     floor: [f64; GRID_ROWS],
     /// Later smiles where they are quoted, and where they are a guess themselves.
     ceiling: [[f64; GRID_ROWS]; 2],
@@ -42,7 +43,7 @@ impl Walls {
         let s = task.s();
         let quoted = task.quoted();
         Self {
-            floor: xs.map(|x| task.floor.map_or(0.0, |near| near.w(x * s) / task.scale)),
+            floor: xs.map(|x| task.floor.map_or(0.0, |near| near.w(x * s) / task.scale) * (1.0 + 1e-7)),
             ceiling: [true, false].map(|known| {
                 xs.map(|x| {
                     let guessed = x < quoted.0 || x > quoted.1;
@@ -180,12 +181,12 @@ impl WithSimd for Slopes<'_> {
     }
 }
 
-/// Fills what Durrleman's function lacks of the margin, and the variance, on the grid.
+/// Fills what Durrleman's function lacks of the margin, and the variance, at places of one length.
 struct Lacks<'a> {
     shape: Shape,
-    xs: &'a [f64; PLACES_PADDED],
-    lack: &'a mut [f64; PLACES_PADDED],
-    y: &'a mut [f64; PLACES_PADDED],
+    xs: &'a [f64],
+    lack: &'a mut [f64],
+    y: &'a mut [f64],
     margin: f64,
     scale: f64,
 }
@@ -195,10 +196,12 @@ impl WithSimd for Lacks<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        for i in 0..PLACES_PADDED {
-            let at = self.shape.jet(self.xs[i]);
-            self.y[i] = at.y;
-            self.lack[i] = positive(self.margin - durrleman(at, self.xs[i], self.scale));
+        let n = self.xs.len();
+        let (xs, lack, y) = (&self.xs[..n], &mut self.lack[..n], &mut self.y[..n]);
+        for i in 0..n {
+            let at = self.shape.jet(xs[i]);
+            y[i] = at.y;
+            lack[i] = positive(self.margin - durrleman(at, xs[i], self.scale));
         }
     }
 }
@@ -256,20 +259,17 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn shape(&self, p: &Coordinates) -> Shape {
-        Shape::new(p)
-    }
-
     /// Evaluates the columns at `p`.
     fn fill(&mut self, p: &Coordinates) {
-        let shape = self.shape(p);
+        let shape = Shape::new(p);
         let (scale, tau) = (self.task.scale, self.task.tau);
         self.path.run(Residuals { shape, columns: &mut self.columns, scale, tau });
-        for (x, place) in self.xs[GRID_ROWS..PLACES].iter_mut().zip(VERTEX) {
-            *x = p[3] + p[4] * place;
+        for i in GRID_ROWS..PLACES {
+            self.xs[i] = self.place(p, i);
         }
         let (lack, y) = (&mut self.lack, &mut self.y);
-        self.path.run(Lacks { shape, xs: &self.xs, lack, y, margin: self.task.margin, scale });
+        let margin = self.task.margin;
+        self.path.run(Lacks { shape, xs: &self.xs, lack: &mut lack[..], y: &mut y[..], margin, scale });
     }
 
     /// Weight of a lack of Durrleman's function.
@@ -282,7 +282,7 @@ impl<'a> Rows<'a> {
     fn breaches(&self, take: &mut impl FnMut(usize, f64, f64)) {
         let Some(walls) = &self.walls else { return };
         for (i, (&floor, &y)) in walls.floor.iter().zip(&self.y).enumerate() {
-            let low = positive(floor * (1.0 + 1e-7) - y);
+            let low = positive(floor - y);
             if low > 0.0 {
                 let unit = self.unit / y;
                 take(i, unit * low, -unit * (1.0 + low / y));
@@ -327,28 +327,46 @@ impl<'a> Rows<'a> {
         walls[3 * GRID_ROWS..].copy_from_slice(&self.pulls(p));
     }
 
-    /// Adds the rows of Durrleman's function where it lacks something, by forward differences.
+    /// Adds the rows of Durrleman's function where it lacks something, by forward differences: every such place at once
+    /// for each coordinate moved.
     fn add_butterfly(&self, p: &Coordinates, normal: &mut Normal<5>) {
-        let unit = self.butterfly_unit();
-        for (i, &here) in self.lack[..PLACES].iter().enumerate().filter(|(_, lack)| **lack > 0.0) {
-            let mut row = [0.0; 5];
-            for n in 0..5 {
-                let step = 1e-7 * p[n].abs().max(1e-2);
-                let mut moved = *p;
-                moved[n] += step;
-                row[n] = unit * (self.lack_at(&moved, i) - here) / step;
+        let mut places = [0; PLACES_PADDED];
+        let mut count = 0;
+        for (i, _) in self.lack[..PLACES].iter().enumerate().filter(|(_, lack)| **lack > 0.0) {
+            places[count] = i;
+            count += 1;
+        }
+        if count == 0 {
+            return;
+        }
+        let padded = count.next_multiple_of(8);
+        let (margin, scale) = (self.task.margin, self.task.scale);
+        let steps = p.map(|c| 1e-7 * c.abs().max(1e-2));
+        let lacks: [[f64; PLACES_PADDED]; 5] = std::array::from_fn(|n| {
+            let mut moved = *p;
+            moved[n] += steps[n];
+            let [mut xs, mut lack, mut y] = [[0.0; PLACES_PADDED]; 3];
+            for (x, &i) in xs[..padded].iter_mut().zip(&places) {
+                *x = self.place(&moved, i);
             }
+            let (xs, y, filled) = (&xs[..padded], &mut y[..padded], &mut lack[..padded]);
+            self.path.run(Lacks { shape: Shape::new(&moved), xs, lack: filled, y, margin, scale });
+            lack
+        });
+        let unit = self.butterfly_unit();
+        for (at, &i) in places[..count].iter().enumerate() {
+            let here = self.lack[i];
+            let row = std::array::from_fn(|n| unit * (lacks[n][at] - here) / steps[n]);
             normal.add(&row, unit * here);
         }
     }
 
-    /// What Durrleman's function lacks at one place of the grid.
-    fn lack_at(&self, p: &Coordinates, i: usize) -> f64 {
-        let x = match VERTEX.get(i.wrapping_sub(GRID_ROWS)) {
+    /// Where Durrleman's function is looked at, for the slice at `p`.
+    fn place(&self, p: &Coordinates, i: usize) -> f64 {
+        match VERTEX.get(i.wrapping_sub(GRID_ROWS)) {
             Some(place) => p[3] + p[4] * place,
             None => self.xs[i],
-        };
-        positive(self.task.margin - durrleman(self.shape(p).jet(x), x, self.task.scale))
+        }
     }
 }
 
@@ -369,7 +387,7 @@ impl SumOfSquares<5> for Rows<'_> {
     }
 
     fn normal(&mut self, p: &Coordinates) -> Normal<5> {
-        let shape = self.shape(p);
+        let shape = Shape::new(p);
         let (scale, tau) = (self.task.scale, self.task.tau);
         self.path.run(Slopes { shape, columns: &mut self.columns, scale, tau });
         let mut normal = self.path.run(Products { columns: &self.columns });
@@ -385,5 +403,149 @@ impl SumOfSquares<5> for Rows<'_> {
             normal.add(&row, residual);
         }
         normal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::quotes::Point;
+    use super::*;
+    use plimsoll_quant::svi::Svi;
+
+    /// Every row written out one by one, zeros too: residual and slopes.
+    fn dense(task: &Task, p: &Coordinates) -> Vec<(f64, Coordinates)> {
+        let shape = Shape::new(p);
+        let s = task.s();
+        let mut rows = Vec::new();
+        for (point, &weight) in task.points.iter().zip(task.weights) {
+            let x = point.k / s;
+            let d = x - shape.m;
+            let vol = (shape.jet(x).y * task.scale / task.tau).sqrt();
+            let root = weight.sqrt();
+            let slope = root * 0.5 * task.scale / (task.tau * vol);
+            rows.push((root * (vol - point.vol), shape.gradient(d, shape.root(d)).map(|g| slope * g)));
+        }
+        let total = task.weights.iter().sum::<f64>();
+        let unit = (total * task.stiffness).sqrt();
+        let xs = grid();
+        for i in 0..PLACES {
+            let lack = |p: &Coordinates| {
+                let x = if i < GRID_ROWS { xs[i] } else { p[3] + p[4] * VERTEX[i - GRID_ROWS] };
+                (task.margin - durrleman(Shape::new(p).jet(x), x, task.scale)).max(0.0)
+            };
+            let here = lack(p);
+            let slope = |n: usize| {
+                let step = 1e-7 * p[n].abs().max(1e-2);
+                let mut moved = *p;
+                moved[n] += step;
+                if here > 0.0 { 0.1 * unit * (lack(&moved) - here) / step } else { 0.0 }
+            };
+            rows.push((0.1 * unit * here, [0, 1, 2, 3, 4].map(slope)));
+        }
+        let quoted = task.quoted();
+        let later = |x: f64, known: bool| {
+            let guessed = x < quoted.0 || x > quoted.1;
+            let counted = task.ceiling.iter().filter(|far| guessed && far.is_quoted(x * s) == known);
+            counted.map(|far| far.svi.w(x * s) / task.scale).fold(f64::INFINITY, f64::min)
+        };
+        for wall in 0..3 {
+            for x in xs {
+                let y = shape.jet(x).y;
+                let d = x - shape.m;
+                let per = unit / y;
+                let (residual, slope) = if wall == 0 {
+                    let floor = task.floor.map_or(0.0, |near| near.w(x * s) / task.scale);
+                    let low = (floor * (1.0 + 1e-7) - y).max(0.0);
+                    (per * low, if low > 0.0 { -per * (1.0 + low / y) } else { 0.0 })
+                } else {
+                    let high = (y - later(x, wall == 1)).max(0.0);
+                    let weight = CEILING[wall - 1];
+                    let slope = if high > 0.0 { weight * per * (1.0 - high / y) } else { 0.0 };
+                    (weight * per * high, slope)
+                };
+                rows.push((residual, shape.gradient(d, shape.root(d)).map(|g| slope * g)));
+            }
+        }
+        let pull = task.pull * SLOPE_PULL * total.sqrt();
+        for n in [1, 2] {
+            let mut row = [0.0; 5];
+            row[n] = pull;
+            rows.push((pull * (p[n] - SLOPE_USUAL), row));
+        }
+        rows
+    }
+
+    fn points(count: usize, tau: f64) -> Vec<Point<'static>> {
+        let point = |i: usize| {
+            let k = 0.9 * ((i * 7919 % 1000) as f64 / 1000.0 - 0.5);
+            let vol = 0.5 + 0.4 * k * k - 0.1 * k + 0.02 * ((i * 104_729 % 17) as f64 / 17.0 - 0.5);
+            Point {
+                instrument: None,
+                strike: f64::NAN,
+                k: k * tau.sqrt(),
+                bid_vol: None,
+                ask_vol: None,
+                mark_vol: None,
+                vol,
+                error: 0.005 + 0.001 * (i % 5) as f64,
+                two_sided: true,
+                outlier: i % 13 == 5,
+            }
+        };
+        (0..count).map(point).collect()
+    }
+
+    /// Slices of every kind: usual, with a density that is negative, narrow, steep, far off.
+    const PLACES_TRIED: [Coordinates; 6] = [
+        [0.8, 1.2, 1.2, 0.0, 1.0],
+        [0.05, 2.5, 1.9, 0.8, 0.02],
+        [1e-4, 0.01, 3.0, -1.5, 0.3],
+        [3.0, 1.0, 0.01, 4.0, 2.5],
+        [20.0, 5.0, 5.0, 0.0, 8.0],
+        [0.6, 0.4, 0.7, -0.3, 0.1],
+    ];
+
+    fn bits(cost: f64, normal: &Normal<5>) -> Vec<u64> {
+        let lower = (0..5).flat_map(|i| normal.square[i][..=i].to_vec());
+        lower.chain(normal.gradient).chain([cost]).map(f64::to_bits).collect()
+    }
+
+    #[test]
+    fn sums_in_vectors_are_bit_for_bit_those_of_every_row_written_out() {
+        let near = Svi { a: 0.002, b: 0.06, rho: -0.2, m: 0.01, sigma: 0.09 };
+        let far = Svi { a: 0.004, b: 0.05, rho: -0.1, m: 0.0, sigma: 0.12 };
+        let ceiling = [Ceiling { svi: far, quoted: (-0.2, 0.3) }, Ceiling { svi: near, quoted: (-0.9, 0.9) }];
+        let tau = 0.08;
+        for (count, floor, ceiling) in [
+            (5, None, &[][..]),
+            (8, Some(&near), &[][..]),
+            (61, None, &ceiling[..]),
+            (64, Some(&far), &ceiling[..]),
+        ] {
+            let points = points(count, tau);
+            let weights: Vec<f64> = points.iter().map(Point::weight).collect();
+            for (margin, stiffness) in [(1e-3, 1e2), (2e-2, 1e6)] {
+                let (points, weights) = (&points[..], &weights[..]);
+                let scale = 0.25 * tau;
+                let task = Task { points, weights, tau, scale, floor, ceiling, pull: 0.3, margin, stiffness };
+                for (path, p) in Path::available().into_iter().flat_map(|l| PLACES_TRIED.map(|p| (l, p))) {
+                    let rows = dense(&task, &p);
+                    let mut expected = Normal::zero();
+                    rows.iter().for_each(|(residual, row)| expected.add(row, *residual));
+                    let cost = 0.5 * rows.iter().fold(0.0, |sum, (r, _)| sum + r * r);
+                    let mut model = Rows::new(&task, path);
+                    let found = (model.cost(&p), model.normal(&p));
+                    assert_eq!(
+                        bits(found.0, &found.1),
+                        bits(cost, &expected),
+                        "{count} {} {p:?}",
+                        path.name()
+                    );
+                    let mut residuals = vec![f64::NAN; model.len()];
+                    model.residuals(&p, &mut residuals);
+                    assert_eq!(residuals, rows.iter().map(|r| r.0).collect::<Vec<_>>());
+                }
+            }
+        }
     }
 }

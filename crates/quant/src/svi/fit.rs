@@ -380,3 +380,45 @@ impl Sums {
         (from.0 + share * u, from.1 + share * v)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_in_vectors_are_bit_for_bit_those_of_one_point_after_another() {
+        for count in [7_i32, 8, 13, 61] {
+            let k: Vec<f64> = (0..count).map(|i| 0.03 * f64::from(i * 37 % count) - 0.4).collect();
+            let w: Vec<f64> = k.iter().map(|k| 0.02 + 0.1 * (k * k + 0.01).sqrt()).collect();
+            let weight: Vec<f64> = (0..count).map(|i| f64::from((i + 1) % 6) * 1e4).collect();
+            let points = Points::new(&k, &w, &weight).unwrap();
+            for path in Path::available() {
+                let mut columns = Columns::new(&points, path);
+                for (m, sigma) in [(0.0, 0.1), (-0.7, 1e-4), (2.0, 5.0)] {
+                    let sums = columns.sums(m, sigma);
+                    let mut s = Raw::default();
+                    for ((&k, &w), &weight) in k.iter().zip(&w).zip(&weight) {
+                        let y = (k - m) * (1.0 / sigma);
+                        let h = y * y / (1.0 + (1.0 + y * y).sqrt());
+                        let (wy, wh, wv) = (weight * y, weight * h, weight * w);
+                        s.one += weight;
+                        s.y += wy;
+                        s.h += wh;
+                        s.v += wv;
+                        s.yy += wy * y;
+                        s.yh += wy * h;
+                        s.hh += wh * h;
+                        s.yv += wy * w;
+                        s.hv += wh * w;
+                        s.vv += wv * w;
+                    }
+                    let bits = |s: &Sums| {
+                        let [y, h, v] = s.mean;
+                        [s.weight, y, h, v, s.yy, s.yh, s.hh, s.yv, s.hv, s.vv].map(f64::to_bits)
+                    };
+                    assert_eq!(bits(&sums), bits(&Sums::from(s)), "{count} {m} {sigma} {}", path.name());
+                }
+            }
+        }
+    }
+}
