@@ -126,19 +126,24 @@ impl<'a> AccountState<'a> {
     }
 }
 
-const WHAT: &str = "a scenario's profit or loss";
+/// What a sum of entries is called in an error.
+pub(crate) const WHAT: &str = "a scenario's profit or loss";
 
 /// Adds `lots` of a row, checked.
 pub(crate) fn add_row(pnl: &mut [i128], row: &[i64], lots: Lots, exact: Exact) -> Result<(), MarginError> {
     for (sum, entry) in pnl.iter_mut().zip(row) {
-        // A product of two 64-bit numbers always fits in 128 bits.
-        *sum = exact.add(*sum, i128::from(lots.0) * i128::from(*entry), WHAT)?;
-        // Two bits of headroom, so that signs and small sums of such numbers are safe.
-        if sum.unsigned_abs() > 1 << 126 {
-            return Err(exact.overflow(WHAT));
-        }
+        *sum = add_entry(*sum, lots.0, *entry).ok_or_else(|| exact.overflow(WHAT))?;
     }
     Ok(())
+}
+
+/// `sum + lots x entry`; `None` when it leaves 2^126.
+#[inline(always)]
+pub(crate) fn add_entry(sum: i128, lots: i64, entry: i64) -> Option<i128> {
+    // A product of two 64-bit numbers always fits in 128 bits.
+    let sum = sum.checked_add(i128::from(lots) * i128::from(entry))?;
+    // Two bits of headroom, so that signs and small sums of such numbers are safe.
+    (sum.unsigned_abs() <= 1 << 126).then_some(sum)
 }
 
 /// `sum |lots| x max |entry|` over the positions, when it is beneath 2^62.

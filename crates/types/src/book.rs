@@ -530,6 +530,11 @@ impl Book {
         self.names.get(index)
     }
 
+    /// The name of an account, copied out; `None` past the end.
+    pub fn id(&self, index: usize) -> Option<AccountId> {
+        self.names.id(index)
+    }
+
     /// The names of all accounts, by index.
     pub fn accounts(&self) -> impl Iterator<Item = AccountId> + '_ {
         (0..self.len()).filter_map(|index| self.names.id(index))
