@@ -121,9 +121,10 @@ fn at_every_edge_the_price_is_that_of_the_reference() {
             "{kind:?} {f:e} {k:e} {vol:e} {tau:e}: {ours} {expected}"
         );
         if !expected.is_nan() {
+            // A subnormal leg counts as nothing.
             let error = (ours - expected).abs();
             assert!(
-                error <= 1e-14 * f.max(k) + 1e-323,
+                error <= 1e-14 * f.max(k) + f64::MIN_POSITIVE,
                 "{kind:?} {f:e} {k:e} {vol:e} {tau:e}: {ours} {expected}"
             );
             assert!(ours >= black::intrinsic(kind, f, k), "{kind:?} {f:e} {k:e} {vol:e} {tau:e}: {ours}");

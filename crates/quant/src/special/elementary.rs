@@ -5,17 +5,17 @@ use super::horner;
 
 const INV_LN2: f64 = std::f64::consts::LOG2_E;
 /// `ln 2` to 33 bits: an integer below `2^20` times this is exact.
-const LN2_TOP: f64 = 0.6931471804855391;
+pub(crate) const LN2_TOP: f64 = 0.6931471804855391;
 /// `ln 2 - LN2_TOP`.
-const LN2_REST: f64 = 7.440617110012397e-11;
+pub(crate) const LN2_REST: f64 = 7.440617110012397e-11;
 /// Adding and subtracting this rounds to the nearest integer.
-const ROUND_MAGIC: f64 = 6_755_399_441_055_744.0;
+pub(crate) const ROUND_MAGIC: f64 = 6_755_399_441_055_744.0;
 /// Bits of `sqrt(1/2)`.
 const SQRT_HALF_BITS: u64 = 0x3fe6_a09e_667f_3bcd;
 const TWO_54: f64 = 18_014_398_509_481_984.0;
 
 /// `(e^r - 1 - r) / r^2` on `|r| <= 0.3467`, absolute error of `e^r` below 2e-19.
-const EXP_TAIL: [f64; 11] = [
+pub(crate) const EXP_TAIL: [f64; 11] = [
     0.5,
     0.1666666666666667,
     0.04166666666666667,
