@@ -1,4 +1,4 @@
-//! Pricing and implied volatility over a varied set of options.
+//! Pricing and implied volatility over a varied set of options, one by one and in columns.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,8 @@
 #![allow(missing_docs)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use plimsoll_lanes::Path;
+use plimsoll_quant::batch::{self, GreekColumns, Quotes};
 use plimsoll_quant::black::{self, OptionKind};
 use plimsoll_quant::implied::implied_vol;
 use plimsoll_quant::special::{exp, ln, norm_cdf, norm_quantile};
@@ -62,6 +64,77 @@ fn pricing(c: &mut Criterion) {
     group.finish();
 }
 
+/// Options as columns: forwards 50,000 to 100,000, strikes 0.5 to 1.5 times that, volatility 10 % to 160 %, a day to two
+/// years, calls and puts mixed; a fixed sequence.
+struct Columns {
+    kind: Vec<OptionKind>,
+    forward: Vec<f64>,
+    strike: Vec<f64>,
+    vol: Vec<f64>,
+    tau: Vec<f64>,
+}
+
+impl Columns {
+    fn new(n: usize) -> Self {
+        let mut state = 12_345u64;
+        let mut column = |a: f64, b: f64| -> Vec<f64> {
+            (0..n)
+                .map(|_| {
+                    state =
+                        state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    a + (b - a) * ((state >> 32) as f64 / 4_294_967_296.0)
+                })
+                .collect()
+        };
+        let forward = column(50_000.0, 100_000.0);
+        let strike = forward.iter().zip(column(0.5, 1.5)).map(|(f, m)| f * m).collect();
+        let (vol, tau) = (column(0.1, 1.6), column(0.003, 2.0));
+        let call = column(0.0, 1.0);
+        let kind = call.iter().map(|&u| if u < 0.5 { OptionKind::Call } else { OptionKind::Put }).collect();
+        Self { kind, forward, strike, vol, tau }
+    }
+
+    fn quotes(&self) -> Quotes<'_> {
+        Quotes {
+            kind: &self.kind,
+            forward: &self.forward,
+            strike: &self.strike,
+            vol: &self.vol,
+            tau: &self.tau,
+        }
+    }
+
+    /// The scalar function over the columns, for comparison.
+    fn scalar(&self, one: impl Fn(OptionKind, f64, f64, f64, f64) -> f64, out: &mut [f64]) {
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = one(self.kind[i], self.forward[i], self.strike[i], self.vol[i], self.tau[i]);
+        }
+    }
+}
+
+/// W1 of the workloads: a million options in columns, and 2,048 that stay in the second-level cache.
+fn lanes(c: &mut Criterion) {
+    for n in [2_048, 1_000_000] {
+        let columns = Columns::new(n);
+        let quotes = columns.quotes();
+        let mut out = vec![vec![0.0; n]; 5];
+        let mut group = c.benchmark_group(format!("batch/{n}"));
+        group.throughput(Throughput::Elements(n as u64)).sample_size(20);
+        group.bench_function("price/scalar", |b| b.iter(|| columns.scalar(black::price, &mut out[0])));
+        for path in Path::available() {
+            group.bench_function(format!("price/{}", path.name()), |b| {
+                b.iter(|| batch::prices(path, black_box(&quotes), &mut out[0]).unwrap());
+            });
+            group.bench_function(format!("greeks/{}", path.name()), |b| {
+                let [price, delta, gamma, vega, theta] = out.get_disjoint_mut([0, 1, 2, 3, 4]).unwrap();
+                let mut columns = GreekColumns { price, delta, gamma, vega, theta };
+                b.iter(|| batch::greeks(path, black_box(&quotes), &mut columns).unwrap());
+            });
+        }
+        group.finish();
+    }
+}
+
 fn special(c: &mut Criterion) {
     let xs: Vec<f64> = (0..1024).map(|i| -8.0 + f64::from(i) / 64.0).collect();
     let ps: Vec<f64> = (1..1024).map(|i| f64::from(i) / 1024.0).collect();
@@ -76,5 +149,5 @@ fn special(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, pricing, special);
+criterion_group!(benches, pricing, lanes, special);
 criterion_main!(benches);

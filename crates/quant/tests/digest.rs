@@ -8,6 +8,8 @@
     clippy::excessive_precision,
     reason = "tests panic to fail, say what they skip, and keep the digits of references"
 )]
+use plimsoll_lanes::Path;
+use plimsoll_quant::batch::{self, GreekColumns, Quotes, lane};
 use plimsoll_quant::black::{OptionKind, greeks, price};
 use plimsoll_quant::bs;
 use plimsoll_quant::implied::implied_vol;
@@ -101,6 +103,40 @@ fn sweep_options(d: &mut Digest) {
         for value in [b.value, b.delta, b.theta, b.rho, b.dividend_rho, b.elasticity, b.vanna, b.volga] {
             d.add(value);
         }
+    }
+}
+
+fn sweep_lanes(path: Path) -> u64 {
+    let (mut s, n) = (Sequence(3), 60_001);
+    let mut column = |a: f64, b: f64| (0..n).map(|_| sp::exp(s.within(a, b))).collect::<Vec<f64>>();
+    let (forward, vol, tau) = (column(-18.4, 18.4), column(-12.0, 4.0), column(-17.3, 3.4));
+    let strike: Vec<f64> = forward.iter().zip(column(-12.0, 12.0)).map(|(f, ratio)| f * ratio).collect();
+    let kind: Vec<OptionKind> =
+        column(-1.0, 1.0).iter().map(|&x| if x < 1.0 { OptionKind::Call } else { OptionKind::Put }).collect();
+    let quotes = Quotes { kind: &kind, forward: &forward, strike: &strike, vol: &vol, tau: &tau };
+    let mut columns = vec![vec![0.0; n]; 6];
+    let [prices, price, delta, gamma, vega, theta] = columns.get_disjoint_mut([0, 1, 2, 3, 4, 5]).unwrap();
+    batch::prices(path, &quotes, prices).unwrap();
+    batch::greeks(path, &quotes, &mut GreekColumns { price, delta, gamma, vega, theta }).unwrap();
+    let mut d = Digest(0xcbf2_9ce4_8422_2325);
+    columns.iter().flatten().for_each(|&x| d.add(x));
+    for i in 0..n {
+        let (f, k) = (forward[i], strike[i]);
+        let x = lane::ln_ratio(f, k);
+        let g = lane::greeks(kind[i].sign(), f, k, x, vol[i], tau[i]);
+        for value in [x, g.rho, g.vanna, g.volga, lane::exp(x), lane::delta(1.0, f, k, x, vol[i])] {
+            d.add(value);
+        }
+    }
+    d.0
+}
+
+#[test]
+fn the_digest_of_the_lanes_is_the_pinned_one_on_every_path() {
+    for path in Path::available() {
+        let digest = sweep_lanes(path);
+        println!("{} {digest:#018x}", path.name());
+        assert_eq!(digest, 0xf357_d7a9_e6dc_2432, "{}", path.name());
     }
 }
 

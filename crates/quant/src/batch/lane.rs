@@ -296,11 +296,17 @@ fn edges(sign: f64, forward: f64, strike: f64, total_vol: f64) -> Edges {
     // A NaN in either leg is left in `low` or in `high`.
     let high = if forward < strike { strike } else { forward };
     let gain = signed(sign, forward - strike);
-    let out = if gain < 0.0 { 0.0 } else { 0.5 };
+    let step = if gain > 0.0 {
+        1.0
+    } else if gain < 0.0 {
+        0.0
+    } else {
+        0.5
+    };
     Edges {
         intrinsic: larger(gain, 0.0),
         bound: if sign > 0.0 { forward } else { strike },
-        step: if gain > 0.0 { 1.0 } else { out },
+        step,
         valid: (low >= 0.0) & (high < f64::INFINITY) & (total_vol >= 0.0),
         degenerate: (low < f64::MIN_POSITIVE) | (total_vol < TOTAL_VOL_MIN),
     }
