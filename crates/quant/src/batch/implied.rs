@@ -18,7 +18,7 @@ use crate::implied::{
     ImpliedVolError, PRICE_ERROR, RELATIVE_ERROR_MAX, TIME_VALUE_SHARE_MIN, implied_vol, time_value,
 };
 use plimsoll_lanes::{Path, Simd, WithSimd};
-use root::{ARGUMENT_MIN, Goal};
+use root::{ARGUMENT_MIN, Goal, MILLS, MILLS_NEAR, Trial};
 
 /// Options per round of the stages, so that what passes between them stays in the first cache.
 const ROUND: usize = 128;
@@ -185,65 +185,117 @@ impl WithSimd for ImpliedKernel<'_> {
 struct Stages {
     x: [f64; ROUND],
     share: [f64; ROUND],
+    inverse_share: [f64; ROUND],
     side: [f64; ROUND],
     /// `price / min(F, K)`.
     price: [f64; ROUND],
     s: [f64; ROUND],
+    ln_share: [f64; ROUND],
+    /// The normal quantile of the start, and the logarithm of the probability that corrects it.
+    z: [f64; ROUND],
+    ln_probability: [f64; ROUND],
+    weight: [f64; ROUND],
+    d: [f64; ROUND],
+    e: [f64; ROUND],
 }
 
 impl Stages {
     #[inline(always)]
     fn new() -> Self {
+        let zeros = [0.0; ROUND];
         Self {
-            x: [0.0; ROUND],
-            share: [0.0; ROUND],
-            side: [0.0; ROUND],
-            price: [0.0; ROUND],
-            s: [0.0; ROUND],
+            x: zeros,
+            share: zeros,
+            inverse_share: zeros,
+            side: zeros,
+            price: zeros,
+            s: zeros,
+            ln_share: zeros,
+            z: zeros,
+            ln_probability: zeros,
+            weight: zeros,
+            d: zeros,
+            e: zeros,
         }
     }
 
-    /// One round: at most [`ROUND`] options.
+    #[inline(always)]
+    fn goal(&self, i: usize) -> Goal {
+        Goal { x: self.x[i], share: self.share[i], inverse_share: self.inverse_share[i], side: self.side[i] }
+    }
+
+    #[inline(always)]
+    fn trial(&self, i: usize) -> Trial {
+        Trial { weight: self.weight[i], d: self.d[i], e: self.e[i] }
+    }
+
+    /// One round: at most [`ROUND`] options. Short loops, because a long chain of operations leaves the processor idle
+    /// unless it sees the next lanes as well.
     #[inline(always)]
     fn run(&mut self, part: &Prices<'_>, out: &mut [f64]) {
         let n = if out.len() < ROUND { out.len() } else { ROUND };
-        let (x, share, side) = (&mut self.x[..n], &mut self.share[..n], &mut self.side[..n]);
-        let (price, s, out, tau) = (&mut self.price[..n], &mut self.s[..n], &mut out[..n], &part.tau[..n]);
-        normalise(part, (x, share, side, price));
+        self.normalise(part, n);
+        self.start(n);
+        self.try_at(&MILLS_NEAR, n);
         for i in 0..n {
-            s[i] = root::start(Goal { x: x[i], share: share[i], side: side[i] });
+            self.s[i] = root::approach(self.goal(i), self.trial(i), self.ln_share[i], self.s[i]);
         }
+        self.try_at(&MILLS, n);
+        let (out, tau) = (&mut out[..n], &part.tau[..n]);
         for i in 0..n {
-            s[i] = root::approach(Goal { x: x[i], share: share[i], side: side[i] }, s[i]);
-        }
-        for i in 0..n {
-            let finish = root::finish(Goal { x: x[i], share: share[i], side: side[i] }, s[i]);
+            let finish = root::finish(self.goal(i), self.trial(i), self.s[i]);
             // The conditioning with a little to spare, so that the scalar decides where it is close.
-            let recovered = PRICE_ERROR * price[i] <= 0.99 * RELATIVE_ERROR_MAX * (finish.density * finish.s);
+            let recovered =
+                PRICE_ERROR * self.price[i] <= 0.99 * RELATIVE_ERROR_MAX * (finish.density * finish.s);
             let arrived = (finish.step.abs() <= STEP_MAX) & (finish.argument >= ARGUMENT_MIN);
             out[i] = if arrived & recovered { finish.s / tau[i].sqrt() } else { f64::NAN };
         }
     }
-}
 
-/// The columns that [`normalise`] writes: `x`, share, side, price.
-type Normalised<'a> = (&'a mut [f64], &'a mut [f64], &'a mut [f64], &'a mut [f64]);
+    #[inline(always)]
+    fn start(&mut self, n: usize) {
+        for i in 0..n {
+            self.ln_share[i] = root::ln_near(self.share[i]);
+        }
+        for i in 0..n {
+            let (z, ln_probability) = root::corrected_probability(self.goal(i), self.ln_share[i]);
+            (self.z[i], self.ln_probability[i]) = (z, ln_probability);
+        }
+        for i in 0..n {
+            self.s[i] = root::start_by_quantile(self.goal(i), self.z[i], self.ln_probability[i]);
+        }
+        for i in 0..n {
+            let s = root::start_by_ratio(self.goal(i), self.ln_share[i]);
+            self.s[i] = if self.s[i] > 0.0 { self.s[i] } else { s };
+        }
+    }
 
-#[inline(always)]
-fn normalise(part: &Prices<'_>, (x, share, side, price): Normalised<'_>) {
-    let n = x.len();
-    let (share, side, price) = (&mut share[..n], &mut side[..n], &mut price[..n]);
-    let (kind, quoted, tau) = (&part.kind[..n], &part.price[..n], &part.tau[..n]);
-    let (forward, strike) = (&part.forward[..n], &part.strike[..n]);
-    for i in 0..n {
-        let (goal, relative) = goal_of(kind[i], quoted[i], forward[i], strike[i]);
-        let share_known = if (tau[i] > 0.0) & (tau[i] < f64::INFINITY) { goal.share } else { f64::NAN };
-        (x[i], share[i], side[i], price[i]) = (goal.x, share_known, goal.side, relative);
+    #[inline(always)]
+    fn try_at<const N: usize>(&mut self, mills: &[f64; N], n: usize) {
+        for i in 0..n {
+            let at = root::trial(mills, self.goal(i), self.s[i]);
+            (self.weight[i], self.d[i], self.e[i]) = (at.weight, at.d, at.e);
+        }
+    }
+
+    #[inline(always)]
+    fn normalise(&mut self, part: &Prices<'_>, n: usize) {
+        let (kind, quoted, tau) = (&part.kind[..n], &part.price[..n], &part.tau[..n]);
+        let (forward, strike) = (&part.forward[..n], &part.strike[..n]);
+        for i in 0..n {
+            let (goal, relative) = goal_of(kind[i], quoted[i], forward[i], strike[i]);
+            let alive = (tau[i] > 0.0) & (tau[i] < f64::INFINITY);
+            self.x[i] = goal.x;
+            self.share[i] = goal.share;
+            self.inverse_share[i] = if alive { goal.inverse_share } else { f64::NAN };
+            self.side[i] = goal.side;
+            self.price[i] = relative;
+        }
     }
 }
 
-/// The goal of one option and its price as a share of the smaller leg. The share is NaN where the vector form does not
-/// reach, which every refusal of the scalar's is.
+/// The goal of one option and its price as a share of the smaller leg. The inverse share is NaN where the vector form does
+/// not reach, which every refusal of the scalar's is.
 #[inline(always)]
 fn goal_of(kind: OptionKind, price: f64, forward: f64, strike: f64) -> (Goal, f64) {
     let call = kind == OptionKind::Call;
@@ -252,7 +304,8 @@ fn goal_of(kind: OptionKind, price: f64, forward: f64, strike: f64) -> (Goal, f6
     let (_, value) = time_value(price, long, short);
     let room = long - price;
     let upper = value > 0.5 * low;
-    let share = if upper { room } else { value } / low;
+    let inverse_low = 1.0 / low;
+    let share = if upper { room } else { value } * inverse_low;
     // Twice the least share of the price: the scalar decides where it is close.
     let covered = (low > LEG_MIN)
         & (high < LEG_MAX)
@@ -260,6 +313,6 @@ fn goal_of(kind: OptionKind, price: f64, forward: f64, strike: f64) -> (Goal, f6
         & (value > 2.0 * TIME_VALUE_SHARE_MIN * price)
         & (share > SHARE_MIN);
     let x = lane::ln_ratio(forward, strike).abs();
-    let share = if covered { share } else { f64::NAN };
-    (Goal { x, share, side: if upper { 1.0 } else { -1.0 } }, price / low)
+    let inverse_share = if covered { 1.0 / share } else { f64::NAN };
+    (Goal { x, share, inverse_share, side: if upper { 1.0 } else { -1.0 } }, price * inverse_low)
 }

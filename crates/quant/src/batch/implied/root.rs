@@ -36,7 +36,7 @@ pub(super) const ARGUMENT_MIN: f64 = -0.75;
 const SHIFT: f64 = 5.25;
 const SPAN: f64 = 9.0;
 /// `R(a)/q`, interpolated at Chebyshev nodes in 60 digits: relative error below 2e-17, of the derivative below 1e-15.
-const MILLS: [f64; 27] = [
+pub(super) const MILLS: [f64; 27] = [
     2.256850002995685,
     -2.574462395899938,
     2.4682535951660505,
@@ -66,7 +66,7 @@ const MILLS: [f64; 27] = [
     -1.1699991377128975e-09,
 ];
 /// The same to 1e-6.
-const MILLS_NEAR: [f64; 11] = [
+pub(super) const MILLS_NEAR: [f64; 11] = [
     2.256850003,
     -2.57446997708,
     2.46825651997,
@@ -91,9 +91,17 @@ const LN_NEAR: [f64; 9] = [
     -0.1426925820743,
     0.085333130864,
 ];
-/// Taylor's series of `e^(x/2)`, enough below 2.
-const HALF_EXP: [f64; 6] =
-    [1.0, 0.5, 0.125, 0.020833333333333332, 0.0026041666666666665, 0.00026041666666666666];
+/// Taylor's series of `e^(x/2)`, within 0.4 % where `|x|` is at most 3: the narrow start lies below 2.
+const HALF_EXP: [f64; 7] = [
+    1.0,
+    0.5,
+    0.125,
+    0.020833333333333332,
+    0.0026041666666666665,
+    0.00026041666666666666,
+    0.00002170138888888889,
+];
+const HALF_EXP_MAX: f64 = 3.0;
 /// `q/m` in `q`, up to 4, where `q = m e^(m^2/2) / M(m)` and `M = 1 - m R(m)`: least squares, within 0.7 %.
 const NARROW: [f64; 5] = [1.0062937, 1.1697731, -0.20747264, 0.047835181, -0.0045764482];
 const NARROW_MAX: f64 = 4.0;
@@ -120,13 +128,15 @@ pub(super) struct Goal {
     pub(super) x: f64,
     /// Value or room of the out-of-the-money option as a share of `min(F, K)`, in (0, 1/2]; a NaN goes through.
     pub(super) share: f64,
+    /// `1/share`.
+    pub(super) inverse_share: f64,
     /// -1 where the share is the value's, +1 where it is the room's.
     pub(super) side: f64,
 }
 
 /// `ln v` to 2e-8 for positive, normal `v`; about -709 for 0.
 #[inline(always)]
-fn ln_near(v: f64) -> f64 {
+pub(super) fn ln_near(v: f64) -> f64 {
     let bits = v.to_bits();
     let steps = bits.wrapping_sub(SQRT_HALF_BITS).wrapping_add(STEPS_BIAS) & SIGNED_EXPONENT_MASK;
     let n = f64::from_bits((steps >> 52) | TWO_52_BITS) - TWO_52_AND_BIAS;
@@ -147,66 +157,65 @@ fn squared_inverse_mills_near(a: f64) -> f64 {
     polynomial(&[1.0, 1.2, 1.57], a)
 }
 
-/// Total volatility to start from, within 8 %.
+/// First half of the start by quantile: the quantile `z` before the correction and the logarithm of the probability after
+/// it. Where `n(d) R(-side d)` outweighs `n(d) R(e)` a normal quantile gives `d`, corrected once for the other term.
 #[inline(always)]
-pub(super) fn start(goal: Goal) -> f64 {
-    let ln_share = ln_near(goal.share);
-    let (z, s) = start_by_quantile(goal, ln_share);
-    let central = (goal.x > CENTRAL_X_MIN) & (goal.x > 2.0 * z * z);
-    let ratio = start_by_ratio(goal, ln_share);
-    if (goal.side > 0.0) | central { s } else { ratio }
-}
-
-/// Start where `n(d) R(-side d)` outweighs `n(d) R(e)`: a normal quantile gives `d`, corrected once for the other term.
-/// Returns the quantile before the correction as well.
-#[inline(always)]
-fn start_by_quantile(goal: Goal, ln_share: f64) -> (f64, f64) {
+pub(super) fn corrected_probability(goal: Goal, ln_share: f64) -> (f64, f64) {
     let upper = goal.side > 0.0;
-    let two_x = 2.0 * goal.x;
     // At x = 0 both terms of the room are equal.
     let z = quantile_near(if upper { ln_share - LN_2 } else { ln_share });
-    let e = (z * z + two_x).sqrt();
+    let e = (z * z + 2.0 * goal.x).sqrt();
     let ratio = (squared_inverse_mills_near(z.abs()) / squared_inverse_mills_near(e)).sqrt();
     let weight = if upper { 1.0 + ratio } else { 1.0 - smaller(ratio, 0.6) };
-    let a = quantile_near(smaller(ln_share - ln_near(weight), -0.2));
-    // side (s/2 - x/s) = a
-    let s = a + (a * a + two_x).sqrt();
-    (z, if upper { s } else { two_x / s })
+    (z, smaller(ln_share - ln_near(weight), -0.2))
+}
+
+/// Second half: the root of `side (s/2 - x/s) = a` where that makes the better start, 0 elsewhere.
+#[inline(always)]
+pub(super) fn start_by_quantile(goal: Goal, z: f64, ln_probability: f64) -> f64 {
+    let upper = goal.side > 0.0;
+    let a = quantile_near(ln_probability);
+    let root = (a * a + 2.0 * goal.x).sqrt();
+    let central = (goal.x > CENTRAL_X_MIN) & (goal.x > 2.0 * z * z);
+    let s = if upper { root + a } else { root - a };
+    if upper | central { s } else { 0.0 }
 }
 
 /// Start of the lower side from `m = x/s`. For small `s` the value depends on `x` and `s` by Bachelier's formula, which
 /// is `q = m e^(m^2/2) / M(m)` with `q = x e^(x/2) / (sqrt(2 pi) value)`; one Newton step puts in `e^(-s^2/8)`.
 #[inline(always)]
-fn start_by_ratio(goal: Goal, ln_share: f64) -> f64 {
-    // y = x/q stands also at x = 0.
-    let y = SQRT_2PI * goal.share / polynomial(&HALF_EXP, goal.x);
-    let q = smaller(goal.x / y, NARROW_MAX);
+pub(super) fn start_by_ratio(goal: Goal, ln_share: f64) -> f64 {
+    let grown = polynomial(&HALF_EXP, smaller(goal.x, HALF_EXP_MAX));
+    let q = smaller(goal.x * INV_SQRT_2PI * grown * goal.inverse_share, NARROW_MAX);
     let ln_q = ln_near(goal.x) + 0.5 * goal.x - ln_share - LN_SQRT_2PI;
-    let narrow = polynomial(&NARROW, q);
+    let is_narrow = ln_q < NARROW_LN_MAX;
+    // s = m's quotient with x and the other way round; the narrow one stands also at x = 0.
+    let shrunk = polynomial(&HALF_EXP, -smaller(goal.x, HALF_EXP_MAX));
+    let narrow = SQRT_2PI * goal.share * shrunk * polynomial(&NARROW, q);
     let z = larger(ln_q, 1.0).sqrt();
     let wide = z * polynomial(&WIDE, 1.0 / (1.0 + z));
-    let is_narrow = ln_q < NARROW_LN_MAX;
-    let s = if is_narrow { y * narrow } else { goal.x / wide };
-    let m = if is_narrow { q / narrow } else { wide };
+    let divisor = if is_narrow { narrow } else { wide };
+    let quotient = goal.x / divisor;
+    let (s, m) = if is_narrow { (divisor, quotient) } else { (quotient, divisor) };
     let t = smaller(0.5 * s, m);
     // m d/dm of m^2/2 + ln m - ln M, with 1/M nearly 1 + 1.25 m + m^2.
     let inverse_moment = polynomial(&[1.0, 1.25, 1.0], m);
     let slope = (m * m + 1.0) * inverse_moment + m * m.mul_add(2.0, 1.25);
-    s / (1.0 - 0.5 * t * t * inverse_moment / slope)
+    s * slope / (slope - 0.5 * t * t * inverse_moment)
 }
 
 /// The model at a trial total volatility.
 #[derive(Clone, Copy)]
-struct Trial {
+pub(super) struct Trial {
     /// `R(d) - R(e)` or `R(-d) + R(e)`: the share over `n(d)`.
-    weight: f64,
-    d: f64,
-    e: f64,
+    pub(super) weight: f64,
+    pub(super) d: f64,
+    pub(super) e: f64,
 }
 
 /// The model at `s`, with the Mills ratio given by the polynomial `c`.
 #[inline(always)]
-fn trial<const N: usize>(c: &[f64; N], goal: Goal, s: f64) -> Trial {
+pub(super) fn trial<const N: usize>(c: &[f64; N], goal: Goal, s: f64) -> Trial {
     let (m, t) = (goal.x / s, 0.5 * s);
     let (d, e) = (m - t, m + t);
     let (above_a, above_e) = (SHIFT - goal.side * d, SHIFT + e);
@@ -234,27 +243,33 @@ fn divided_difference<const N: usize>(c: &[f64; N], u: f64, v: f64) -> (f64, f64
     (value.mul_add(v, c[0]), divided)
 }
 
-/// Relative step of `s^(2 side)`, given the logarithm `f` of the trial's share over the goal's.
+/// Relative step of `s^(2 side)` as numerator and denominator, given the logarithm `f` of the trial's share over the
+/// goal's.
 #[inline(always)]
-fn householder(trial: Trial, goal: Goal, s: f64, f: f64) -> f64 {
-    let inverse = trial.weight / s;
-    let f1 = -goal.side / inverse;
-    let k = 1.0 + trial.d * trial.e - f1;
-    let third = k * k - f1 * k - (trial.d * trial.d + trial.e * trial.e);
+fn householder(trial: Trial, goal: Goal, s: f64, f: f64) -> (f64, f64) {
+    let Trial { weight, d, e } = trial;
+    // One division for the quotient and its inverse.
+    let inverse = 1.0 / (weight * s);
+    let f1 = -goal.side * (s * s * inverse);
+    let k = 1.0 + d * e - f1;
+    let third = k * k - f1 * k - (d * d + e * e);
     // With p = 2 side: the derivatives to s^p over the first, times the powers of s^p that make them pure numbers.
-    let newton = 2.0 * f * inverse;
+    let newton = 2.0 * f * (weight * weight * inverse);
     let h2 = 0.5 * goal.side * k - 1.0;
     let h3 = 0.25 * third - 1.5 * goal.side * k + 2.0;
-    newton * (1.0 + 0.5 * h2 * newton) / (1.0 + newton * (h2 + h3 * newton * (1.0 / 6.0)))
+    (newton * (1.0 + 0.5 * h2 * newton), 1.0 + newton * (h2 + h3 * newton * (1.0 / 6.0)))
 }
 
-/// Total volatility within 2e-5 of the solution, from the start.
+/// Total volatility within 2e-5 of the solution, from the start and the trial there.
 #[inline(always)]
-pub(super) fn approach(goal: Goal, s: f64) -> f64 {
-    let at = trial(&MILLS_NEAR, goal, s);
-    let f = ln_near(at.weight) - 0.5 * at.d * at.d - LN_SQRT_2PI - ln_near(goal.share);
-    let factor = larger(1.0 + householder(at, goal, s, f), 0.1).sqrt();
-    if goal.side > 0.0 { s * factor } else { s / factor }
+pub(super) fn approach(goal: Goal, at: Trial, ln_share: f64, s: f64) -> f64 {
+    let f = ln_near(at.weight) - 0.5 * at.d * at.d - LN_SQRT_2PI - ln_share;
+    let (numerator, denominator) = householder(at, goal, s, f);
+    // (1 + step)^(side/2)
+    let moved = denominator + numerator;
+    let upper = goal.side > 0.0;
+    let (above, below) = if upper { (moved, denominator) } else { (denominator, moved) };
+    s * (above / below).sqrt()
 }
 
 /// The outcome of the last step.
@@ -272,14 +287,14 @@ pub(super) struct Finish {
 
 /// The last step, to rounding.
 #[inline(always)]
-pub(super) fn finish(goal: Goal, s: f64) -> Finish {
-    let at = trial(&MILLS, goal, s);
+pub(super) fn finish(goal: Goal, at: Trial, s: f64) -> Finish {
     let density = INV_SQRT_2PI * lane::exp(-0.5 * at.d * at.d);
-    let excess = at.weight * density / goal.share - 1.0;
+    let excess = at.weight * density * goal.inverse_share - 1.0;
     // ln(1 + excess) = 2 atanh(h); the excess is a few per cent at most.
     let h = excess / (2.0 + excess);
     let f = 2.0 * h * polynomial(&[1.0, 1.0 / 3.0, 0.2, 1.0 / 7.0], h * h);
-    let step = householder(at, goal, s, f);
+    let (numerator, denominator) = householder(at, goal, s, f);
+    let step = numerator / denominator;
     // (1 + step)^(side/2) - 1
     let upper = polynomial(&[0.5, -0.125, 0.0625], step);
     let lower = polynomial(&[-0.5, 0.375, -0.3125], step);
