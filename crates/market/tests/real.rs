@@ -108,6 +108,63 @@ fn a_calm_day_is_fitted_within_half_a_vol_point() {
     assert!(refused <= 1, "{refused} expiries refused");
 }
 
+/// Expiry, misfit in vol points, quotes used and quotes refused.
+type Recorded = (&'static str, f64, usize, usize);
+
+/// The bitcoin slices of a calm day and of a crash as the fit has always made them: a faster one must be no worse.
+const CALM: [Recorded; 13] = [
+    ("2026-01-02T08:00:00Z", 1.3614, 15, 7),
+    ("2026-01-03T08:00:00Z", 1.7631, 12, 0),
+    ("2026-01-04T08:00:00Z", 0.3276, 11, 0),
+    ("2026-01-05T08:00:00Z", 0.2467, 11, 0),
+    ("2026-01-09T08:00:00Z", 0.2828, 18, 0),
+    ("2026-01-16T08:00:00Z", 0.1656, 17, 0),
+    ("2026-01-23T08:00:00Z", 0.1166, 12, 0),
+    ("2026-01-30T08:00:00Z", 0.6280, 37, 0),
+    ("2026-02-27T08:00:00Z", 0.2655, 32, 0),
+    ("2026-03-27T08:00:00Z", 0.9912, 50, 0),
+    ("2026-06-26T08:00:00Z", 0.2748, 41, 0),
+    ("2026-09-25T08:00:00Z", 0.2599, 35, 0),
+    ("2026-12-25T08:00:00Z", 0.1994, 22, 0),
+];
+const CRASH: [Recorded; 12] = [
+    ("2026-02-06T08:00:00Z", 5.6576, 32, 20),
+    ("2026-02-07T08:00:00Z", 2.2498, 27, 0),
+    ("2026-02-08T08:00:00Z", 0.9218, 25, 0),
+    ("2026-02-09T08:00:00Z", 0.9735, 19, 0),
+    ("2026-02-13T08:00:00Z", 1.7315, 41, 0),
+    ("2026-02-20T08:00:00Z", 0.5885, 37, 0),
+    ("2026-02-27T08:00:00Z", 1.0836, 40, 2),
+    ("2026-03-27T08:00:00Z", 1.3438, 56, 5),
+    ("2026-04-24T08:00:00Z", 0.3780, 31, 0),
+    ("2026-06-26T08:00:00Z", 2.9909, 44, 0),
+    ("2026-09-25T08:00:00Z", 1.0859, 39, 0),
+    ("2026-12-25T08:00:00Z", 0.6835, 33, 0),
+];
+/// What the last digits of implied volatilities may move a misfit by, vol points.
+const MISFIT_NOISE: f64 = 0.002;
+
+#[test]
+fn every_slice_of_a_calm_day_and_of_a_crash_is_as_near_to_its_quotes_as_on_record() {
+    for (name, record) in [
+        ("single_snapshot_20260101T091835Z.csv.gz", &CALM[..]),
+        ("single_snapshot_20260205T212937Z.csv.gz", &CRASH[..]),
+    ] {
+        let Some(snapshot) = chain(name, &At::Only) else { return };
+        let surface = fitted(&snapshot);
+        let btc = &surface.underlyings[&"BTC".parse().unwrap()];
+        assert_free_of_arbitrage(btc);
+        assert_eq!(btc.slices.len(), record.len());
+        for (slice, &(expiry, misfit, used, refused)) in btc.slices.iter().zip(record) {
+            let q = &slice.quality;
+            assert_eq!(slice.expiry, expiry.parse().unwrap());
+            assert_eq!((q.quotes_used, q.quotes_refused.len()), (used, refused), "{expiry}");
+            let found = q.rmse_vol_points;
+            assert!(found <= misfit + MISFIT_NOISE, "{expiry}: {found}, on record {misfit}");
+        }
+    }
+}
+
 #[test]
 fn ten_snapshots_of_february_stay_under_one_vol_point_in_the_middle() {
     let Some(path) = shared(CHAINS) else { return };
