@@ -332,7 +332,7 @@ fn option_gains((sign, strike, mark): (f64, f64, f64), states: &[&[f64]; 3], out
 
 /// The integer nearest to `x`, halves away from zero, where `|x| < 2^51`: there equal to [`quantise`].
 #[inline(always)]
-fn nearest(x: f64) -> i64 {
+pub(crate) fn nearest(x: f64) -> i64 {
     let bits = (x.round() + SHIFT).to_bits();
     bits.wrapping_sub(SHIFT.to_bits()) as i64
 }
@@ -490,7 +490,7 @@ fn greeks_now(expiry: &Expiry, vols: &Vols, (strike, ln_strike): (&PerStrike, &P
         let g = forward * if s < TOTAL_VOL_MIN { 0.0 } else { density };
         let vega = g * root;
         now.delta[i] = lane::delta(1.0, forward, strike[i], x, s);
-        now.gamma[i] = finite_product(g, forward / s) / forward * forward;
+        now.gamma[i] = finite_product(g, 1.0 / s);
         now.vega[i] = vega;
         now.theta[i] = -0.5 * g * vol / root;
         now.vanna[i] = finite_product(g, -d2 / vol);

@@ -182,6 +182,8 @@
 mod approx;
 mod build;
 mod check;
+#[cfg(test)]
+mod differential;
 mod fill;
 mod generate;
 mod kernel;

@@ -1,7 +1,7 @@
 //! What one unit of an instrument is worth on a surface, as it is and under a move.
 
-use crate::set::{DeltaPoints, Move, Sticky, VolShock, VolShockKind};
-use crate::shock::{Shocked, YEAR_DAYS};
+use crate::set::{Move, Sticky, VolShock, VolShockKind};
+use crate::shock::Shocked;
 use plimsoll_market::{Surface, SurfaceError, UnderlyingSurface};
 use plimsoll_quant::black::{self, OptionKind};
 use plimsoll_quant::special::ln;
@@ -297,25 +297,4 @@ fn option_greeks(found: &Resolved<'_>, kind: OptionKind, strike: f64, vol: f64) 
         vanna: coin * (f * g.vanna),
         volga: coin * g.volga,
     }
-}
-
-/// The reference of the kernel's. Mean of `dV/dF` over the price points, volatility of the option unchanged; 1 for anything but options.
-#[cfg(test)]
-pub(crate) fn composite_delta(
-    found: &Resolved<'_>,
-    valued: &Valuation,
-    points: &DeltaPoints,
-    price_scan: f64,
-) -> f64 {
-    let (Terms::Option { kind, strike, .. }, Some(vol)) = (found.terms, valued.vol) else {
-        return 1.0;
-    };
-    let tau = (valued.tau - points.elapsed_days / YEAR_DAYS).max(0.0);
-    let (mut sum, mut weights) = (0.0, 0.0);
-    for (point, weight) in points.points.iter().zip(&points.weights) {
-        let forward = valued.forward * (1.0 + point * price_scan);
-        sum += weight * black::greeks(kind, forward, strike, vol, tau).delta;
-        weights += weight;
-    }
-    sum / weights
 }
