@@ -7,6 +7,7 @@
 //! **Must never know:** a formula. Weights, margins, volatilities and prices come from the crates below; what is
 //! added up here are integers that are already there.
 
+pub mod bench;
 pub mod cli;
 pub mod generate;
 pub mod io;

@@ -6,6 +6,7 @@
 mod account;
 mod args;
 mod attribute;
+mod bench;
 mod compare;
 mod compare_json;
 mod compare_tables;
@@ -91,6 +92,8 @@ enum Command {
     Presets(presets::PresetsArgs),
     /// Margin of positions from a published SPAN file (.pa2, .spn)
     Span(span::SpanArgs),
+    /// How fast the stages are, beside a plain reference and the machine's limits
+    Bench(bench::BenchArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -102,7 +105,16 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let output = Output { format: cli.format, file: cli.out, top: cli.top };
-    match execute(&cli.command, &output) {
+    status(execute(&cli.command, &output))
+}
+
+/// A `cargo bench` target: one workload of `plimsoll bench`, with its options.
+pub fn bench_target(workload: &str) -> ExitCode {
+    status(bench::target(workload))
+}
+
+fn status(outcome: anyhow::Result<Verdict>) -> ExitCode {
+    match outcome {
         Ok(Verdict::Passed) => ExitCode::SUCCESS,
         Ok(Verdict::Failed) => ExitCode::from(1),
         Ok(Verdict::Refused) => ExitCode::from(2),
@@ -131,6 +143,7 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Generate(args) => generate::run(args, output),
         Command::Presets(args) => output.write(presets::run(args)?),
         Command::Span(args) => output.write(span::run(args)?),
+        Command::Bench(args) => bench::run(args, output),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "plimsoll", &mut text);

@@ -46,25 +46,25 @@ pub enum GenerateError {
 }
 
 /// Draws on top of the seeded generator.
-struct Draw(Rng64);
+pub(crate) struct Draw(Rng64);
 
 impl Draw {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(Rng64::new(seed))
     }
 
     /// Uniform between two numbers.
-    fn between(&mut self, low: f64, high: f64) -> f64 {
+    pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.0.uniform()
     }
 
     /// True with the given probability.
-    fn chance(&mut self, probability: f64) -> bool {
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
         self.0.uniform() < probability
     }
 
     /// An index below `n`; 0 when `n` is 0.
-    fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         let n = n.max(1) as u64;
         usize::try_from(self.0.next_u64() % n).unwrap_or(0)
     }

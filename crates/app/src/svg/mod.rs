@@ -6,11 +6,13 @@
 
 mod canvas;
 mod compare;
+mod growth;
 mod heat;
 mod liquidation;
 mod smile;
 
 pub(crate) use compare::{ComparePicture, CompareRow, RatioBox, comparison};
+pub(crate) use growth::{GrowthLine, GrowthPanel, growth};
 pub(crate) use heat::{HeatPicture, heat_map};
 pub(crate) use liquidation::{Boundary, BoundaryPoint, LiquidationPicture, MarkedPoint, liquidation};
 pub(crate) use smile::{SmilePanel, SmilePicture, SmilePoint, smiles};

@@ -1,0 +1,8 @@
+//! W7 of docs/performance.md: the same as `plimsoll bench --workload W7`, whose options it takes after `--`.
+#![allow(missing_docs, reason = "a program")]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    plimsoll_app::cli::bench_target("W7")
+}
