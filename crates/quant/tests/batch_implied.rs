@@ -12,7 +12,6 @@
 use plimsoll_lanes::Path;
 use plimsoll_quant::batch::{BatchError, ImpliedStatus, Prices, implied_vols};
 use plimsoll_quant::black::{OptionKind, greeks, price};
-use plimsoll_quant::implied::implied_vol;
 use plimsoll_quant::special::{exp, ln};
 
 /// A fixed sequence of numbers in [0, 1).
