@@ -2,17 +2,24 @@
 //!
 //! Rows stream in; memory grows with the distinct (account, instrument) pairs and not with the rows.
 
-use plimsoll_types::{AccountId, Asset, Decimal, DecimalError, Instrument, NANO, Units, parse_scaled};
+mod amount;
+mod names;
+mod rows;
+mod stretch;
+
+pub use amount::Number;
+pub(crate) use amount::lots;
+pub(crate) use names::{NameHash, Names};
+pub(crate) use rows::{RawPosition, Repeated, Row};
+pub use stretch::Stretch;
+
+use amount::{Lot, lots_of, price};
+use plimsoll_types::{AccountId, Asset, Decimal, Instrument, Lots, NANO, Units, parse_scaled};
+use rows::{INSTRUMENTS_MAX, Rows};
 use std::collections::BTreeMap;
 
 /// How many duplicated pairs are named; all are counted.
 const DUPLICATES_NAMED: usize = 100;
-
-/// Rows kept before equal ones are summed for the first time.
-const ROWS_BEFORE_MERGE: usize = 1 << 16;
-
-/// The largest position: every count up to it is exact as a float.
-const LOTS_MAX: u64 = 1 << 53;
 
 /// Why a row cannot be read. The reader adds file and line.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -41,6 +48,21 @@ pub struct Duplicate {
     pub instrument: Instrument,
     /// How many rows it had.
     pub rows: u32,
+}
+
+/// What one account holds of one instrument, all rows summed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PositionRow {
+    /// Whose.
+    pub account: AccountId,
+    /// What.
+    pub instrument: Instrument,
+    /// Signed lots; long > 0.
+    pub lots: Lots,
+    /// As many of them as came with an entry price.
+    pub entered: Lots,
+    /// Over those, the sum of lots x entry price, or of lots / entry price for contracts sized in quote units.
+    pub entry_sum: f64,
 }
 
 /// A trade in words: how much of what.
@@ -77,46 +99,8 @@ fn instrument(name: &str) -> Result<Instrument, RowError> {
         .map_err(|e: plimsoll_types::InstrumentError| RowError::new("instrument", name, e.to_string()))
 }
 
-/// A quantity as whole lots.
-pub(crate) fn lots(field: &'static str, text: &str, lot: Decimal) -> Result<i64, RowError> {
-    let count = parse_scaled(text.strip_prefix('+').unwrap_or(text), lot).map_err(|e| match e {
-        DecimalError::TooFine { unit, .. } => {
-            RowError::new(field, text, format!("is finer than a lot: expected a multiple of {unit}"))
-        }
-        DecimalError::TooLarge { .. } => {
-            RowError::new(field, text, "is too large: expected at most 2^53 lots")
-        }
-        DecimalError::Unreadable { .. } => {
-            RowError::new(field, text, "is not a finite decimal number such as -1.5")
-        }
-    })?;
-    match i64::try_from(count) {
-        Ok(count) if count.unsigned_abs() <= LOTS_MAX => Ok(count),
-        _ => Err(RowError::new(field, text, "is too large: expected at most 2^53 lots")),
-    }
-}
-
-/// A positive price; kept as a float since it meets prices of the market and becomes an integer once, afterwards.
-fn price(field: &'static str, text: &str) -> Result<f64, RowError> {
-    let bad = || RowError::new(field, text, "is not a positive finite price such as 65000.5");
-    let value: f64 = text.parse().map_err(|_| bad())?;
-    if value.is_finite() && value > 0.0 { Ok(value) } else { Err(bad()) }
-}
-
-fn account(text: &str) -> Result<AccountId, RowError> {
+fn account_named(text: &str) -> Result<AccountId, RowError> {
     AccountId::new(text).map_err(|e| RowError::new("account", text, e.to_string()))
-}
-
-/// A position as read. `entered` of its lots came with an entry price; `entry_sum` is the sum of lots x entry price,
-/// or of lots / entry price for contracts sized in quote units.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) struct RawPosition {
-    pub account: u32,
-    pub instrument: u32,
-    pub rows: u32,
-    pub lots: i64,
-    pub entered: i64,
-    pub entry_sum: f64,
 }
 
 /// An open order as read.
@@ -139,8 +123,20 @@ pub(crate) struct RawHolding {
 #[derive(Clone, Copy, Debug)]
 struct Terms {
     number: u32,
-    lot: Decimal,
     sized_in_quote: bool,
+    lot: Lot,
+}
+
+impl Terms {
+    fn new(number: u32, instrument: &Instrument, units: &Units) -> Self {
+        let (lot, sized_in_quote) = (Lot::new(units.lot(instrument)), instrument.sized_in_quote());
+        Self { number, sized_in_quote, lot }
+    }
+}
+
+/// The refusal of a sum of rows, which no single row is to blame for.
+fn too_large() -> RowError {
+    RowError::new("quantity", "the sum of rows", "is too large: expected at most 2^53 lots")
 }
 
 /// Collects rows into a book.
@@ -156,14 +152,14 @@ struct Terms {
 pub struct BookBuilder {
     units: Units,
     only: Option<AccountId>,
-    accounts: BTreeMap<AccountId, u32>,
+    accounts: Names,
     instruments: BTreeMap<Instrument, u32>,
-    /// Spelling to number and terms, so that a name is parsed once.
-    spellings: BTreeMap<Box<str>, Terms>,
-    rows: Vec<RawPosition>,
-    merged: usize,
-    pub(crate) collateral: BTreeMap<u32, Vec<RawHolding>>,
-    pub(crate) orders: BTreeMap<u32, Vec<RawOrder>>,
+    /// Every spelling of an instrument, so that a name is parsed once, and its terms.
+    spellings: Names,
+    terms: Vec<Terms>,
+    rows: Rows,
+    collateral: BTreeMap<u32, Vec<RawHolding>>,
+    orders: BTreeMap<u32, Vec<RawOrder>>,
 }
 
 impl BookBuilder {
@@ -172,11 +168,11 @@ impl BookBuilder {
         Self {
             units: units.clone(),
             only: None,
-            accounts: BTreeMap::new(),
+            accounts: Names::default(),
             instruments: BTreeMap::new(),
-            spellings: BTreeMap::new(),
-            rows: Vec::new(),
-            merged: 0,
+            spellings: Names::default(),
+            terms: Vec::new(),
+            rows: Rows::default(),
             collateral: BTreeMap::new(),
             orders: BTreeMap::new(),
         }
@@ -189,26 +185,54 @@ impl BookBuilder {
         self
     }
 
-    fn account_number(&mut self, text: &str) -> Result<Option<u32>, RowError> {
-        let account = account(text)?;
+    /// The number of an account whose name is sound.
+    fn account_number(&mut self, name: &str) -> Result<u32, RowError> {
+        let number = self.accounts.number(NameHash::of(name), name);
+        number.ok_or_else(|| RowError::new("account", name, "is one account too many"))
+    }
+
+    /// The number of an account if its rows are kept.
+    fn owner(&mut self, text: &str) -> Result<Option<u32>, RowError> {
+        if let Some(number) = self.accounts.find(NameHash::of(text), text) {
+            return Ok(Some(number));
+        }
+        let account = account_named(text)?;
         if self.only.as_ref().is_some_and(|only| *only != account) {
             return Ok(None);
         }
-        let next = u32::try_from(self.accounts.len())
-            .map_err(|_| RowError::new("account", text, "is one account too many"))?;
-        Ok(Some(*self.accounts.entry(account).or_insert(next)))
+        self.account_number(text).map(Some)
+    }
+
+    fn instrument_number(&mut self, field: &'static str, name: &Instrument) -> Result<u32, RowError> {
+        if let Some(number) = self.instruments.get(name) {
+            return Ok(*number);
+        }
+        let next = u32::try_from(self.instruments.len()).ok().filter(|next| *next < INSTRUMENTS_MAX);
+        let next =
+            next.ok_or_else(|| RowError::new(field, &name.to_string(), "is one instrument too many"))?;
+        self.instruments.insert(name.clone(), next);
+        Ok(next)
+    }
+
+    /// Keeps the terms of a spelling.
+    fn spell(&mut self, text: &str, terms: Terms) -> Result<(), RowError> {
+        let hash = NameHash::of(text);
+        if self.spellings.find(hash, text).is_none() {
+            let added = self.spellings.add(hash, text);
+            added.ok_or_else(|| RowError::new("instrument", text, "is one spelling too many"))?;
+            self.terms.push(terms);
+        }
+        Ok(())
     }
 
     fn terms(&mut self, field: &'static str, text: &str) -> Result<Terms, RowError> {
-        if let Some(terms) = self.spellings.get(text) {
+        let known = self.spellings.find(NameHash::of(text), text);
+        if let Some(terms) = known.and_then(|at| self.terms.get(at as usize)) {
             return Ok(*terms);
         }
         let parsed = instrument(text).map_err(|e| RowError { field, ..e })?;
-        let next = u32::try_from(self.instruments.len())
-            .map_err(|_| RowError::new(field, text, "is one instrument too many"))?;
-        let (lot, sized_in_quote) = (self.units.lot(&parsed), parsed.sized_in_quote());
-        let terms = Terms { number: *self.instruments.entry(parsed).or_insert(next), lot, sized_in_quote };
-        self.spellings.insert(text.into(), terms);
+        let terms = Terms::new(self.instrument_number(field, &parsed)?, &parsed, &self.units);
+        self.spell(text, terms)?;
         Ok(terms)
     }
 
@@ -222,39 +246,26 @@ impl BookBuilder {
         quantity: &str,
         entry_price: Option<&str>,
     ) -> Result<(), RowError> {
-        let owner = self.account_number(account)?;
-        let terms = self.terms("instrument", instrument)?;
-        let count = lots("quantity", quantity, terms.lot)?;
-        let entry = entry_price.map(|text| price("entry_price", text)).transpose()?;
-        let Some(owner) = owner else { return Ok(()) };
-        let entry_sum =
-            entry.map_or(0.0, |p| if terms.sized_in_quote { count as f64 / p } else { count as f64 * p });
-        let entered = if entry.is_some() { count } else { 0 };
-        self.rows.push(RawPosition {
-            account: owner,
-            instrument: terms.number,
-            rows: 1,
-            lots: count,
-            entered,
-            entry_sum,
-        });
-        if self.rows.len() >= ROWS_BEFORE_MERGE.max(2 * self.merged) {
-            self.merge().map_err(|()| {
-                RowError::new("quantity", quantity, "makes a position too large: expected at most 2^53 lots")
-            })?;
-        }
-        Ok(())
+        let mut stretch = Stretch::new(self);
+        stretch.position(
+            self,
+            [account, instrument],
+            Number::Text(quantity),
+            entry_price.map(Number::Text),
+        )?;
+        self.append(stretch)
     }
 
-    /// Adds a row of collateral; a negative amount is borrowed. `earmark` names the position it is set aside for.
+    /// Adds a row of collateral; a negative amount is borrowed. `earmark` names the position it is set aside for. Whether
+    /// it was added to an earlier row of the same account, asset and position.
     pub fn collateral(
         &mut self,
         account: &str,
         asset: &str,
         amount: &str,
         earmark: Option<&str>,
-    ) -> Result<(), RowError> {
-        let owner = self.account_number(account)?;
+    ) -> Result<bool, RowError> {
+        let owner = self.owner(account)?;
         let name = Asset::new(asset).map_err(|e| RowError::new("asset", asset, e.to_string()))?;
         let amount_nano = parse_scaled(amount.strip_prefix('+').unwrap_or(amount), Decimal::new(1, 9))
             .map_err(|e| {
@@ -268,13 +279,15 @@ impl BookBuilder {
             return Err(RowError::new("amount", amount, "is too large: expected at most 2^53 units"));
         }
         let earmark = earmark.map(|text| self.terms("position", text)).transpose()?.map(|terms| terms.number);
-        let Some(owner) = owner else { return Ok(()) };
+        let Some(owner) = owner else { return Ok(false) };
         let holdings = self.collateral.entry(owner).or_default();
-        match holdings.iter_mut().find(|h| h.asset == name && h.earmark == earmark) {
+        let held = holdings.iter_mut().find(|h| h.asset == name && h.earmark == earmark);
+        let summed = held.is_some();
+        match held {
             Some(held) => held.amount_nano += amount_nano,
             None => holdings.push(RawHolding { asset: name, amount_nano, earmark }),
         }
-        Ok(())
+        Ok(summed)
     }
 
     /// Adds an open order; a bid is > 0. Without a price it is taken to fill at the mark.
@@ -285,51 +298,27 @@ impl BookBuilder {
         quantity: &str,
         limit: Option<&str>,
     ) -> Result<(), RowError> {
-        let owner = self.account_number(account)?;
+        let owner = self.owner(account)?;
         let terms = self.terms("instrument", instrument)?;
-        let count = lots("quantity", quantity, terms.lot)?;
-        let price = limit.map(|text| price("price", text)).transpose()?;
+        let count = lots_of("quantity", Number::Text(quantity), terms.lot)?;
+        let price = limit.map(|text| price("price", Number::Text(text))).transpose()?;
         let Some(owner) = owner else { return Ok(()) };
         self.orders.entry(owner).or_default().push(RawOrder { instrument: terms.number, lots: count, price });
         Ok(())
     }
 
-    /// Sums rows of one account and instrument. `Err` when a sum leaves 2^53 lots.
-    fn merge(&mut self) -> Result<(), ()> {
-        // A stable sort keeps the order of the file, so that float sums of entry prices are the same every time.
-        self.rows.sort_by_key(|row| (row.account, row.instrument));
-        let mut kept: Vec<RawPosition> = Vec::with_capacity(self.rows.len() / 2);
-        for row in self.rows.drain(..) {
-            match kept.last_mut() {
-                Some(last) if (last.account, last.instrument) == (row.account, row.instrument) => {
-                    // Each addend is at most 2^53, so neither sum leaves 64 bits before it is checked.
-                    last.lots += row.lots;
-                    last.entered += row.entered;
-                    last.entry_sum += row.entry_sum;
-                    last.rows = last.rows.saturating_add(row.rows);
-                    if last.lots.unsigned_abs() > LOTS_MAX || last.entered.unsigned_abs() > LOTS_MAX {
-                        return Err(());
-                    }
-                }
-                _ => kept.push(row),
-            }
-        }
-        self.merged = kept.len();
-        self.rows = kept;
-        Ok(())
-    }
-
-    /// Sums what is left to sum and hands out the pieces, positions ordered by account number.
-    pub(crate) fn finish(mut self) -> Result<Finished, RowError> {
-        self.merge().map_err(|()| {
-            RowError::new("quantity", "the sum of rows", "is too large: expected at most 2^53 lots")
-        })?;
+    /// Sums what is left to sum and hands out the pieces.
+    pub(crate) fn finish(self) -> Result<Finished, RowError> {
+        let (rows, starts, repeated) = self.rows.finish(self.accounts.len()).map_err(|_| too_large())?;
         let mut instruments: Vec<(Instrument, u32)> = self.instruments.into_iter().collect();
         instruments.sort_by_key(|(_, number)| *number);
         Ok(Finished {
+            by_name: self.accounts.by_name(),
             accounts: self.accounts,
             instruments: instruments.into_iter().map(|(name, _)| name).collect(),
-            positions: self.rows,
+            rows,
+            starts,
+            repeated,
             collateral: self.collateral,
             orders: self.orders,
         })
@@ -345,32 +334,62 @@ impl BookBuilder {
         self.accounts.len()
     }
 
+    /// What accounts hold, in order of account and then of instrument.
+    ///
+    /// # Errors
+    /// When a sum of rows is beyond 2^53 lots.
+    pub fn positions(self) -> Result<Vec<PositionRow>, RowError> {
+        let finished = self.finish()?;
+        let mut rows = Vec::with_capacity(finished.positions());
+        for number in &finished.by_name {
+            let Some(account) = finished.name(*number) else { continue };
+            let held = finished.account(*number).positions();
+            let named = held.filter_map(|raw| {
+                let instrument = finished.instruments.get(raw.instrument as usize)?.clone();
+                let (account, lots) = (account.clone(), Lots(raw.lots));
+                Some(PositionRow {
+                    account,
+                    instrument,
+                    lots,
+                    entered: Lots(raw.entered),
+                    entry_sum: raw.entry_sum,
+                })
+            });
+            let mut named: Vec<PositionRow> = named.collect();
+            named.sort_by(|a, b| a.instrument.cmp(&b.instrument));
+            rows.extend(named);
+        }
+        Ok(rows)
+    }
+
     /// The pairs that had more than one row, at most a hundred of them, and how many there are in all.
     pub fn duplicates(&mut self) -> Result<(Vec<Duplicate>, usize), RowError> {
-        self.merge().map_err(|()| {
-            RowError::new("quantity", "the sum of rows", "is too large: expected at most 2^53 lots")
-        })?;
-        let accounts: BTreeMap<u32, &AccountId> =
-            self.accounts.iter().map(|(name, number)| (*number, name)).collect();
+        self.rows.merge(self.accounts.len()).map_err(|_| too_large())?;
         let instruments: BTreeMap<u32, &Instrument> =
             self.instruments.iter().map(|(name, number)| (*number, name)).collect();
-        let repeated = self.rows.iter().filter(|row| row.rows > 1);
-        let count = repeated.clone().count();
-        let named = repeated.take(DUPLICATES_NAMED).filter_map(|row| {
-            let account = (*accounts.get(&row.account)?).clone();
-            let instrument = (*instruments.get(&row.instrument)?).clone();
-            Some(Duplicate { account, instrument, rows: row.rows })
+        let repeated = self.rows.repeated();
+        let named = repeated.iter().take(DUPLICATES_NAMED).filter_map(|sum| {
+            let account = account_named(self.accounts.get(sum.account as usize)?).ok()?;
+            let instrument = (*instruments.get(&sum.instrument)?).clone();
+            Some(Duplicate { account, instrument, rows: sum.rows })
         });
-        Ok((named.collect(), count))
+        Ok((named.collect(), repeated.len()))
     }
 }
 
-/// The pieces of a book before it meets the market; positions in order of account number, then instrument number.
+/// The pieces of a book before it meets the market. Accounts and instruments are known by number, in the order they were
+/// named first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Finished {
-    pub accounts: BTreeMap<AccountId, u32>,
+    accounts: Names,
+    /// Numbers of accounts in rising order of name.
+    pub by_name: Vec<u32>,
     pub instruments: Vec<Instrument>,
-    pub positions: Vec<RawPosition>,
+    /// By account number, then instrument number.
+    rows: Vec<Row>,
+    /// Where the rows of each account begin, and where the last end.
+    starts: Vec<usize>,
+    repeated: Vec<Repeated>,
     pub collateral: BTreeMap<u32, Vec<RawHolding>>,
     pub orders: BTreeMap<u32, Vec<RawOrder>>,
 }
@@ -378,28 +397,50 @@ pub(crate) struct Finished {
 /// What one account holds, as read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawAccount<'a> {
-    pub positions: &'a [RawPosition],
+    rows: &'a [Row],
+    repeated: &'a [Repeated],
     pub collateral: &'a [RawHolding],
     pub orders: &'a [RawOrder],
 }
 
 impl Finished {
+    /// How many positions there are.
+    pub(crate) fn positions(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The number of an account.
+    pub(crate) fn number(&self, account: &AccountId) -> Option<u32> {
+        self.accounts.find(NameHash::of(account.as_str()), account.as_str())
+    }
+
+    /// The name of an account.
+    pub(crate) fn name(&self, number: u32) -> Option<AccountId> {
+        account_named(self.accounts.get(number as usize)?).ok()
+    }
+
     /// The rows of an account.
     pub(crate) fn account(&self, number: u32) -> RawAccount<'_> {
-        let start = self.positions.partition_point(|row| row.account < number);
-        let end = self.positions.partition_point(|row| row.account <= number);
+        let end = |number: usize| self.starts.get(number).copied().unwrap_or(self.rows.len());
+        let span = end(number as usize)..end(number as usize + 1);
         RawAccount {
-            positions: self.positions.get(start..end).unwrap_or(&[]),
+            rows: self.rows.get(span).unwrap_or(&[]),
+            repeated: &self.repeated,
             collateral: self.collateral.get(&number).map_or(&[], Vec::as_slice),
             orders: self.orders.get(&number).map_or(&[], Vec::as_slice),
         }
     }
 }
 
-impl RawAccount<'_> {
+impl<'a> RawAccount<'a> {
+    /// The positions, in rising order of instrument number.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = RawPosition> + use<'a> {
+        rows::positions(self.rows, self.repeated)
+    }
+
     /// Numbers of the instruments it names, rising, each once.
     pub(crate) fn instruments(&self) -> Vec<u32> {
-        let held = self.positions.iter().map(|row| row.instrument);
+        let held = self.rows.iter().map(Row::instrument);
         let ordered = self.orders.iter().map(|row| row.instrument);
         let earmarked = self.collateral.iter().filter_map(|held| held.earmark);
         let mut all: Vec<u32> = held.chain(ordered).chain(earmarked).collect();
@@ -423,6 +464,13 @@ mod tests {
         })
     }
 
+    /// Lots by account number, then instrument number.
+    fn lots_held(book: BookBuilder) -> Vec<i64> {
+        let finished = book.finish().unwrap();
+        let numbers = 0..u32::try_from(finished.by_name.len()).unwrap();
+        numbers.flat_map(|number| finished.account(number).positions()).map(|p| p.lots).collect()
+    }
+
     #[test]
     fn rows_of_one_account_and_instrument_are_summed_and_named() {
         let mut book = builder();
@@ -435,7 +483,7 @@ mod tests {
             (count, named[0].rows, named[0].instrument.to_string().as_str()),
             (1, 3, "BTC-27MAR26-100000-C")
         );
-        assert_eq!(book.finish().unwrap().positions.iter().map(|p| p.lots).collect::<Vec<_>>(), [3499, 100]);
+        assert_eq!(lots_held(book), [3499, 100]);
     }
 
     #[test]
@@ -444,11 +492,8 @@ mod tests {
         for i in 0..300_000 {
             book.position(if i % 2 == 0 { "a" } else { "b" }, "BTC-PERPETUAL", "1", None).unwrap();
         }
-        assert!(book.rows.len() < 2 * ROWS_BEFORE_MERGE, "{}", book.rows.len());
-        assert_eq!(
-            book.finish().unwrap().positions.iter().map(|p| p.lots).collect::<Vec<_>>(),
-            [150_000, 150_000]
-        );
+        assert!(book.rows.len() < 2 * rows::ROWS_BEFORE_MERGE, "{}", book.rows.len());
+        assert_eq!(lots_held(book), [150_000, 150_000]);
     }
 
     #[test]
@@ -482,7 +527,7 @@ mod tests {
                 book.position("a", "BTC-PERPETUAL", quantity, Some("100")).unwrap();
             }
         }
-        assert_eq!(book.finish().unwrap().positions[0].lots, 0);
+        assert_eq!(lots_held(book), [0]);
         let mut book = builder();
         for _ in 0..2 {
             book.position("a", "BTC-PERPETUAL", "9007199254740992", Some("100")).unwrap();
@@ -495,7 +540,7 @@ mod tests {
         let mut book = builder().only("a".parse().unwrap());
         assert!(book.position("b", "BTC-PERPETUAL", "x", None).is_err());
         book.position("b", "BTC-PERPETUAL", "1", None).unwrap();
-        assert!(book.finish().unwrap().positions.is_empty());
+        assert_eq!(book.finish().unwrap().positions(), 0);
     }
 
     #[test]

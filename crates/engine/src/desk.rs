@@ -323,7 +323,7 @@ impl Desk {
     /// Number of an account and the instruments it names.
     pub(crate) fn names_of(&self, account: &AccountId) -> Result<(u32, Vec<Instrument>), EngineError> {
         let unknown = || EngineError::UnknownAccount { account: account.clone() };
-        let number = *self.raw.accounts.get(account).ok_or_else(unknown)?;
+        let number = self.raw.number(account).ok_or_else(unknown)?;
         let numbers = self.raw.account(number).instruments();
         let names = numbers.iter().filter_map(|i| self.raw.instruments.get(*i as usize)).cloned().collect();
         Ok((number, names))

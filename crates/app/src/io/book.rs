@@ -1,6 +1,7 @@
 //! Positions, collateral and orders, streamed into the engine's book.
 
 use super::error::Refusal;
+use super::positions::read_positions;
 use super::rows::{Columns, Fields, each_row};
 use super::source::display_name;
 use plimsoll_engine::{BookBuilder, Failure, RowError};
@@ -9,7 +10,7 @@ use plimsoll_types::{AccountId, Book, RiskArrays, Units};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-const POSITIONS: Columns =
+pub(super) const POSITIONS: Columns =
     Columns { required: &["account", "instrument", "quantity"], optional: &["entry_price"] };
 const COLLATERAL: Columns = Columns { required: &["account", "asset", "amount"], optional: &["position"] };
 const ORDERS: Columns = Columns { required: &["account", "instrument", "quantity"], optional: &["price"] };
@@ -58,15 +59,16 @@ impl From<RowError> for Refusal {
 }
 
 impl Places {
-    fn open(&mut self, path: &Path) -> usize {
+    /// A file whose rows come next.
+    pub(super) fn open(&mut self, path: &Path) -> usize {
         self.files.push(display_name(path));
         self.files.len() - 1
     }
 
-    fn note(&mut self, file: usize, line: u64, row: &Fields<'_>) {
-        let instrument = field(row, 1);
+    /// Notes where an instrument is named, if it was not before.
+    pub(super) fn note(&mut self, file: usize, line: u64, [account, instrument]: [&str; 2]) {
         if !self.first.contains_key(instrument) {
-            self.first.insert(instrument.into(), Place { file, line, account: field(row, 0).into() });
+            self.first.insert(instrument.into(), Place { file, line, account: account.into() });
         }
     }
 
@@ -142,19 +144,6 @@ fn optional<'a>(fields: &Fields<'a>, at: usize) -> Option<&'a str> {
     fields.get(at).copied().flatten()
 }
 
-fn read_positions(path: &Path, builder: &mut BookBuilder, places: &mut Places) -> anyhow::Result<()> {
-    let file = places.open(path);
-    let rows = each_row(path, POSITIONS, &mut |line, row| {
-        places.note(file, line, row);
-        Ok(builder.position(field(row, 0), field(row, 1), field(row, 2), optional(row, 3))?)
-    })?;
-    if rows == 0 {
-        let expected = format!("rows of {}", POSITIONS.shown());
-        anyhow::bail!(super::error::InputError::Empty { file: display_name(path), expected });
-    }
-    Ok(())
-}
-
 /// How many repeated holdings are named; all are counted.
 const REPEATED_NAMED: usize = 100;
 
@@ -162,19 +151,19 @@ fn read_collateral(path: &Path, builder: &mut BookBuilder) -> anyhow::Result<Vec
     let mut rows: BTreeMap<[Box<str>; 3], u32> = BTreeMap::new();
     each_row(path, COLLATERAL, &mut |_, row| {
         let (account, asset, earmark) = (field(row, 0), field(row, 1), optional(row, 3));
-        builder.collateral(account, asset, field(row, 2), earmark)?;
-        let key = [account.into(), asset.into(), earmark.unwrap_or_default().into()];
-        let count = rows.entry(key).or_insert(0);
-        *count = count.saturating_add(1);
+        if builder.collateral(account, asset, field(row, 2), earmark)? {
+            let key = [account.into(), asset.into(), earmark.unwrap_or_default().into()];
+            let count = rows.entry(key).or_insert(1);
+            *count = count.saturating_add(1);
+        }
         Ok(())
     })?;
     let file = display_name(path);
-    let repeated = || rows.iter().filter(|(_, count)| **count > 1);
     let told = |([account, asset, _], count): (&[Box<str>; 3], &u32)| {
         format!("{file}: {count} rows of account {account} and {asset} were summed")
     };
-    let mut notes: Vec<String> = repeated().take(REPEATED_NAMED).map(told).collect();
-    let more = repeated().count().saturating_sub(REPEATED_NAMED);
+    let mut notes: Vec<String> = rows.iter().take(REPEATED_NAMED).map(told).collect();
+    let more = rows.len().saturating_sub(REPEATED_NAMED);
     if more > 0 {
         notes.push(format!("{file}: rows of {more} more pairs were summed"));
     }
@@ -184,7 +173,7 @@ fn read_collateral(path: &Path, builder: &mut BookBuilder) -> anyhow::Result<Vec
 fn read_orders(path: &Path, builder: &mut BookBuilder, places: &mut Places) -> anyhow::Result<()> {
     let file = places.open(path);
     each_row(path, ORDERS, &mut |line, row| {
-        places.note(file, line, row);
+        places.note(file, line, [field(row, 0), field(row, 1)]);
         Ok(builder.order(field(row, 0), field(row, 1), field(row, 2), optional(row, 3))?)
     })?;
     Ok(())

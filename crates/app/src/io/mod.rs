@@ -5,9 +5,12 @@
 
 pub mod book;
 pub mod error;
+mod lines;
 pub mod market;
 pub mod params;
+mod positions;
 pub mod progress;
 pub mod rows;
 pub mod series;
 pub mod source;
+mod table;

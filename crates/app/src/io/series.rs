@@ -1,11 +1,12 @@
 //! Return series from price histories.
 
 use super::error::{Refusal, shortened};
-use super::rows::WholeLines;
+use super::lines::LINE_MAX;
 use super::source::Source;
 use anyhow::{Context, anyhow, bail};
 use plimsoll_risk::{ReturnSeries, log_returns};
 use plimsoll_types::{Asset, Timestamp};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -139,6 +140,53 @@ fn numbers(
         }
     };
     columns.iter().map(number).collect()
+}
+
+/// Refuses a line that goes on for more than [`LINE_MAX`] bytes, and a quote that is not closed on the line it begins
+/// on: either would make one record of the rest of the file.
+struct WholeLines<R> {
+    inner: R,
+    number: u64,
+    bytes: usize,
+    quotes: usize,
+}
+
+impl<R> WholeLines<R> {
+    fn new(inner: R) -> Self {
+        Self { inner, number: 1, bytes: 0, quotes: 0 }
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        if !self.quotes.is_multiple_of(2) {
+            return Err(invalid(format!("a quote on line {} is not closed on it", self.number)));
+        }
+        (self.number, self.bytes, self.quotes) = (self.number + 1, 0, 0);
+        Ok(())
+    }
+}
+
+fn invalid(reason: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+impl<R: Read> Read for WholeLines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        for piece in buffer[..read].split_inclusive(|b| *b == b'\n') {
+            self.bytes += piece.len();
+            self.quotes += piece.iter().filter(|b| **b == b'"').count();
+            if self.bytes > LINE_MAX {
+                return Err(invalid(format!("line {} is longer than {LINE_MAX} bytes", self.number)));
+            }
+            if piece.ends_with(b"\n") {
+                self.end()?;
+            }
+        }
+        if read == 0 && !buffer.is_empty() {
+            self.end()?;
+        }
+        Ok(read)
+    }
 }
 
 #[cfg(test)]

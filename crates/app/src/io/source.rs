@@ -19,7 +19,7 @@ pub const STDIN: &str = "-";
 /// What came out of opening an input.
 pub enum Content {
     /// Text, decompressed.
-    Text(Box<dyn BufRead>),
+    Text(Box<dyn BufRead + Send>),
     /// A Parquet file on disk, read in pieces.
     ParquetFile(File),
     /// A Parquet file from a pipe; its index is at the end, so it is held whole.
@@ -86,7 +86,7 @@ impl Source {
     }
 
     /// The text of the input; refused when it is Parquet.
-    pub fn text(self) -> Result<(String, Box<dyn BufRead>), InputError> {
+    pub fn text(self) -> Result<(String, Box<dyn BufRead + Send>), InputError> {
         match self.content {
             Content::Text(reader) => Ok((self.name, reader)),
             Content::ParquetFile(_) | Content::ParquetBytes(_) => {
@@ -123,7 +123,7 @@ fn starts_as_parquet(file: &mut File) -> io::Result<bool> {
     Ok(Container::of(&head) == Container::Parquet)
 }
 
-fn content<R: Read + 'static>(raw: R, length: Option<u64>, name: &str) -> io::Result<Content> {
+fn content<R: Read + Send + 'static>(raw: R, length: Option<u64>, name: &str) -> io::Result<Content> {
     let file = name.rsplit('/').next().unwrap_or(name);
     let mut counted = Counted { inner: raw, progress: Progress::bytes(&format!("reading {file}"), length) };
     let mut head = Vec::with_capacity(4);
@@ -149,11 +149,11 @@ fn read_all(mut reader: impl Read) -> io::Result<Bytes> {
     Ok(Bytes::from(all))
 }
 
-fn decoded<R: Read + 'static>(decoder: R, container: Container) -> Content {
+fn decoded<R: Read + Send + 'static>(decoder: R, container: Container) -> Content {
     text(Decoded { decoder, container })
 }
 
-fn text<R: Read + 'static>(reader: R) -> Content {
+fn text<R: Read + Send + 'static>(reader: R) -> Content {
     Content::Text(Box::new(BufReader::with_capacity(1 << 16, Unmarked { inner: reader, head: None })))
 }
 

@@ -1,0 +1,349 @@
+//! Rows of positions in 24 bytes each, brought into the order of account and instrument and summed.
+//!
+//! **The one idea:** accounts are small whole numbers, so that rows are counted into place rather than compared; rows that
+//! come by account, as most files have them, stay where they are.
+
+use super::amount::LOTS_MAX;
+
+/// Rows before equal ones are summed for the first time.
+pub(super) const ROWS_BEFORE_MERGE: usize = 1 << 16;
+
+/// Rows that are put in order by one thread.
+const ORDER_AT_ONCE: usize = 1 << 16;
+
+/// In the word of the instrument: the row came with an entry price.
+const ENTERED: u32 = 1 << 31;
+/// In the word of the instrument: the row is the sum of several, see [`Repeated`].
+const REPEATED: u32 = 1 << 30;
+/// Instruments a book can tell apart.
+pub(super) const INSTRUMENTS_MAX: u32 = REPEATED;
+
+/// A row, or the sum of the rows of one account and instrument.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Row {
+    pub(super) account: u32,
+    /// The number of the instrument and two flags.
+    word: u32,
+    lots: i64,
+    /// Sum of lots x entry price, or of lots / entry price for contracts sized in quote units.
+    entry_sum: f64,
+}
+
+impl Row {
+    pub(super) fn new(account: u32, instrument: u32, lots: i64, entry_sum: Option<f64>) -> Self {
+        let flag = if entry_sum.is_some() { ENTERED } else { 0 };
+        Self { account, word: instrument | flag, lots, entry_sum: entry_sum.unwrap_or(0.0) }
+    }
+
+    pub(crate) fn instrument(&self) -> u32 {
+        self.word & (INSTRUMENTS_MAX - 1)
+    }
+
+    fn key(&self) -> (u32, u32) {
+        (self.account, self.instrument())
+    }
+
+    /// The same row of an account and instrument of other numbers.
+    pub(super) fn renumbered(self, account: u32, instrument: u32) -> Self {
+        Self { account, word: instrument | self.word & (ENTERED | REPEATED), ..self }
+    }
+}
+
+/// What a sum of several rows has that a row has not.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Repeated {
+    pub(super) account: u32,
+    pub(super) instrument: u32,
+    pub(super) rows: u32,
+    /// Lots of those rows that came with an entry price.
+    entered: i64,
+}
+
+/// A position as read. `entered` of its lots came with an entry price; `entry_sum` is the sum of lots x entry price,
+/// or of lots / entry price for contracts sized in quote units.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct RawPosition {
+    pub instrument: u32,
+    pub lots: i64,
+    pub entered: i64,
+    pub entry_sum: f64,
+}
+
+/// A sum of rows beyond 2^53 lots.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct TooLarge;
+
+/// Rows of one account and instrument, added up in the order of the file.
+struct Sum {
+    row: Row,
+    rows: u32,
+    entered: i64,
+}
+
+impl Sum {
+    /// A sum that begins with a row, which may be a sum itself.
+    fn begin(row: Row, known: Option<&Repeated>) -> Self {
+        match known {
+            Some(known) => Self { row, rows: known.rows, entered: known.entered },
+            None => Self { row, rows: 1, entered: if row.word & ENTERED == 0 { 0 } else { row.lots } },
+        }
+    }
+
+    fn add(&mut self, row: &Row) -> Result<(), TooLarge> {
+        // Each addend is at most 2^53, so neither sum leaves 64 bits before it is checked.
+        self.row.lots += row.lots;
+        self.entered += if row.word & ENTERED == 0 { 0 } else { row.lots };
+        self.row.entry_sum += row.entry_sum;
+        self.row.word |= REPEATED;
+        self.rows = self.rows.saturating_add(1);
+        let large = self.row.lots.unsigned_abs() > LOTS_MAX || self.entered.unsigned_abs() > LOTS_MAX;
+        if large { Err(TooLarge) } else { Ok(()) }
+    }
+
+    fn repeated(&self) -> Option<Repeated> {
+        let (account, instrument) = self.row.key();
+        (self.rows > 1).then_some(Repeated { account, instrument, rows: self.rows, entered: self.entered })
+    }
+}
+
+/// The rows of a book.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rows {
+    all: Vec<Row>,
+    /// Of the sums among `all`, in their order.
+    repeated: Vec<Repeated>,
+    /// As many rows were last in order and summed.
+    merged: usize,
+    /// With as many rows the next sum is due.
+    due: usize,
+}
+
+impl Rows {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn push(&mut self, row: Row) {
+        self.all.push(row);
+    }
+
+    pub(super) fn extend(&mut self, rows: impl Iterator<Item = Row>) {
+        self.all.extend(rows);
+    }
+
+    pub(super) fn repeated(&self) -> &[Repeated] {
+        &self.repeated
+    }
+
+    /// Sums when the rows have outgrown the pairs: where there was little to sum, the next time comes later, so that
+    /// memory stays in proportion to the pairs and work to the rows.
+    pub(super) fn merge_when_due(&mut self, accounts: usize) -> Result<(), TooLarge> {
+        if self.all.len() < self.due.max(ROWS_BEFORE_MERGE) {
+            return Ok(());
+        }
+        let before = self.all.len();
+        self.merge(accounts)?;
+        let little = self.merged > before - before / 4;
+        self.due = self.merged * if little { 4 } else { 2 };
+        Ok(())
+    }
+
+    /// Brings the rows of so many accounts into order and sums those of one account and instrument.
+    pub(super) fn merge(&mut self, accounts: usize) -> Result<(), TooLarge> {
+        if self.merged == self.all.len() {
+            return Ok(());
+        }
+        // Every step keeps the order of the file among equals, so that float sums of entry prices are the same every
+        // time.
+        if !self.all.is_sorted_by_key(|row| row.account) {
+            self.all = counted(&self.all, accounts);
+        }
+        order_instruments(&mut self.all);
+        if !self.all.is_sorted_by(|a, b| a.key() < b.key()) {
+            self.sum()?;
+        }
+        self.merged = self.all.len();
+        Ok(())
+    }
+
+    /// Sums rows that are in order, in place.
+    fn sum(&mut self) -> Result<(), TooLarge> {
+        let known = std::mem::take(&mut self.repeated);
+        let mut known = known.iter();
+        let (mut at, mut kept) = (0, 0);
+        while let Some(first) = self.all.get(at).copied() {
+            // A sum comes before the rows that were read after it, and sums are in the order of `repeated`.
+            let mut sum = Sum::begin(first, if first.word & REPEATED == 0 { None } else { known.next() });
+            at += 1;
+            while let Some(row) = self.all.get(at).filter(|row| row.key() == first.key()) {
+                sum.add(row)?;
+                at += 1;
+            }
+            self.repeated.extend(sum.repeated());
+            self.all[kept] = sum.row;
+            kept += 1;
+        }
+        self.all.truncate(kept);
+        Ok(())
+    }
+
+    /// The rows in order, where those of each account begin (with the end behind the last), and what sums have besides.
+    pub(super) fn finish(
+        mut self,
+        accounts: usize,
+    ) -> Result<(Vec<Row>, Vec<usize>, Vec<Repeated>), TooLarge> {
+        self.merge(accounts)?;
+        let starts = starts(&self.all, accounts);
+        Ok((self.all, starts, self.repeated))
+    }
+}
+
+/// Where the rows of each account begin once they are in order, and where the last end.
+fn starts(rows: &[Row], accounts: usize) -> Vec<usize> {
+    let mut starts = vec![0; accounts + 1];
+    for row in rows {
+        starts[row.account as usize + 1] += 1;
+    }
+    let mut end = 0;
+    for start in &mut starts {
+        end += *start;
+        *start = end;
+    }
+    starts
+}
+
+/// The rows by account, in their order within each: counted into place.
+fn counted(rows: &[Row], accounts: usize) -> Vec<Row> {
+    let mut next = starts(rows, accounts);
+    let mut placed = vec![Row::new(0, 0, 0, None); rows.len()];
+    for row in rows {
+        let slot = &mut next[row.account as usize];
+        placed[*slot] = *row;
+        *slot += 1;
+    }
+    placed
+}
+
+/// Orders the rows of each account by instrument, keeping the order of those on the same one. `rows` are by account.
+fn order_instruments(rows: &mut [Row]) {
+    let middle = rows.len() / 2;
+    let cut = if rows.len() > ORDER_AT_ONCE { boundary(rows, middle) } else { None };
+    let Some(cut) = cut else {
+        for run in rows.chunk_by_mut(|a, b| a.account == b.account) {
+            if !run.is_sorted_by_key(Row::instrument) {
+                run.sort_by_key(Row::instrument);
+            }
+        }
+        return;
+    };
+    let (before, after) = rows.split_at_mut(cut);
+    rayon::join(|| order_instruments(before), || order_instruments(after));
+}
+
+/// The first place from `at` on where another account begins.
+fn boundary(rows: &[Row], at: usize) -> Option<usize> {
+    let account = rows.get(at.checked_sub(1)?)?.account;
+    let cut = at + rows.get(at..)?.partition_point(|row| row.account == account);
+    (cut < rows.len()).then_some(cut)
+}
+
+/// The positions among the rows of one account.
+pub(crate) fn positions<'a>(
+    rows: &'a [Row],
+    repeated: &'a [Repeated],
+) -> impl Iterator<Item = RawPosition> + 'a {
+    rows.iter().map(move |row| {
+        let known = if row.word & REPEATED == 0 {
+            None
+        } else {
+            let found = repeated.binary_search_by_key(&row.key(), |sum| (sum.account, sum.instrument));
+            found.ok().and_then(|at| repeated.get(at))
+        };
+        let Sum { row, entered, .. } = Sum::begin(*row, known);
+        RawPosition { instrument: row.instrument(), lots: row.lots, entered, entry_sum: row.entry_sum }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    type Given = (u32, u32, i64, Option<f64>);
+    type Summed = BTreeMap<(u32, u32), (u32, i64, i64, u64)>;
+
+    /// The reference: a map, filled row by row.
+    fn naive(given: &[Given]) -> Summed {
+        let mut sums: BTreeMap<(u32, u32), (u32, i64, i64, f64)> = BTreeMap::new();
+        for (account, instrument, lots, entry) in given {
+            let sum = sums.entry((*account, *instrument)).or_insert((0, 0, 0, 0.0));
+            sum.0 += 1;
+            sum.1 += lots;
+            sum.2 += if entry.is_some() { *lots } else { 0 };
+            sum.3 = if sum.0 == 1 { entry.unwrap_or(0.0) } else { sum.3 + entry.unwrap_or(0.0) };
+        }
+        sums.into_iter()
+            .map(|(key, (rows, lots, entered, sum))| (key, (rows, lots, entered, sum.to_bits())))
+            .collect()
+    }
+
+    fn summed(rows: Rows, accounts: usize) -> Summed {
+        let (rows, starts, repeated) = rows.finish(accounts).unwrap();
+        let mut all = Summed::new();
+        for account in 0..accounts {
+            let mut last = None;
+            for p in positions(&rows[starts[account]..starts[account + 1]], &repeated) {
+                assert!(last < Some(p.instrument), "in order");
+                last = Some(p.instrument);
+                let key = (account as u32, p.instrument);
+                let count = repeated.iter().find(|r| (r.account, r.instrument) == key).map_or(1, |r| r.rows);
+                all.insert(key, (count, p.lots, p.entered, p.entry_sum.to_bits()));
+            }
+        }
+        all
+    }
+
+    fn given(accounts: u32) -> impl Strategy<Value = Vec<Given>> {
+        let entry = prop_oneof![Just(None), (-1e6..1e6).prop_map(Some)];
+        prop::collection::vec((0..accounts, 0_u32..6, -5_i64..5, entry), 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_summed_as_by_a_map_whenever_they_are_merged(rows in given(12), ordered in any::<bool>(), every in 1_usize..40) {
+            let mut rows = rows;
+            if ordered {
+                rows.sort_by_key(|row| row.0);
+            }
+            let mut all = Rows::default();
+            for (i, (account, instrument, lots, entry)) in rows.iter().enumerate() {
+                all.push(Row::new(*account, *instrument, *lots, *entry));
+                if i % every == 0 {
+                    all.merge(12).unwrap();
+                }
+            }
+            prop_assert_eq!(summed(all, 12), naive(&rows));
+        }
+    }
+
+    #[test]
+    fn many_rows_in_any_order_are_summed_as_by_a_map() {
+        let mut state = 1_u64;
+        let mut draw = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) % below
+        };
+        let rows: Vec<Given> = (0..300_000)
+            .map(|_| (draw(500) as u32, draw(1000) as u32, draw(9) as i64 - 4, (draw(3) == 0).then_some(0.1)))
+            .collect();
+        let mut all = Rows::default();
+        for (account, instrument, lots, entry) in &rows {
+            all.push(Row::new(*account, *instrument, *lots, *entry));
+            all.merge_when_due(500).unwrap();
+        }
+        assert_eq!(summed(all, 500), naive(&rows));
+    }
+}
