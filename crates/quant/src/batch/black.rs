@@ -113,7 +113,7 @@ impl GreekColumns<'_> {
 /// let quotes = Quotes { kind: &[Call], forward: &[100.0], strike: &[100.0], vol: &[0.2], tau: &[0.5] };
 /// let [price, delta, gamma, vega, theta] = &mut [[0.0]; 5];
 /// greeks(Path::best(), &quotes, &mut GreekColumns { price, delta, gamma, vega, theta })?;
-/// assert!((vega[0] - 28.139040061437814).abs() < 1e-12);
+/// assert!((vega[0] - 28.13904356065048).abs() < 1e-12);
 /// # Ok::<(), plimsoll_quant::batch::BatchError>(())
 /// ```
 pub fn greeks(path: Path, quotes: &Quotes<'_>, out: &mut GreekColumns<'_>) -> Result<(), BatchError> {

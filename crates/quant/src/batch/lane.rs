@@ -379,8 +379,9 @@ pub fn delta(sign: f64, forward: f64, strike: f64, log_moneyness: f64, total_vol
 /// ```
 /// use plimsoll_quant::batch::lane;
 /// use plimsoll_quant::black::{OptionKind, greeks};
-/// let (one, wide) = (greeks(OptionKind::Put, 90.0, 80.0, 0.5, 0.3), lane::greeks(-1.0, 90.0, 80.0, lane::ln_ratio(90.0, 80.0), 0.5, 0.3));
-/// assert!((one.volga - wide.volga).abs() < 1e-13);
+/// let one = greeks(OptionKind::Put, 90.0, 80.0, 0.5, 0.3);
+/// let lane = lane::greeks(-1.0, 90.0, 80.0, lane::ln_ratio(90.0, 80.0), 0.5, 0.3);
+/// assert!((one.volga - lane.volga).abs() < 1e-13);
 /// ```
 #[must_use]
 #[inline(always)]
