@@ -89,27 +89,26 @@ pub(crate) fn of_underlying(
     let (terms, asset) = (&params.addons, &held.underlying.asset);
     let mut charges = Vec::new();
     if let Some(t) = terms.basis.of(asset).filter(|_| nets) {
-        charges.push(basis(held, t, exact)?);
+        charges.extend(basis(held, t, exact)?);
     }
     if let Some(t) = terms.vega.of(asset).filter(|_| nets) {
-        charges.push(vega(held, t, exact)?);
+        charges.extend(vega(held, t, exact)?);
     }
     if let Some(t) = terms.liquidity.of(asset) {
         let rates = Liquidity::new(t, held.per_unit, held.underlying.price_scan);
         let rates = rates.map_err(|e| unusable(e, exact))?;
-        charges.push(liquidity(held, (t, &rates), exact)?);
-        charges.push(vega_liquidity(held, (t, &rates), exact)?);
+        charges.extend(liquidity(held, (t, &rates), exact)?);
+        charges.extend(vega_liquidity(held, (t, &rates), exact)?);
     }
     if let Some(t) = terms.confidence.of(asset) {
-        charges.push(confidence(held, t, exact)?);
+        charges.extend(confidence(held, t, exact)?);
     }
     if let Some(t) = terms.expiry.of(asset) {
-        charges.push(expiry(held, t, exact)?);
+        charges.extend(expiry(held, t, exact)?);
     }
     if let Some(t) = terms.funding.of(asset) {
-        charges.push(funding(held, t, exact)?);
+        charges.extend(funding(held, t, exact)?);
     }
-    charges.retain(|charge| charge.im.0 != 0 || charge.mm.0 != 0);
     Ok(charges)
 }
 
@@ -133,9 +132,22 @@ pub(crate) fn shared(addon: Addon, full: i128, mm_share: Ppb, exact: Exact) -> R
     Ok(Addon { im: Ticks(full), mm: Ticks(mm), ..addon })
 }
 
+/// As [`shared`], `None` for a charge of nothing: what it was computed from is asked for only where there is one.
+fn dressed(
+    (kind, held): (AddonKind, &Held),
+    (full, mm_share): (i128, Ppb),
+    exact: Exact,
+    inputs: impl FnOnce() -> Vec<(&'static str, Input)>,
+) -> Result<Option<Addon>, MarginError> {
+    if full == 0 && is_sound(full, mm_share) {
+        return Ok(None);
+    }
+    shared(blank(kind, &held.underlying.asset, inputs()), full, mm_share, exact).map(Some)
+}
+
 pub(crate) fn blank(kind: AddonKind, asset: &Asset, inputs: Vec<(&'static str, Input)>) -> Addon {
     let mut named = Vec::with_capacity(inputs.len() + 2);
-    named.extend(inputs.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    named.extend(inputs.into_iter().map(|(name, value)| (name.into(), value)));
     Addon { kind, asset: asset.clone(), im: Ticks(0), mm: Ticks(0), inputs: named }
 }
 
@@ -197,29 +209,31 @@ pub(crate) fn short_options(
             continue;
         };
         (addon.im, addon.mm) = (Ticks(im.0), Ticks(mm.0));
-        addon.inputs.push(("loss_scaled".to_owned(), money(*loss)));
-        addon.inputs.push(("credit_undone".to_owned(), money(im.1)));
+        addon.inputs.push(("loss_scaled".into(), money(*loss)));
+        addon.inputs.push(("credit_undone".into(), money(im.1)));
     }
     Ok(addons)
 }
 
 /// [`formulas::basis`].
-fn basis(held: &Held, terms: &BasisTerms, exact: Exact) -> Result<Addon, MarginError> {
+fn basis(held: &Held, terms: &BasisTerms, exact: Exact) -> Result<Option<Addon>, MarginError> {
     let rated = |tenor: &Tenor| Ok((tenor.delta, formulas::basis_rate(tenor.seconds, terms)?));
     let rated: Result<Vec<(i128, i128)>, TooLarge> = held.tenors.iter().map(rated).collect();
     let Basis { sides, matched, full } = exact.own(rated.and_then(|r| formulas::basis(r.into_iter())))?;
-    let inputs = vec![
-        ("long_delta", money(sides[0])),
-        ("short_delta", money(sides[1])),
-        ("matched", money(matched)),
-        ("rate", Input::Ratio(terms.rate)),
-        ("rate_per_year", Input::Ratio(terms.rate_per_year)),
-    ];
-    shared(blank(AddonKind::Basis, &held.underlying.asset, inputs), full, terms.mm_share, exact)
+    let inputs = || {
+        vec![
+            ("long_delta", money(sides[0])),
+            ("short_delta", money(sides[1])),
+            ("matched", money(matched)),
+            ("rate", Input::Ratio(terms.rate)),
+            ("rate_per_year", Input::Ratio(terms.rate_per_year)),
+        ]
+    };
+    dressed((AddonKind::Basis, held), (full, terms.mm_share), exact, inputs)
 }
 
 /// [`formulas::vega`].
-fn vega(held: &Held, terms: &VegaTerms, exact: Exact) -> Result<Addon, MarginError> {
+fn vega(held: &Held, terms: &VegaTerms, exact: Exact) -> Result<Option<Addon>, MarginError> {
     let of = |tenor: &Tenor| {
         let shares = formulas::tenor_shares(tenor.seconds?, &terms.buckets);
         Some(shares.map(|shares| (tenor.vega, shares)))
@@ -228,12 +242,14 @@ fn vega(held: &Held, terms: &VegaTerms, exact: Exact) -> Result<Addon, MarginErr
     let mut room = vec![0; terms.buckets.len()];
     let charge = tenors.and_then(|t| formulas::vega(t.into_iter(), &terms.buckets, terms.credit, &mut room));
     let charge = exact.own(charge)?;
-    let inputs = vec![
-        ("long_vega_shocked", money(charge.sides[0])),
-        ("short_vega_shocked", money(charge.sides[1])),
-        ("credit", Input::Ratio(terms.credit)),
-    ];
-    shared(blank(AddonKind::Vega, &held.underlying.asset, inputs), charge.full, terms.mm_share, exact)
+    let inputs = || {
+        vec![
+            ("long_vega_shocked", money(charge.sides[0])),
+            ("short_vega_shocked", money(charge.sides[1])),
+            ("credit", Input::Ratio(terms.credit)),
+        ]
+    };
+    dressed((AddonKind::Vega, held), (charge.full, terms.mm_share), exact, inputs)
 }
 
 /// A parameter that divides is not above 0, or does not fit.
@@ -258,18 +274,20 @@ fn liquidity(
     held: &Held,
     (terms, rates): (&LiquidityTerms, &Liquidity),
     exact: Exact,
-) -> Result<Addon, MarginError> {
+) -> Result<Option<Addon>, MarginError> {
     let delta = exact.own(held.net_delta())?;
     let Closing { spread, impact, horizon, full } = exact.own(formulas::liquidity(delta, rates))?;
-    let inputs = vec![
-        ("net_delta", money(delta)),
-        ("depth", money(rates.depth)),
-        ("daily_volume", money(rates.volume)),
-        ("spread_cost", money(spread)),
-        ("impact_cost", money(impact)),
-        ("horizon_cost", money(horizon)),
-    ];
-    shared(blank(AddonKind::Liquidity, &held.underlying.asset, inputs), full, terms.mm_share, exact)
+    let inputs = || {
+        vec![
+            ("net_delta", money(delta)),
+            ("depth", money(rates.depth)),
+            ("daily_volume", money(rates.volume)),
+            ("spread_cost", money(spread)),
+            ("impact_cost", money(impact)),
+            ("horizon_cost", money(horizon)),
+        ]
+    };
+    dressed((AddonKind::Liquidity, held), (full, terms.mm_share), exact, inputs)
 }
 
 /// [`formulas::vega_liquidity`].
@@ -277,51 +295,58 @@ fn vega_liquidity(
     held: &Held,
     (terms, rates): (&LiquidityTerms, &Liquidity),
     exact: Exact,
-) -> Result<Addon, MarginError> {
+) -> Result<Option<Addon>, MarginError> {
     let vega = exact.own(held.net_vega())?;
     let full = exact.own(formulas::vega_liquidity(vega, rates))?;
-    let inputs = vec![
-        ("net_vega", money(vega)),
-        ("daily_vega", money(rates.daily_vega)),
-        ("vega_impact", Input::Ratio(terms.vega_impact)),
-    ];
-    shared(blank(AddonKind::VegaLiquidity, &held.underlying.asset, inputs), full, terms.mm_share, exact)
+    let inputs = || {
+        vec![
+            ("net_vega", money(vega)),
+            ("daily_vega", money(rates.daily_vega)),
+            ("vega_impact", Input::Ratio(terms.vega_impact)),
+        ]
+    };
+    dressed((AddonKind::VegaLiquidity, held), (full, terms.mm_share), exact, inputs)
 }
 
 /// `multiplier x max(0, confidence - threshold) x sum over expiries of |D|`: what an index that is off by its own
 /// confidence would misvalue, if the forwards of the expiries do not follow together.
-fn confidence(held: &Held, terms: &ConfidenceTerms, exact: Exact) -> Result<Addon, MarginError> {
+fn confidence(held: &Held, terms: &ConfidenceTerms, exact: Exact) -> Result<Option<Addon>, MarginError> {
     let what = "confidence";
     let exposure = exact.sum(held.tenors.iter().map(|tenor| tenor.delta.abs()), what)?;
     let wide = formulas::too_wide(held.underlying.confidence, terms.threshold);
     let full = exact.own(formulas::confidence(exposure, wide, terms.multiplier, what))?;
-    let inputs = vec![
-        ("confidence", Input::Ratio(held.underlying.confidence)),
-        ("threshold", Input::Ratio(terms.threshold)),
-        ("exposure", money(exposure)),
-    ];
-    shared(blank(AddonKind::Confidence, &held.underlying.asset, inputs), full, terms.mm_share, exact)
+    let inputs = || {
+        vec![
+            ("confidence", Input::Ratio(held.underlying.confidence)),
+            ("threshold", Input::Ratio(terms.threshold)),
+            ("exposure", money(exposure)),
+        ]
+    };
+    dressed((AddonKind::Confidence, held), (full, terms.mm_share), exact, inputs)
 }
 
 /// [`formulas::expiry`], whichever short options the minimum counts.
-fn expiry(held: &Held, terms: &ExpiryTerms, exact: Exact) -> Result<Addon, MarginError> {
+fn expiry(held: &Held, terms: &ExpiryTerms, exact: Exact) -> Result<Option<Addon>, MarginError> {
     let window = i128::from(terms.window_seconds);
     if window <= 0 {
         return Err(not_positive(window, "expiry.window_seconds", exact));
     }
     let charge = formulas::expiry(held.farthest_first(), held.linear, window, terms.rate);
     let (ramped, full) = exact.own(charge)?;
-    let inputs = vec![
-        ("ramped_notional", money(ramped)),
-        ("window", Input::Seconds(terms.window_seconds)),
-        ("rate", Input::Ratio(terms.rate)),
-    ];
-    shared(blank(AddonKind::Expiry, &held.underlying.asset, inputs), full, terms.mm_share, exact)
+    let inputs = || {
+        vec![
+            ("ramped_notional", money(ramped)),
+            ("window", Input::Seconds(terms.window_seconds)),
+            ("rate", Input::Ratio(terms.rate)),
+        ]
+    };
+    dressed((AddonKind::Expiry, held), (full, terms.mm_share), exact, inputs)
 }
 
 /// [`formulas::funding`].
-fn funding(held: &Held, terms: &FundingTerms, exact: Exact) -> Result<Addon, MarginError> {
+fn funding(held: &Held, terms: &FundingTerms, exact: Exact) -> Result<Option<Addon>, MarginError> {
     let full = exact.own(formulas::funding(held.funding, terms.periods))?;
-    let inputs = vec![("due_8h", money(held.funding)), ("periods", Input::Count(i128::from(terms.periods)))];
-    shared(blank(AddonKind::Funding, &held.underlying.asset, inputs), full, terms.mm_share, exact)
+    let inputs =
+        || vec![("due_8h", money(held.funding)), ("periods", Input::Count(i128::from(terms.periods)))];
+    dressed((AddonKind::Funding, held), (full, terms.mm_share), exact, inputs)
 }

@@ -138,7 +138,7 @@ pub(crate) fn limit(charges: Vec<Addon>, mut secured: (i128, i128)) -> Vec<Addon
         let before = secured.0;
         let kept = cut((charge.im.0, charge.mm.0), &mut secured);
         if kept != (charge.im.0, charge.mm.0) {
-            charge.inputs.push(("secured".to_owned(), Input::Money(Ticks(before))));
+            charge.inputs.push(("secured".into(), Input::Money(Ticks(before))));
         }
         (charge.im, charge.mm) = (Ticks(kept.0), Ticks(kept.1));
         charge

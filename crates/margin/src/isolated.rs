@@ -160,7 +160,7 @@ fn divide(
         let im = Ticks(exact.ratio_up(whole.im.0, *size, sum, what)?);
         let mm = Ticks(exact.ratio_up(whole.mm.0, *size, sum, what)?);
         let mut part = Addon { im, mm, ..whole.clone() };
-        part.inputs.push(("of_this_position".to_owned(), Input::Money(Ticks(*size))));
+        part.inputs.push(("of_this_position".into(), Input::Money(Ticks(*size))));
         costs.entry(position.instrument).or_default().push(part);
     }
     Ok(())

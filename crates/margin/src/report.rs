@@ -4,6 +4,7 @@ use crate::params::Mode;
 use crate::venue::VenueCharge;
 use plimsoll_types::{AccountId, Asset, CorrelationState, InstrumentIx, Lots, Ppb, Ticks};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// A pair of amounts, for initial and for maintenance margin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -279,7 +280,7 @@ pub struct Addon {
     /// charge on collateral cut to what the collateral secures.
     pub mm: Ticks,
     /// What it was computed from, by name.
-    pub inputs: Vec<(String, Input)>,
+    pub inputs: Vec<(Cow<'static, str>, Input)>,
 }
 
 /// A collateral asset of an account.

@@ -70,9 +70,15 @@ pub(crate) fn requirement(view: View) -> Result<Parts, MarginError> {
     Ok(parts)
 }
 
-/// The requirement of a view with every charge and without relief. The wrong-way charge is bounded by the losses; the
-/// other charges on collateral are at most what it secures: the requirement without them, and the account's debt.
+/// The requirement of a view with every charge and without relief.
 fn charged(view: View, debt: i128) -> Result<Parts, MarginError> {
+    let mut parts = based(view)?;
+    charge(view, debt, &mut parts)?;
+    Ok(parts)
+}
+
+/// What the scenarios ask, scaled, and the rounding guard.
+fn based(view: View) -> Result<Parts, MarginError> {
     let scales = (scale(view, Measure::Im)?, scale(view, Measure::Mm)?);
     let (im, im_detail, span) = loss(view, Measure::Im)?;
     let (mm, mm_detail, _) = loss(view, Measure::Mm)?;
@@ -88,22 +94,29 @@ fn charged(view: View, debt: i128) -> Result<Parts, MarginError> {
         im: scan(&slot.pnl, view.scene(Measure::Im).columns(BlockKind::Grid)),
         mm: scan(&slot.pnl, view.scene(Measure::Mm).columns(BlockKind::Grid)),
     });
-    let scans: Vec<Scan> = scans.collect();
-    let mut addons = charges(view, &scans, scales, base)?;
-    addons.extend(option_value_caps(view, &span, scales)?);
     let mut parts = Parts {
         aggregate: Requirement { im: Ticks(im), mm: Ticks(mm) },
         base,
         im_detail,
         mm_detail,
         guard,
-        addons,
+        addons: Vec::new(),
         relief: Requirement::default(),
         span,
         venue: Vec::new(),
-        scans,
+        scans: scans.collect(),
         total: Requirement::default(),
     };
+    parts.total(view)?;
+    Ok(parts)
+}
+
+/// Adds every charge. The wrong-way charge is bounded by the losses; the other charges on collateral are at most what it
+/// secures: the requirement without them, and the account's debt.
+fn charge(view: View, debt: i128, parts: &mut Parts) -> Result<(), MarginError> {
+    let scales = (scale(view, Measure::Im)?, scale(view, Measure::Mm)?);
+    parts.addons = charges(view, &parts.scans, scales, parts.base)?;
+    parts.addons.extend(option_value_caps(view, &parts.span, scales)?);
     parts.total(view)?;
     let wrong = wrong_way(view)?;
     let on_collateral = of_collateral(view.collateral, &wrong, view.arrays, view.params, view.exact)?;
@@ -113,8 +126,7 @@ fn charged(view: View, debt: i128) -> Result<Parts, MarginError> {
     let secured =
         (view.exact.add(parts.total.im.0, debt, what)?, view.exact.add(parts.total.mm.0, debt, what)?);
     parts.addons.extend(limit(on_collateral, secured));
-    parts.total(view)?;
-    Ok(parts)
+    parts.total(view)
 }
 
 /// Free disposal: whoever holds long options and long spot may let go of them, so a requirement is never above that of
@@ -135,8 +147,15 @@ fn relieve(view: View, debt: i128, parts: &mut Parts) -> Result<(), MarginError>
             subtract_row(&mut slot.pnl, view.arrays.row(long.instrument), long.lots, exact)?;
         }
     }
-    let rest = charged(View { positions: &rest, slots: &slots, ..view }, debt)?.total;
-    let most = (exact.add(rest.im.0, value, what)?, exact.add(rest.mm.0, value, what)?);
+    let view = View { positions: &rest, slots: &slots, ..view };
+    let mut rest = based(view)?;
+    // Charges are never negative: where the scenarios and the guard of the rest reach it, its charges need not be found.
+    let reached = |total: Ticks, rest: Ticks| exact.add(rest.0, value, what).map(|least| least >= total.0);
+    if reached(parts.total.im, rest.total.im)? && reached(parts.total.mm, rest.total.mm)? {
+        return Ok(());
+    }
+    charge(view, debt, &mut rest)?;
+    let most = (exact.add(rest.total.im.0, value, what)?, exact.add(rest.total.mm.0, value, what)?);
     parts.relieve_to(view, most)
 }
 
@@ -316,7 +335,17 @@ pub(crate) fn standalone_sum(view: View, measure: Measure) -> Result<i128, Margi
         return Err(scene.missing("grid or joint", "standalone losses"));
     }
     let mut total = 0;
+    let spans = matches!(view.params.aggregation, Aggregation::Span(_));
+    let plain = view.pessimistic.is_empty() && (spans || !scene.has(BlockKind::Joint));
     for position in view.positions {
+        if plain {
+            let lots = i128::from(position.lots.0);
+            let row = view.arrays.row(position.instrument);
+            let pnl = |column: usize| lots * row.get(column).map_or(0, |entry| i128::from(*entry));
+            let worst = scene.columns(BlockKind::Grid).map(pnl).fold(0, i128::min);
+            total = view.exact.sub(total, worst, "the sum of standalone losses")?;
+            continue;
+        }
         let own = Slot { underlying: 0, pnl: pessimistic_row(view, position)? };
         total = view.exact.add(total, standalone(scene, &own)?, "the sum of standalone losses")?;
     }

@@ -1,6 +1,6 @@
 //! Where the columns of a scenario set lie in lanes, so that the columns of a lane mean the same.
 
-use super::lanes::WIDTH;
+use super::lanes::{BAND, WIDTH};
 use crate::aggregate::Measure;
 use plimsoll_types::{Block, BlockKind, CorrelationState, Purpose};
 use std::ops::Range;
@@ -113,7 +113,7 @@ fn loss(blocks: &[Block], segments: &[Segment], kind: BlockKind, measure: Measur
     read
 }
 
-/// The segments of some kinds over as few vectors as they fit into, of which the first is number `from`.
+/// The segments of some kinds over as few bands of vectors as they fit into; the first vector is number `from`.
 fn laid_out(blocks: &[Block], kinds: &[BlockKind], from: usize) -> Option<(usize, Vec<Segment>)> {
     let mut segments = Vec::new();
     for kind in kinds {
@@ -130,7 +130,7 @@ fn laid_out(blocks: &[Block], kinds: &[BlockKind], from: usize) -> Option<(usize
     }
     let lanes = |height: usize| segments.iter().map(|s| s.columns.len().div_ceil(height)).sum::<usize>();
     let most = segments.iter().map(|s| s.columns.len()).max().unwrap_or(0);
-    let height = (1..=most).find(|height| lanes(*height) <= WIDTH).unwrap_or(0);
+    let height = (1..=most).find(|height| lanes(*height) <= WIDTH).unwrap_or(0).next_multiple_of(BAND);
     let mut first = 0;
     for segment in &mut segments {
         let width = segment.columns.len().div_ceil(height);
@@ -163,7 +163,7 @@ mod tests {
             block(BlockKind::Grid, Purpose::Mm, 36..40),
         ];
         let columns = Columns::new(&blocks, 40).unwrap();
-        assert_eq!((columns.alone, columns.joint), (4, 2));
+        assert_eq!((columns.alone, columns.joint), (4, 4));
         let mut places: Vec<usize> = columns.places.iter().map(|p| p.place).collect();
         places.sort_unstable();
         places.dedup();

@@ -10,8 +10,10 @@ use std::ops::Range;
 pub(crate) const WIDTH: usize = 8;
 /// Whole numbers up to here, and sums of them beneath it, are exact on a lane.
 pub(crate) const EXACT: u64 = 1 << 53;
-/// Vectors that are summed at a time, in registers.
-const BAND: usize = 4;
+/// Vectors that are summed at a time, in registers: the height of a part of a row is a multiple of it.
+pub(crate) const BAND: usize = 4;
+/// Their lanes. One loop over all of them is what the compiler makes vectors of.
+const LANES: usize = BAND * WIDTH;
 
 type Vector = [f64; WIDTH];
 
@@ -59,8 +61,8 @@ pub(crate) struct Rows {
 
 #[derive(Clone, Debug)]
 enum Entries {
-    Narrow(Vec<[i32; WIDTH]>),
-    Wide(Vec<Vector>),
+    Narrow(Vec<i32>),
+    Wide(Vec<f64>),
 }
 
 /// An entry that a lane holds exactly.
@@ -85,21 +87,17 @@ impl Entry for f64 {
 impl Rows {
     /// Rows of so many vectors; `narrow` when every entry fits 32 bits.
     pub(crate) fn new(instruments: usize, alone: usize, joint: usize, narrow: bool) -> Self {
-        let vectors = instruments * (alone + joint);
-        let entries = if narrow {
-            Entries::Narrow(vec![[0; WIDTH]; vectors])
-        } else {
-            Entries::Wide(vec![[0.0; WIDTH]; vectors])
-        };
+        let lanes = instruments * (alone + joint) * WIDTH;
+        let entries = if narrow { Entries::Narrow(vec![0; lanes]) } else { Entries::Wide(vec![0.0; lanes]) };
         Self { entries, alone, joint }
     }
 
     /// Sets the entry of a row at a place: `place / 8` is the vector, `place % 8` the lane.
     pub(crate) fn set(&mut self, row: usize, place: usize, entry: i64) {
-        let at = row * (self.alone + self.joint) + place / WIDTH;
+        let at = row * (self.alone + self.joint) * WIDTH + place;
         match &mut self.entries {
-            Entries::Narrow(all) => all[at][place % WIDTH] = i32::try_from(entry).unwrap_or_default(),
-            Entries::Wide(all) => all[at][place % WIDTH] = entry as f64,
+            Entries::Narrow(all) => all[at] = i32::try_from(entry).unwrap_or_default(),
+            Entries::Wide(all) => all[at] = entry as f64,
         }
     }
 
@@ -118,7 +116,7 @@ impl Rows {
 pub(crate) struct Lows {
     alone: Vec<[Vector; 2]>,
     joint: [Vector; 2],
-    kept: Vec<Vector>,
+    kept: Vec<f64>,
     heights: (usize, usize),
 }
 
@@ -138,14 +136,14 @@ impl Lows {
     /// A kept entry of an underlying.
     #[inline(always)]
     pub(crate) fn kept_alone(&self, span: usize, which: Which, place: usize) -> i64 {
-        self.kept[(2 * span + which as usize) * self.heights.0 + place / WIDTH][place % WIDTH] as i64
+        self.kept[(2 * span + which as usize) * self.heights.0 * WIDTH + place] as i64
     }
 
     /// A kept entry of all underlyings together.
     #[inline(always)]
     pub(crate) fn kept_joint(&self, which: Which, place: usize) -> i64 {
         let before = 2 * self.alone.len() * self.heights.0 + which as usize * self.heights.1;
-        self.kept[before + place / WIDTH][place % WIDTH] as i64
+        self.kept[before * WIDTH + place] as i64
     }
 
     /// Sums the rows of an account. `keep` keeps every vector.
@@ -155,7 +153,7 @@ impl Lows {
         self.alone.resize(spans.len(), [[0.0; WIDTH]; 2]);
         self.kept.clear();
         if keep {
-            self.kept.resize(2 * (spans.len() * rows.alone + rows.joint), [0.0; WIDTH]);
+            self.kept.resize(2 * (spans.len() * rows.alone + rows.joint) * WIDTH, 0.0);
         }
         match &rows.entries {
             Entries::Narrow(entries) => path.run(Scan { entries, legs, spans, keep, lows: self }),
@@ -174,7 +172,7 @@ fn lowest(lanes: &[f64]) -> i64 {
 }
 
 struct Scan<'a, E> {
-    entries: &'a [[E; WIDTH]],
+    entries: &'a [E],
     legs: &'a [Leg],
     spans: &'a [Span],
     keep: bool,
@@ -187,20 +185,19 @@ impl<E: Entry> WithSimd for Scan<'_, E> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { entries, legs, spans, keep, lows } = self;
-        let (alone, joint) = lows.heights;
+        let (alone, joint) = (lows.heights.0 * WIDTH, lows.heights.1 * WIDTH);
         let sums = Sums { entries, stride: alone + joint };
         let mut longs = 0;
-        for (i, span) in spans.iter().enumerate() {
+        for (i, (span, low)) in spans.iter().zip(&mut lows.alone).enumerate() {
             let own = &legs[span.start..span.end];
             longs += span.longs;
             let [all, rest] = split(&mut lows.kept, keep, 2 * i * alone, alone);
-            let whole = sums.low(own, 0..alone, |leg| leg.lots, all);
-            lows.alone[i][0] = whole;
+            low[0] = sums.low(own, 0..alone, |leg| leg.lots, all);
             if span.longs == 0 {
-                lows.alone[i][1] = whole;
+                low[1] = low[0];
                 copy(&mut lows.kept, keep, 2 * i * alone, alone);
             } else if span.longs < own.len() {
-                lows.alone[i][1] = sums.low(own, 0..alone, |leg| leg.rest, rest);
+                low[1] = sums.low(own, 0..alone, |leg| leg.rest, rest);
             }
         }
         let first = 2 * spans.len() * alone;
@@ -216,80 +213,76 @@ impl<E: Entry> WithSimd for Scan<'_, E> {
     }
 }
 
-/// Where the vectors of all and of the rest are kept: nowhere, unless they are.
+/// Where the sums of all and of the rest are kept: nowhere, unless they are.
 #[inline(always)]
-fn split(kept: &mut [Vector], keep: bool, at: usize, height: usize) -> [&mut [Vector]; 2] {
+fn split(kept: &mut [f64], keep: bool, at: usize, lanes: usize) -> [&mut [f64]; 2] {
     if !keep {
         return [&mut [], &mut []];
     }
-    let (all, rest) = kept[at..at + 2 * height].split_at_mut(height);
+    let (all, rest) = kept[at..at + 2 * lanes].split_at_mut(lanes);
     [all, rest]
 }
 
-/// Keeps the vectors of all as those of the rest.
+/// Keeps the sums of all as those of the rest.
 #[inline(always)]
-fn copy(kept: &mut [Vector], keep: bool, at: usize, height: usize) {
+fn copy(kept: &mut [f64], keep: bool, at: usize, lanes: usize) {
     if keep {
-        kept.copy_within(at..at + height, at + height);
+        kept.copy_within(at..at + lanes, at + lanes);
     }
 }
 
 #[derive(Clone, Copy)]
 struct Sums<'a, E> {
-    entries: &'a [[E; WIDTH]],
+    entries: &'a [E],
+    /// Lanes of a row.
     stride: usize,
 }
 
 impl<E: Entry> Sums<'_, E> {
-    /// The lowest of every lane over a range of vectors, at most 0; the vectors themselves where there is room.
+    /// The lowest of every lane of a vector over a range of lanes of the rows, at most 0; the sums themselves where there
+    /// is room.
     #[inline(always)]
     fn low(
         self,
         legs: &[Leg],
-        vectors: Range<usize>,
+        lanes: Range<usize>,
         lots: impl Fn(&Leg) -> f64 + Copy,
-        kept: &mut [Vector],
+        kept: &mut [f64],
     ) -> Vector {
-        let mut low = [0.0; WIDTH];
-        let mut at = vectors.start;
-        while at + BAND <= vectors.end {
-            self.band::<BAND>(legs, at, lots, &mut low, (&mut *kept, at - vectors.start));
-            at += BAND;
+        let mut low = [0.0; LANES];
+        let mut at = lanes.start;
+        while at < lanes.end {
+            let sums = self.band(legs, at, lots);
+            for j in 0..LANES {
+                low[j] = if sums[j] < low[j] { sums[j] } else { low[j] };
+            }
+            if let Some(room) = kept.get_mut(at - lanes.start..at - lanes.start + LANES) {
+                room.copy_from_slice(&sums);
+            }
+            at += LANES;
         }
-        while at < vectors.end {
-            self.band::<1>(legs, at, lots, &mut low, (&mut *kept, at - vectors.start));
-            at += 1;
+        let mut least = [0.0; WIDTH];
+        for (lane, least) in least.iter_mut().enumerate() {
+            for vector in 0..BAND {
+                let value = low[vector * WIDTH + lane];
+                *least = if value < *least { value } else { *least };
+            }
         }
-        low
+        least
     }
 
+    /// The sums of a band of lanes.
     #[inline(always)]
-    fn band<const K: usize>(
-        self,
-        legs: &[Leg],
-        from: usize,
-        lots: impl Fn(&Leg) -> f64,
-        low: &mut Vector,
-        (kept, at): (&mut [Vector], usize),
-    ) {
-        let mut sums = [[0.0; WIDTH]; K];
+    fn band(self, legs: &[Leg], from: usize, lots: impl Fn(&Leg) -> f64) -> [f64; LANES] {
+        let mut sums = [0.0; LANES];
         for leg in legs {
             let start = leg.row as usize * self.stride + from;
-            let row = &self.entries[start..start + K];
+            let row = &self.entries[start..start + LANES];
             let lots = lots(leg);
-            for k in 0..K {
-                for lane in 0..WIDTH {
-                    sums[k][lane] += row[k][lane].lane() * lots;
-                }
+            for j in 0..LANES {
+                sums[j] += row[j].lane() * lots;
             }
         }
-        for sum in &sums {
-            for lane in 0..WIDTH {
-                low[lane] = if sum[lane] < low[lane] { sum[lane] } else { low[lane] };
-            }
-        }
-        if let Some(room) = kept.get_mut(at..at + K) {
-            room.copy_from_slice(&sums);
-        }
+        sums
     }
 }
