@@ -194,8 +194,8 @@ impl Plan {
         for (at, issue) in failures {
             all.insert(&self.instruments[*at as usize], issue.clone());
         }
-        let mut take = |i: &Instrument| all.remove(i).map(|issue| (i.clone(), issue));
-        self.instruments.iter().filter_map(|i| take(i)).collect()
+        let take = |i: &Instrument| all.remove(i).map(|issue| (i.clone(), issue));
+        self.instruments.iter().filter_map(take).collect()
     }
 
     fn scenarios(&self, parts: &[usize]) -> Result<Vec<ScenarioColumn>, BuildError> {

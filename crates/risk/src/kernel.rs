@@ -334,10 +334,11 @@ fn option_gains((sign, strike, mark): (f64, f64, f64), states: &[&[f64]; 3], out
 #[inline(always)]
 pub(crate) fn nearest(x: f64) -> i64 {
     let bits = (x.round() + SHIFT).to_bits();
-    bits.wrapping_sub(SHIFT.to_bits()) as i64
+    bits.wrapping_sub(SHIFT.to_bits()).cast_signed()
 }
 
 #[inline(always)]
+#[allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses NaN too")]
 fn is_slow(x: f64) -> u64 {
     u64::from(!(x.abs() < FAST_MAX))
 }

@@ -117,7 +117,7 @@ impl Moves {
 
     fn finish(mut self) -> Self {
         let count = self.count;
-        while self.count % LANES != 0 {
+        while !self.count.is_multiple_of(LANES) {
             self.push(&Move::default(), 0.0);
         }
         self.count = count;

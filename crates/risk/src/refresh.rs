@@ -52,7 +52,7 @@ pub enum RefreshError {
         /// Which.
         instrument: Instrument,
         /// Why.
-        issue: Issue,
+        issue: Box<Issue>,
     },
     /// An instrument can be valued that has no row.
     #[error("{instrument} can be valued and has no row")]
@@ -96,7 +96,7 @@ pub enum BlockError {
         /// Which.
         instrument: Instrument,
         /// Why.
-        issue: Issue,
+        issue: Box<Issue>,
     },
 }
 
@@ -267,7 +267,7 @@ impl Plan {
     fn compare(&self, failures: &Failures, missing: &[u32]) -> Result<(), RefreshError> {
         let instrument = |at: u32| self.instruments[at as usize].clone();
         if let Some((at, issue)) = failures.iter().find(|(at, _)| missing.binary_search(at).is_err()) {
-            return Err(RefreshError::Lost { instrument: instrument(*at), issue: issue.clone() });
+            return Err(RefreshError::Lost { instrument: instrument(*at), issue: Box::new(issue.clone()) });
         }
         let failed = |at: &u32| failures.binary_search_by_key(at, |(failed, _)| *failed).is_ok();
         match missing.iter().find(|at| !failed(at)) {
@@ -297,7 +297,10 @@ impl Plan {
             return Err(BlockError::Shape { start, end, columns: self.columns(), room, expected });
         }
         if let Some((instrument, issue)) = self.refused.first() {
-            return Err(BlockError::Unvalued { instrument: instrument.clone(), issue: issue.clone() });
+            return Err(BlockError::Unvalued {
+                instrument: instrument.clone(),
+                issue: Box::new(issue.clone()),
+            });
         }
         if width == 0 {
             return Ok(());
@@ -314,7 +317,8 @@ impl Plan {
         let failures = self.fill(surface, &parts, columns, &mut sheet, path);
         match failures.into_iter().next() {
             Some((at, issue)) => {
-                Err(BlockError::Unvalued { instrument: self.instruments[at as usize].clone(), issue })
+                let instrument = self.instruments[at as usize].clone();
+                Err(BlockError::Unvalued { instrument, issue: Box::new(issue) })
             }
             None => Ok(()),
         }
