@@ -3,7 +3,7 @@
 use crate::bench::frame::Frame;
 use crate::generate::Draw;
 use plimsoll_quant::black::{self, OptionKind};
-use plimsoll_quant::special::ln;
+use plimsoll_quant::special::{exp, ln};
 use plimsoll_quant::ssvi::SsviSlice;
 use plimsoll_types::{Asset, IndexPrice, Instrument, OptionQuote, Snapshot, Timestamp, UnderlyingMarket};
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub(in crate::bench) fn made() -> anyhow::Result<Snapshot> {
         let count = STRIKES / DATES.len() + usize::from(number < STRIKES % DATES.len());
         for i in 0..count {
             let deviations = 6.0 * (i as f64 / (count - 1) as f64 - 0.5);
-            let strike = (FORWARD * (1.0 + deviations * 0.9 * theta.sqrt()) / 100.0).round() * 100.0;
+            let strike = (FORWARD * exp(deviations * 0.9 * theta.sqrt()) / 100.0).round() * 100.0;
             for (side, kind) in [("C", OptionKind::Call), ("P", OptionKind::Put)] {
                 let vol = smile.vol(ln(strike / FORWARD), tau);
                 let coins = black::price(kind, FORWARD, strike, vol, tau) / FORWARD;
