@@ -158,7 +158,7 @@ pub fn quantise(value: f64, rounding: Rounding) -> Result<i64, QuantiseError> {
 /// assert_eq!(mul_div(7, 3, 2, Rounding::Up), Some(11));
 /// assert_eq!(mul_div(-7, 3, 2, Rounding::Down), Some(-11));
 /// ```
-#[inline]
+#[inline(always)]
 pub fn mul_div(a: i128, b: i128, c: i128, rounding: Rounding) -> Option<i128> {
     if c <= 0 {
         return None;
@@ -168,6 +168,13 @@ pub fn mul_div(a: i128, b: i128, c: i128, rounding: Rounding) -> Option<i128> {
         let size = u128::from(x.unsigned_abs()) * u128::from(y.unsigned_abs());
         return rounded(size, (x < 0) != (y < 0), by, rounding);
     }
+    mul_div_large(a, b, c, rounding)
+}
+
+/// As [`mul_div`], for what does not fit 64 bits; `c > 0`.
+#[cold]
+#[inline(never)]
+fn mul_div_large(a: i128, b: i128, c: i128, rounding: Rounding) -> Option<i128> {
     let product = a.checked_mul(b)?;
     match u64::try_from(c) {
         Ok(by) => rounded(product.unsigned_abs(), product < 0, by, rounding),
@@ -190,7 +197,7 @@ fn plain_div(product: i128, c: i128, rounding: Rounding) -> Option<i128> {
 }
 
 /// A number of this size and sign by a 64-bit divisor, which is not 0.
-#[inline]
+#[inline(always)]
 fn rounded(size: u128, negative: bool, by: u64, rounding: Rounding) -> Option<i128> {
     let (quotient, rest) = divided(size, by);
     let away = match rounding {
@@ -204,7 +211,7 @@ fn rounded(size: u128, negative: bool, by: u64, rounding: Rounding) -> Option<i1
 }
 
 /// Quotient and rest.
-#[inline]
+#[inline(always)]
 fn divided(size: u128, by: u64) -> (u128, u64) {
     if let Ok(size) = u64::try_from(size) {
         return (u128::from(size / by), size % by);
