@@ -237,7 +237,8 @@ fn check_shape(portfolio: &Portfolio, arrays: &RiskArrays) -> Result<(), MarginE
     Ok(())
 }
 
-fn check(portfolio: &Portfolio, arrays: &RiskArrays) -> Result<(), MarginError> {
+/// Refuses what [`AccountState::new`] does, but for sums that do not fit.
+pub(crate) fn check(portfolio: &Portfolio, arrays: &RiskArrays) -> Result<(), MarginError> {
     check_shape(portfolio, arrays)?;
     let positions = portfolio.positions.iter().map(|p| p.instrument);
     let orders = portfolio.orders.iter().map(|o| o.instrument);

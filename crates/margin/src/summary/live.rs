@@ -3,6 +3,7 @@
 use super::Totals;
 use super::account::Room;
 use super::terms::{Native, Terms};
+use crate::account::check;
 use crate::{AccountState, MarginError, Trade};
 use plimsoll_lanes::Path;
 use plimsoll_types::{InstrumentIx, Lots, Portfolio, Position};
@@ -21,9 +22,9 @@ pub struct LiveAccount<'a> {
 }
 
 impl<'a> LiveAccount<'a> {
-    /// An account on the terms of a tick. Refuses what [`AccountState::new`] refuses.
+    /// An account on the terms of a tick. Refuses what [`AccountState::new`] refuses; where sums do not fit, asking does.
     pub fn new(portfolio: Portfolio, terms: &'a Terms<'a>, path: Path) -> Result<Self, MarginError> {
-        let portfolio = AccountState::new(portfolio, terms.arrays)?.portfolio;
+        check(&portfolio, terms.arrays)?;
         let deposits = terms.native.as_ref().and_then(|native| deposits(&portfolio, native));
         let unrealised =
             portfolio.positions.iter().try_fold(0_i128, |sum, p| sum.checked_add(p.unrealised.0));
