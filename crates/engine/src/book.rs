@@ -10,6 +10,7 @@ mod stretch;
 pub use amount::Number;
 pub(crate) use amount::lots;
 pub(crate) use names::{NameHash, Names};
+use rows::Ordered;
 pub(crate) use rows::{RawPosition, Repeated, Row};
 pub use stretch::Stretch;
 
@@ -309,7 +310,8 @@ impl BookBuilder {
 
     /// Sums what is left to sum and hands out the pieces.
     pub(crate) fn finish(self) -> Result<Finished, RowError> {
-        let (rows, starts, repeated) = self.rows.finish(self.accounts.len()).map_err(|_| too_large())?;
+        let Ordered { rows, starts, repeated } =
+            self.rows.finish(self.accounts.len()).map_err(|_| too_large())?;
         let mut instruments: Vec<(Instrument, u32)> = self.instruments.into_iter().collect();
         instruments.sort_by_key(|(_, number)| *number);
         Ok(Finished {

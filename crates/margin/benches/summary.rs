@@ -189,8 +189,8 @@ fn least<T>(repetitions: usize, units: usize, parts: &mut [T], mut work: impl Fn
 /// Books of a hundred accounts, on one thread and warm: what an account costs.
 fn parts(arrays: &RiskArrays, params: &Params) {
     let mut draw = Draw(7);
-    let terms = Terms::new(arrays, params);
-    let built = least(20, 1, &mut [()], |()| drop(black_box(Terms::new(arrays, params))));
+    let terms = BookTerms::new(arrays, params);
+    let built = least(20, 1, &mut [()], |()| drop(black_box(BookTerms::new(arrays, params))));
     println!("terms: {:.0} us", built / 1e3);
     let mut books: Vec<(Book, Vec<_>)> = (0..200)
         .map(|_| (Book::pack((0..100).map(|i| portfolio(&mut draw, i))).unwrap(), Vec::new()))
@@ -209,7 +209,7 @@ fn parts(arrays: &RiskArrays, params: &Params) {
 fn whole(arrays: &RiskArrays, params: &Params, accounts: usize) {
     let mut draw = Draw(7);
     let book = Book::pack((0..accounts).map(|i| portfolio(&mut draw, i))).unwrap();
-    let terms = Terms::new(arrays, params);
+    let terms = BookTerms::new(arrays, params);
     assert!(terms.is_native());
     let mut out = Vec::new();
     for threads in [1, 2] {
@@ -226,7 +226,7 @@ fn whole(arrays: &RiskArrays, params: &Params, accounts: usize) {
 
 fn checks(arrays: &RiskArrays, params: &Params) {
     let mut draw = Draw(11);
-    let terms = Terms::new(arrays, params);
+    let terms = BookTerms::new(arrays, params);
     let mut cases: Vec<(Portfolio, LiveAccount, Trade)> = (0..1_000)
         .map(|i| {
             let portfolio = portfolio(&mut draw, i);

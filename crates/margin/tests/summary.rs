@@ -102,12 +102,16 @@ fn portfolio(account: usize, lots: &[i64], held: &[(&str, i128)], arrays: &RiskA
     portfolio.account = format!("account-{account:06}").parse().unwrap();
     for (i, position) in portfolio.positions.iter_mut().enumerate() {
         let drawn = (account * 7_919 + i * 104_729) % 20_001;
-        position.unrealised = Ticks(if account % 3 == 0 { 0 } else { drawn as i128 * 1_000 - 10_000_000 });
+        position.unrealised =
+            Ticks(if account.is_multiple_of(3) { 0 } else { drawn as i128 * 1_000 - 10_000_000 });
     }
     portfolio
 }
 
-fn book_of(accounts: &[(Vec<i64>, Vec<(&'static str, i128)>)], arrays: &RiskArrays) -> Book {
+/// Lots by instrument, and collateral by asset in billionths.
+type Drawn = (Vec<i64>, Vec<(&'static str, i128)>);
+
+fn book_of(accounts: &[Drawn], arrays: &RiskArrays) -> Book {
     Book::pack(accounts.iter().enumerate().map(|(i, (lots, held))| portfolio(i, lots, held, arrays))).unwrap()
 }
 
@@ -118,7 +122,7 @@ fn reported(book: &Book, arrays: &RiskArrays, params: &Params) -> Vec<Result<Tot
 
 fn agree(book: &Book, arrays: &RiskArrays, params: &Params) {
     let expected = reported(book, arrays, params);
-    let terms = Terms::new(arrays, params);
+    let terms = BookTerms::new(arrays, params);
     for path in Path::available() {
         let mut found = vec![Ok(Totals::default())];
         summaries(path, book, &terms, &mut found);
@@ -139,7 +143,7 @@ proptest! {
         accounts in prop::collection::vec((lots(), holdings()), 1..12),
     ) {
         let book = book_of(&accounts, &arrays);
-        prop_assert!(Terms::new(&arrays, &params).is_native());
+        prop_assert!(BookTerms::new(&arrays, &params).is_native());
         agree(&book, &arrays, &params);
     }
 
@@ -150,7 +154,7 @@ proptest! {
         (lots, held) in (lots(), holdings()),
         trades in prop::collection::vec((0_usize..15, -3_000_i64..3_000, any::<bool>()), 1..12),
     ) {
-        let terms = Terms::new(&arrays, &params);
+        let terms = BookTerms::new(&arrays, &params);
         let mut portfolio = portfolio(1, &lots, &held, &arrays);
         let mut live = LiveAccount::new(portfolio.clone(), &terms, Path::best()).unwrap();
         for (at, lots, kept) in trades {
@@ -203,7 +207,7 @@ fn entries() -> Vec<i64> {
 fn a_book_gives_the_same_totals_on_one_thread_and_on_two() {
     let (arrays, params) = (market(3, 9, &entries()), plimsoll());
     let book = seeded(5_000, &arrays);
-    let terms = Terms::new(&arrays, &params);
+    let terms = BookTerms::new(&arrays, &params);
     let on = |threads| {
         let mut out = Vec::new();
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -254,7 +258,7 @@ fn what_the_lanes_do_not_cover_is_answered_by_the_reference_errors_and_all() {
     let book = seeded(40, &arrays);
     for mode in [Mode::Portfolio, Mode::Isolated, Mode::Cross] {
         let params = Params { mode, joint: Some(joint), ..plimsoll() };
-        assert!(!Terms::new(&arrays, &params).is_native());
+        assert!(!BookTerms::new(&arrays, &params).is_native());
         agree(&book, &arrays, &params);
     }
     // Without terms for the joint columns every account is refused, by its own name.
@@ -262,7 +266,7 @@ fn what_the_lanes_do_not_cover_is_answered_by_the_reference_errors_and_all() {
     let arrays = market(3, 4, &entries);
     let mut params = plimsoll();
     params.addons.funding.0.values_mut().for_each(|terms| terms.mm_share = Ppb(-1));
-    assert!(!Terms::new(&arrays, &params).is_native());
+    assert!(!BookTerms::new(&arrays, &params).is_native());
     agree(&book, &arrays, &params);
 }
 

@@ -6,7 +6,7 @@ mod common;
 
 use common::{arrays_of, plimsoll, portfolio_of};
 use plimsoll_lanes::Path;
-use plimsoll_margin::{LiveAccount, Terms, Trade, summaries};
+use plimsoll_margin::{BookTerms, LiveAccount, Trade, summaries};
 use plimsoll_types::{Book, InstrumentIx, Lots, Portfolio};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
@@ -31,7 +31,7 @@ fn portfolio(i: i64) -> Portfolio {
 fn a_check_takes_no_memory_and_a_book_takes_none_per_account() {
     let entries: Vec<i64> = (0..997_i64).map(|i| (i * 7_919) % 20_001 - 10_000).collect();
     let (arrays, params) = (arrays_of(3, 8, 0, &entries), plimsoll());
-    let terms = Terms::new(&arrays, &params);
+    let terms = BookTerms::new(&arrays, &params);
     assert!(terms.is_native());
     let mut live = LiveAccount::new(portfolio(1), &terms, Path::best()).unwrap();
     let trade = |i: u32| Trade { instrument: InstrumentIx(i % 15), lots: Lots(i64::from(i % 7) - 3) };

@@ -127,11 +127,9 @@ proptest! {
 #[test]
 fn an_account_that_outgrows_the_lanes_midway_loses_nothing_it_had_kept() {
     let accounts = vec![vec![(0, 1_i64 << 30), (1, -3)], vec![(1, 5)]];
-    let mut entries = vec![vec![0; 300]; 2];
-    for c in 0..300_usize {
-        entries[0][c] = if c < 150 { 3 - c as i64 } else { 5_000_000 * (c as i64 - 220) };
-        entries[1][c] = (c as i64 * 7_919) % 101 - 50;
-    }
+    let first = |c: i64| if c < 150 { 3 - c } else { 5_000_000 * (c - 220) };
+    let second = |c: i64| (c * 7_919) % 101 - 50;
+    let entries = vec![(0..300).map(first).collect(), (0..300).map(second).collect()];
     let (rows, book) = (Rows { entries }, book(&accounts));
     for statistic in STATISTICS {
         let terms = terms(statistic, 900_000_000);

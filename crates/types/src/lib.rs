@@ -28,8 +28,8 @@ pub use instrument::{Contract, Instrument, InstrumentError, OptionKind, Settleme
 pub use issue::{Issue, Reason};
 pub use names::{AccountId, Asset, NameError};
 pub use numbers::{
-    DecimalError, LotSize, Lots, NANO, Ppb, QuantiseError, Rounding, Ticks, Units, isqrt, mul_div, nearest_f64,
-    parse_scaled, quantise,
+    DecimalError, LotSize, Lots, NANO, Ppb, QuantiseError, Rounding, Ticks, Units, isqrt, mul_div,
+    nearest_f64, parse_scaled, quantise,
 };
 pub use portfolio::{Holding, Order, Portfolio, Position};
 pub use snapshot::{

@@ -202,7 +202,7 @@ mod tests {
         };
         let row = |_| {
             let instrument = INSTRUMENTS[draw(5) as usize];
-            let quantity = draw(2_000) as i64 - 1_000;
+            let quantity = draw(2_000).cast_signed() - 1_000;
             let entry = if draw(3) == 0 { format!("{}.5", 1 + draw(90_000)) } else { String::new() };
             (format!("acct-{:05}", draw(accounts)), instrument, quantity.to_string(), entry)
         };

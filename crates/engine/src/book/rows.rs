@@ -189,15 +189,21 @@ impl Rows {
         Ok(())
     }
 
-    /// The rows in order, where those of each account begin (with the end behind the last), and what sums have besides.
-    pub(super) fn finish(
-        mut self,
-        accounts: usize,
-    ) -> Result<(Vec<Row>, Vec<usize>, Vec<Repeated>), TooLarge> {
+    /// The rows in order, by account.
+    pub(super) fn finish(mut self, accounts: usize) -> Result<Ordered, TooLarge> {
         self.merge(accounts)?;
         let starts = starts(&self.all, accounts);
-        Ok((self.all, starts, self.repeated))
+        Ok(Ordered { rows: self.all, starts, repeated: self.repeated })
     }
+}
+
+/// Rows summed and in order.
+pub(super) struct Ordered {
+    pub(super) rows: Vec<Row>,
+    /// Where those of each account begin, with the end behind the last.
+    pub(super) starts: Vec<usize>,
+    /// What sums have besides.
+    pub(super) repeated: Vec<Repeated>,
 }
 
 /// Where the rows of each account begin once they are in order, and where the last end.
@@ -291,7 +297,8 @@ mod tests {
     }
 
     fn summed(rows: Rows, accounts: usize) -> Summed {
-        let (rows, starts, repeated) = rows.finish(accounts).unwrap();
+        let Ordered { rows, starts, repeated } = rows.finish(accounts).unwrap();
+        let counts: BTreeMap<_, _> = repeated.iter().map(|r| ((r.account, r.instrument), r.rows)).collect();
         let mut all = Summed::new();
         for account in 0..accounts {
             let mut last = None;
@@ -299,7 +306,7 @@ mod tests {
                 assert!(last < Some(p.instrument), "in order");
                 last = Some(p.instrument);
                 let key = (account as u32, p.instrument);
-                let count = repeated.iter().find(|r| (r.account, r.instrument) == key).map_or(1, |r| r.rows);
+                let count = counts.get(&key).copied().unwrap_or(1);
                 all.insert(key, (count, p.lots, p.entered, p.entry_sum.to_bits()));
             }
         }
@@ -337,7 +344,14 @@ mod tests {
             (state >> 33) % below
         };
         let rows: Vec<Given> = (0..300_000)
-            .map(|_| (draw(500) as u32, draw(1000) as u32, draw(9) as i64 - 4, (draw(3) == 0).then_some(0.1)))
+            .map(|_| {
+                (
+                    draw(500) as u32,
+                    draw(1000) as u32,
+                    draw(9).cast_signed() - 4,
+                    (draw(3) == 0).then_some(0.1),
+                )
+            })
             .collect();
         let mut all = Rows::default();
         for (account, instrument, lots, entry) in &rows {

@@ -2,7 +2,7 @@
 
 use super::Totals;
 use super::account::Room;
-use super::terms::{Native, Terms};
+use super::terms::{BookTerms, Native};
 use crate::account::check;
 use crate::{AccountState, MarginError, Trade};
 use plimsoll_lanes::Path;
@@ -12,7 +12,7 @@ use plimsoll_types::{InstrumentIx, Lots, Portfolio, Position};
 /// report, and without asking for memory. Equal to [`crate::what_if`].
 #[derive(Clone, Debug)]
 pub struct LiveAccount<'a> {
-    terms: &'a Terms<'a>,
+    terms: &'a BookTerms<'a>,
     portfolio: Portfolio,
     /// Amounts by place in the terms; `None` where an asset is not there, or an order is open.
     deposits: Option<Vec<(usize, i128)>>,
@@ -23,7 +23,7 @@ pub struct LiveAccount<'a> {
 
 impl<'a> LiveAccount<'a> {
     /// An account on the terms of a tick. Refuses what [`AccountState::new`] refuses; where sums do not fit, asking does.
-    pub fn new(portfolio: Portfolio, terms: &'a Terms<'a>, path: Path) -> Result<Self, MarginError> {
+    pub fn new(portfolio: Portfolio, terms: &'a BookTerms<'a>, path: Path) -> Result<Self, MarginError> {
         check(&portfolio, terms.arrays)?;
         let deposits = terms.native.as_ref().and_then(|native| deposits(&portfolio, native));
         let unrealised =

@@ -1,7 +1,7 @@
 //! The numbers of a margin report without the report: for a whole book on every tick, and for a check before a trade.
 //!
 //! **The one idea:** the formulas are those of [`crate::evaluate`], on sums that need no names. What depends on the tick
-//! and not on the account is looked up once ([`Terms`]); the scenario vectors of an account are summed on float lanes
+//! and not on the account is looked up once ([`BookTerms`]); the scenario vectors of an account are summed on float lanes
 //! where a bound proves that they are exact; charges that cannot be more than nothing are not computed. What the lanes do
 //! not cover, and every error, is answered by [`crate::evaluate`] itself.
 
@@ -14,7 +14,7 @@ mod terms;
 mod whole;
 
 pub use live::LiveAccount;
-pub use terms::Terms;
+pub use terms::BookTerms;
 pub use whole::summaries;
 
 use crate::money::Exact;

@@ -15,11 +15,11 @@ use plimsoll_types::{
 /// Risk arrays and parameters, with everything that is looked up by name looked up, and the entries of the arrays in
 /// lanes. Good for one tick: new arrays or parameters need new terms.
 ///
-/// Terms never fail. Where the method is one that the lanes do not cover (modes isolated, cross and fixed, `span` and
-/// `venue` aggregation, joint statistics) or a parameter is out of its range, [`Terms::is_native`] is false and every
+/// BookTerms never fail. Where the method is one that the lanes do not cover (modes isolated, cross and fixed, `span` and
+/// `venue` aggregation, joint statistics) or a parameter is out of its range, [`BookTerms::is_native`] is false and every
 /// account is answered by [`crate::evaluate`], error and all.
 #[derive(Clone, Debug)]
-pub struct Terms<'a> {
+pub struct BookTerms<'a> {
     pub(crate) arrays: &'a RiskArrays,
     pub(crate) params: &'a Params,
     pub(crate) native: Option<Native<'a>>,
@@ -103,7 +103,7 @@ pub(crate) struct AssetTerms<'a> {
     pub(crate) falls: Vec<Ppb>,
 }
 
-impl<'a> Terms<'a> {
+impl<'a> BookTerms<'a> {
     /// Looks everything up. Costs one pass over the arrays.
     pub fn new(arrays: &'a RiskArrays, params: &'a Params) -> Self {
         Self { arrays, params, native: Native::new(arrays, params) }

@@ -2,7 +2,7 @@
 
 use super::Totals;
 use super::account::Room;
-use super::terms::{Native, Terms};
+use super::terms::{BookTerms, Native};
 use crate::{MarginError, evaluate};
 use plimsoll_lanes::Path;
 use plimsoll_types::{Book, Deposits, Holdings, InstrumentIx};
@@ -20,13 +20,13 @@ const CHUNK: usize = 1_024;
 /// # use plimsoll_margin::*;
 /// # use plimsoll_types::*;
 /// # fn show(book: &Book, arrays: &RiskArrays, params: &Params) {
-/// let terms = Terms::new(arrays, params);
+/// let terms = BookTerms::new(arrays, params);
 /// let mut totals = Vec::new();
 /// summaries(Path::best(), book, &terms, &mut totals);
 /// let liquidatable = totals.iter().flatten().filter(|t| t.state == State::Liquidatable).count();
 /// # }
 /// ```
-pub fn summaries(path: Path, book: &Book, terms: &Terms, out: &mut Vec<Result<Totals, MarginError>>) {
+pub fn summaries(path: Path, book: &Book, terms: &BookTerms, out: &mut Vec<Result<Totals, MarginError>>) {
     out.resize_with(book.len(), || Ok(Totals::default()));
     let assets = assets(book, terms);
     let chunks = out.par_chunks_mut(CHUNK).enumerate();
@@ -46,13 +46,13 @@ pub fn summaries(path: Path, book: &Book, terms: &Terms, out: &mut Vec<Result<To
 }
 
 /// The place in the terms of every asset of the book.
-fn assets(book: &Book, terms: &Terms) -> Vec<Option<usize>> {
+fn assets(book: &Book, terms: &BookTerms) -> Vec<Option<usize>> {
     let native = terms.native.as_ref();
     book.assets().iter().map(|asset| native.and_then(|n| n.asset(asset))).collect()
 }
 
 #[cold]
-fn reference(book: &Book, index: usize, terms: &Terms) -> Result<Totals, MarginError> {
+fn reference(book: &Book, index: usize, terms: &BookTerms) -> Result<Totals, MarginError> {
     match book.portfolio(index) {
         Some(portfolio) => evaluate(&portfolio, terms.arrays, terms.params)?.totals(),
         None => Ok(Totals::default()),
@@ -68,7 +68,7 @@ struct Account<'a> {
 
 impl Account<'_> {
     /// `None` where the reference has to answer.
-    fn totals(&self, room: &mut Room, (native, terms): (&Native, &Terms), path: Path) -> Option<Totals> {
+    fn totals(&self, room: &mut Room, (native, terms): (&Native, &BookTerms), path: Path) -> Option<Totals> {
         if !self.book.orders(self.index).is_empty() {
             return None;
         }

@@ -294,8 +294,8 @@ impl Listing {
 
     fn instrument_frame(&self) -> anyhow::Result<Frame> {
         let terms =
-            self.instruments.iter().map(|i| Terms::of(self, i)).collect::<anyhow::Result<Vec<_>>>()?;
-        let numbers = |part: fn(&Terms) -> f64| terms.iter().map(part).collect::<Vec<f64>>();
+            self.instruments.iter().map(|i| BookTerms::of(self, i)).collect::<anyhow::Result<Vec<_>>>()?;
+        let numbers = |part: fn(&BookTerms) -> f64| terms.iter().map(part).collect::<Vec<f64>>();
         Ok(Frame::new("instruments", "A row is an option, in the order of every other table's `instrument`.")
             .text("instrument", "name", self.instruments.iter().map(ToString::to_string).collect())
             .index("underlying", "row of `underlyings`", terms.iter().map(|t| t.underlying).collect())
@@ -390,7 +390,7 @@ impl Listing {
 }
 
 /// What a table says of an option.
-struct Terms {
+struct BookTerms {
     underlying: u32,
     kind: &'static str,
     strike: f64,
@@ -400,7 +400,7 @@ struct Terms {
     lot: f64,
 }
 
-impl Terms {
+impl BookTerms {
     fn of(listing: &Listing, instrument: &Instrument) -> anyhow::Result<Self> {
         let Contract::Option { expiry, strike, kind } = instrument.contract() else {
             bail!("{instrument}: expected an option");

@@ -12,7 +12,7 @@ use crate::generate::Draw;
 use anyhow::Context;
 use plimsoll_engine::ParamSet;
 use plimsoll_lanes::Path;
-use plimsoll_margin::{LiveAccount, Params, Terms, Totals, Trade, WhatIf, what_if};
+use plimsoll_margin::{BookTerms, LiveAccount, Params, Totals, Trade, WhatIf, what_if};
 use plimsoll_risk::Plan;
 use plimsoll_types::{InstrumentIx, Lots, Portfolio, RiskArrays};
 
@@ -107,7 +107,7 @@ fn digest_of(all: &[Totals]) -> u64 {
 pub(in crate::bench) struct Warm {
     desk: &'static Desk,
     arrays: &'static RiskArrays,
-    terms: &'static Terms<'static>,
+    terms: &'static BookTerms<'static>,
     accounts: Vec<LiveAccount<'static>>,
     path: &'static str,
     totals: Vec<Totals>,
@@ -119,7 +119,7 @@ impl Warm {
         // A live account borrows from what it is checked against; for the one run of this process nothing is given back.
         let desk: &'static Desk = Box::leak(Box::new(Desk::new(setup)?));
         let arrays: &'static RiskArrays = Box::leak(Box::new(desk.arrays()?));
-        let terms: &'static Terms<'static> = Box::leak(Box::new(Terms::new(arrays, &desk.params)));
+        let terms: &'static BookTerms<'static> = Box::leak(Box::new(BookTerms::new(arrays, &desk.params)));
         let totals = vec![Totals::default(); desk.portfolios.len()];
         let mut warm = Self { desk, arrays, terms, accounts: Vec::new(), path: "", totals };
         warm.look_up(Path::best())?;
@@ -247,7 +247,7 @@ impl Work for Reprice {
     fn run(&mut self, path: Path) -> anyhow::Result<()> {
         for (alone, totals) in self.alone.iter_mut().zip(&mut self.totals) {
             alone.plan.refresh(&self.desk.listing.surface, &mut alone.arrays, None, path)?;
-            let terms = Terms::new(&alone.arrays, &self.desk.params);
+            let terms = BookTerms::new(&alone.arrays, &self.desk.params);
             *totals = LiveAccount::new(alone.portfolio.clone(), &terms, path)?.check(&alone.trade)?;
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::bench::limits::Cost;
 use anyhow::Context;
 use plimsoll_engine::ParamSet;
 use plimsoll_lanes::Path;
-use plimsoll_margin::{MarginError, Params, Terms, Totals, evaluate, summaries};
+use plimsoll_margin::{BookTerms, MarginError, Params, Totals, evaluate, summaries};
 
 /// Accounts that the reference evaluates.
 const SAMPLE: usize = 1_000;
@@ -72,7 +72,7 @@ impl Work for Full {
     }
 
     fn run(&mut self, path: Path) -> anyhow::Result<()> {
-        let terms = Terms::new(&self.priced.arrays, &self.params);
+        let terms = BookTerms::new(&self.priced.arrays, &self.params);
         summaries(path, &self.priced.book, &terms, &mut self.totals);
         Ok(())
     }
