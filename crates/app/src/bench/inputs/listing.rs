@@ -31,7 +31,7 @@ pub(in crate::bench) struct Listing {
 pub(in crate::bench) enum ScenarioKind {
     /// 64 columns, each underlying by itself: 21 prices by three volatilities and a tail.
     Grid,
-    /// 64 columns: a grid of 22 and a common factor under three states of the correlation.
+    /// 64 columns: a grid of 28 and a common factor under three states of the correlation.
     Factor,
     /// Each underlying by itself: prices evenly from minus to plus one scan, at the volatility up and down.
     Prices {
@@ -101,7 +101,7 @@ const FACTOR: &str = r#"
 kind = "grid"
 purpose = "both"
 [[scenarios.points]]
-price = [-1, "-2/3", "-1/3", 0, "1/3", "2/3", 1]
+price = [-1, "-3/4", "-1/2", "-1/4", 0, "1/4", "1/2", "3/4", 1]
 vol = ["up", "none", "down"]
 weight = 1
 [[scenarios.points]]
