@@ -128,6 +128,38 @@ fn loss<S: Simd, T: Entry>(simd: S, panel: &Panel<T>, group: &[Held]) -> i64 {
     ticks(-worst)
 }
 
+/// The loss of the positions in the underlying of the one at `start`, over `W` columns, which is all there are, and
+/// where those of the next begin: one walk finds the end and sums on the way.
+#[inline(always)]
+fn whole_group<S: Simd, T: Entry, const W: usize>(
+    simd: S,
+    rows: &Rows,
+    panel: &Panel<T>,
+    held: &[Held],
+    start: usize,
+) -> (i64, usize) {
+    let of = rows.underlying[held[start].instrument as usize];
+    let more = |at: usize| at < held.len() && rows.underlying[held[at].instrument as usize] == of;
+    if !more(start + 1) {
+        return (loss(simd, panel, &held[start..=start]), start + 1);
+    }
+    let (cells, mut sums, mut at) = (panel.cells(), [0.0; W], start);
+    while more(at) {
+        let (first, lots) = (held[at].instrument as usize * W, f64::from(held[at].lots));
+        let row = &cells[first..first + W];
+        for j in 0..W {
+            sums[j] = step::<S>(row[j].lane(), lots, sums[j]);
+        }
+        at += 1;
+    }
+    let (lanes, _) = S::as_simd_f64s(&sums);
+    let mut least = simd.splat_f64s(0.0);
+    for lane in lanes {
+        least = simd.min_f64s(least, *lane);
+    }
+    (ticks(-simd.reduce_min_f64s(least)), at)
+}
+
 /// Appends the losses of an account whose positions lie underlying by underlying, and gives their sum, beneath 2^52.
 #[inline(always)]
 fn walk<S: Simd, T: Entry>(
@@ -137,15 +169,17 @@ fn walk<S: Simd, T: Entry>(
     held: &[Held],
     losses: &mut Vec<i64>,
 ) -> i64 {
-    let underlying = |at: usize| rows.underlying[held[at].instrument as usize];
     let (mut start, mut total) = (0, 0_i64);
     losses.reserve(held.len());
     while start < held.len() {
-        let (of, mut end) = (underlying(start), start + 1);
-        while end < held.len() && underlying(end) == of {
-            end += 1;
-        }
-        let loss = loss(simd, panel, &held[start..end]);
+        let (loss, end) = if panel.stride() == 64 {
+            whole_group::<S, T, 64>(simd, rows, panel, held, start)
+        } else {
+            let of = rows.underlying[held[start].instrument as usize];
+            let ends = |one: &Held| rows.underlying[one.instrument as usize] != of;
+            let length = held[start..].iter().position(ends).unwrap_or(held.len() - start);
+            (loss(simd, panel, &held[start..start + length]), start + length)
+        };
         losses.push(loss);
         total = total.wrapping_add(loss);
         start = end;
