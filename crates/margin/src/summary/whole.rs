@@ -17,6 +17,7 @@ const CHUNK: usize = 1_024;
 /// the next saves asking for its memory.
 ///
 /// ```
+/// # use plimsoll_lanes::Path;
 /// # use plimsoll_margin::*;
 /// # use plimsoll_types::*;
 /// # fn show(book: &Book, arrays: &RiskArrays, params: &Params) {
