@@ -1,6 +1,6 @@
 //! Inputs and answers as files, for other programs.
 
-use super::work::Work;
+use super::workloads::Work;
 use super::{Options, Workload, pool};
 use anyhow::Context;
 use plimsoll_lanes::Path;

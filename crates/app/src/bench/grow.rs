@@ -1,8 +1,8 @@
 //! How the cost of a whole book grows with accounts, positions, scenarios and threads.
 
 use super::inputs::{Accounts, Listing, ScenarioKind, Spread};
-use super::work::Work;
-use super::work::book::Scan;
+use super::workloads::Work;
+use super::workloads::book::Scan;
 use super::{Machine, Options, pool, timing};
 use plimsoll_lanes::Path;
 use std::time::Duration;

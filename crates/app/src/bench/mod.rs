@@ -14,7 +14,7 @@ mod inputs;
 mod limits;
 mod machine;
 mod timing;
-mod work;
+mod workloads;
 
 pub use emit::emit;
 pub use grow::{Axis, Growth, GrowthPoint, grow};
@@ -28,8 +28,8 @@ use plimsoll_lanes::Path;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-use work::load::Form;
-use work::{Facts, Setup, Work};
+use workloads::load::Form;
+use workloads::{Facts, Setup, Work};
 
 /// Makes the inputs of a workload.
 type Prepare = fn(&Setup) -> anyhow::Result<Box<dyn Work>>;
@@ -85,22 +85,22 @@ const fn best_path(
 
 /// Every workload, in the order they are run.
 pub const WORKLOADS: [Workload; 16] = [
-    one_core("W1", "W1", "w1", |s| Ok(Box::new(work::pricing::Pricing::new(s, false)?))),
-    one_core("W1g", "W1", "w1", |s| Ok(Box::new(work::pricing::Pricing::new(s, true)?))),
-    one_core("W2", "W2", "w2", |s| Ok(Box::new(work::implied::Implied::new(s)?))),
-    all_cores("W3", "W3", "w3", |s| Ok(Box::new(work::arrays::Arrays::new(s, false)?))),
-    all_cores("W3-strike", "W3", "w3-strike", |s| Ok(Box::new(work::arrays::Arrays::new(s, true)?))),
-    all_cores("W4", "W4", "w4", |s| Ok(Box::new(work::book::Scan::new(s)?))),
-    all_cores("W4i", "W4i", "w4", |s| Ok(Box::new(work::book::Rescan::new(s)?))),
-    all_cores("W4f", "W4f", "w4f", |s| Ok(Box::new(work::full::Full::new(s)?))),
-    best_path("W5", "W5", "w5", |s| Ok(Box::new(work::load::Load::new(s, Form::Parquet)?))),
-    best_path("W5-csv", "W5", "w5", |s| Ok(Box::new(work::load::Load::new(s, Form::Csv)?))),
-    one_core("W6", "W6", "w6", |s| Ok(Box::new(work::check::Warm::new(s)?))),
-    one_core("W6-reprice", "W6", "w6", |s| Ok(Box::new(work::check::Reprice::new(s)?))),
-    one_core("W6-report", "W6", "w6", |s| Ok(Box::new(work::check::Report::new(s)?))),
-    all_cores("W7-reprice", "W7", "w7", |s| Ok(Box::new(work::joint::Reprice::new(s)?))),
-    all_cores("W7", "W7", "w7", |s| Ok(Box::new(work::joint::Shortfall::new(s)?))),
-    best_path("W8", "W8", "w8", |s| Ok(Box::new(work::fit::Fit::new(s)?))),
+    one_core("W1", "W1", "w1", |s| Ok(Box::new(workloads::pricing::Pricing::new(s, false)?))),
+    one_core("W1g", "W1", "w1", |s| Ok(Box::new(workloads::pricing::Pricing::new(s, true)?))),
+    one_core("W2", "W2", "w2", |s| Ok(Box::new(workloads::implied::Implied::new(s)?))),
+    all_cores("W3", "W3", "w3", |s| Ok(Box::new(workloads::arrays::Arrays::new(s, false)?))),
+    all_cores("W3-strike", "W3", "w3-strike", |s| Ok(Box::new(workloads::arrays::Arrays::new(s, true)?))),
+    all_cores("W4", "W4", "w4", |s| Ok(Box::new(workloads::book::Scan::new(s)?))),
+    all_cores("W4i", "W4i", "w4", |s| Ok(Box::new(workloads::book::Rescan::new(s)?))),
+    all_cores("W4f", "W4f", "w4f", |s| Ok(Box::new(workloads::full::Full::new(s)?))),
+    best_path("W5", "W5", "w5", |s| Ok(Box::new(workloads::load::Load::new(s, Form::Parquet)?))),
+    best_path("W5-csv", "W5", "w5", |s| Ok(Box::new(workloads::load::Load::new(s, Form::Csv)?))),
+    one_core("W6", "W6", "w6", |s| Ok(Box::new(workloads::check::Warm::new(s)?))),
+    one_core("W6-reprice", "W6", "w6", |s| Ok(Box::new(workloads::check::Reprice::new(s)?))),
+    one_core("W6-report", "W6", "w6", |s| Ok(Box::new(workloads::check::Report::new(s)?))),
+    all_cores("W7-reprice", "W7", "w7", |s| Ok(Box::new(workloads::joint::Reprice::new(s)?))),
+    all_cores("W7", "W7", "w7", |s| Ok(Box::new(workloads::joint::Shortfall::new(s)?))),
+    best_path("W8", "W8", "w8", |s| Ok(Box::new(workloads::fit::Fit::new(s)?))),
 ];
 
 /// What to run, and how.
