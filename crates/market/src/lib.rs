@@ -35,5 +35,5 @@ pub use fit::{FitParams, fit};
 pub use guard::{GuardParams, Guarded, GuardedMarket, GuardedSnapshot, guard};
 pub use signals::{Signals, SignalsError, TenorSignals, signals};
 pub use surface::{
-    FitPoint, PerpMark, Slice, SliceQuality, Surface, SurfaceError, TENOR_RATIO_MAX, UnderlyingSurface,
+    FitPoint, PerpMark, Slice, SliceQuality, Smile, Surface, SurfaceError, TENOR_RATIO_MAX, UnderlyingSurface,
 };

@@ -71,6 +71,18 @@ pub struct Slice {
     pub quality: SliceQuality,
 }
 
+/// The slices that answer for one expiry: total variance is that of `near`, or `w_near + share (w_far - w_near)`, and
+/// volatility `sqrt(w / tau)`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Smile<'a> {
+    /// The slice of the expiry, or the one before it, or the nearest.
+    pub near: &'a Slice,
+    /// The slice after the expiry, and how far on the way to it in time the expiry lies, in (0, 1).
+    pub far: Option<(&'a Slice, f64)>,
+    /// Years by which total variance is divided: to the expiry when the surface was fitted; of a nearest slice its own.
+    pub tau: f64,
+}
+
 /// How well a slice fits its quotes, and what was left out.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct SliceQuality {
@@ -233,22 +245,41 @@ impl UnderlyingSurface {
     /// another tenor, [`SurfaceError::Expired`] when `expiry` is not after the
     /// instant of the fit, [`SurfaceError::BadMoneyness`] when `k` is not finite.
     pub fn vol(&self, expiry: Timestamp, k: f64) -> Result<f64, SurfaceError> {
-        let first = self.slices.first().ok_or(SurfaceError::NoSlice { expiry })?;
-        if !k.is_finite() {
+        if !k.is_finite() && !self.slices.is_empty() {
             return Err(SurfaceError::BadMoneyness { k });
         }
+        let Smile { near, far, tau } = self.smile(expiry)?;
+        Ok(match far {
+            None => near.svi.vol(k, near.tau),
+            Some((far, share)) => {
+                let (w_near, w_far) = (near.svi.w(k), far.svi.w(k));
+                ((w_near + share * (w_far - w_near)) / tau).sqrt()
+            }
+        })
+    }
+
+    /// The slices that answer for `expiry`, by the rule of [`UnderlyingSurface::vol`].
+    ///
+    /// # Errors
+    /// As [`UnderlyingSurface::vol`], but for the log-moneyness.
+    pub fn smile(&self, expiry: Timestamp) -> Result<Smile<'_>, SurfaceError> {
+        let first = self.slices.first().ok_or(SurfaceError::NoSlice { expiry })?;
         let after = self.slices.partition_point(|s| s.expiry < expiry);
         let before = after.checked_sub(1).and_then(|i| self.slices.get(i));
-        let slice = match (before, self.slices.get(after)) {
+        let near = match (before, self.slices.get(after)) {
             (_, Some(far)) if far.expiry == expiry => far,
-            (Some(near), Some(far)) => return Ok(between(near, far, expiry, k)),
+            (Some(near), Some(far)) => {
+                let years = near.expiry.years_until(expiry);
+                let share = years / near.expiry.years_until(far.expiry);
+                return Ok(Smile { near, far: Some((far, share)), tau: near.tau + years });
+            }
             (Some(near), None) => near_enough(near, expiry)?,
             (None, _) => {
                 expire_check(first, expiry)?;
                 near_enough(first, expiry)?
             }
         };
-        Ok(slice.svi.vol(k, slice.tau))
+        Ok(Smile { near, far: None, tau: near.tau })
     }
 
     /// Whether `expiry` has a fitted smile of its own; where it has none, [`UnderlyingSurface::vol`] answers from its
@@ -276,12 +307,4 @@ fn near_enough(slice: &Slice, expiry: Timestamp) -> Result<&Slice, SurfaceError>
         return Ok(slice);
     }
     Err(SurfaceError::NoSmileNear { expiry, nearest: slice.expiry })
-}
-
-/// Total variance linear in time between two slices, as a volatility.
-fn between(near: &Slice, far: &Slice, expiry: Timestamp, k: f64) -> f64 {
-    let years = near.expiry.years_until(expiry);
-    let share = years / near.expiry.years_until(far.expiry);
-    let (w_near, w_far) = (near.svi.w(k), far.svi.w(k));
-    ((w_near + share * (w_far - w_near)) / (near.tau + years)).sqrt()
 }

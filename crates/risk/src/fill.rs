@@ -1,7 +1,7 @@
 //! A plan on a surface: entries and terms of instruments, task by task, on as many threads as there are.
 
 use crate::kernel::{
-    Columns, Expiry, Figures, Linear, LinearKernel, OptionTerms, Outcome, Smile, States, StrikesKernel, Vols,
+    Columns, Expiry, Figures, Linear, LinearKernel, OptionTerms, Outcome, States, StrikesKernel, Vols,
 };
 use crate::moves::Moves;
 use crate::plan::{Part, Plan, Task, Work};
@@ -9,7 +9,7 @@ use crate::set::Sticky;
 use crate::shock::{Tenor, years_left};
 use crate::value::{Resolved, Terms, Valuation, about, valuation};
 use plimsoll_lanes::Path;
-use plimsoll_market::{Surface, UnderlyingSurface};
+use plimsoll_market::Surface;
 use plimsoll_quant::special::ln;
 use plimsoll_types::{
     GreekTicks, Instrument, InstrumentRow, Issue, Ppb, QuantiseError, Reason, Rounding, Ticks, Timestamp,
@@ -156,13 +156,13 @@ impl Plan {
             let why = |at: &u32| find(at).err().map(|issue| (*at, issue));
             return Err(places.iter().filter_map(why).collect());
         };
-        let Some(smile) = smile(found.market, expiry) else {
+        let Ok(smile) = found.market.smile(expiry) else {
             let missing = |at: &u32| (*at, about(Reason::MissingSmile, &self.instruments[*at as usize]));
             return Err(places.iter().map(missing).collect());
         };
         let now = Expiry { index: found.market.index, forward: found.reference, tau: found.tau };
         let vols = Vols {
-            smile,
+            smile: smile.into(),
             tenor: Tenor::new(&self.vol_shock, found.tau),
             sticky_strike: self.vol_shock.sticky == Sticky::Strike,
             ln_forward: ln(found.reference),
@@ -243,23 +243,6 @@ impl Plan {
         row.funding_8h = ticks(v.funding_8h.unwrap_or(0.0))?;
         Ok(())
     }
-}
-
-/// The slices that answer for an expiry, by the rule of [`UnderlyingSurface::vol`], which has said that they do.
-fn smile(market: &UnderlyingSurface, expiry: Timestamp) -> Option<Smile> {
-    let after = market.slices.partition_point(|slice| slice.expiry < expiry);
-    let before = after.checked_sub(1).and_then(|i| market.slices.get(i));
-    let (one, far) = match (before, market.slices.get(after)) {
-        (Some(near), Some(far)) if far.expiry != expiry => (near, Some(far)),
-        (_, Some(far)) => (far, None),
-        (near, None) => (near?, None),
-    };
-    let Some(far) = far else {
-        return Some(Smile { near: one.svi, far: None, per_year: 1.0 / one.tau });
-    };
-    let years = one.expiry.years_until(expiry);
-    let share = years / one.expiry.years_until(far.expiry);
-    Some(Smile { near: one.svi, far: Some((far.svi, share)), per_year: 1.0 / (one.tau + years) })
 }
 
 fn write_option(row: &mut InstrumentRow, figures: &Figures, seconds: i64) {

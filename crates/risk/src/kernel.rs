@@ -44,6 +44,13 @@ pub(crate) struct Smile {
     pub(crate) per_year: f64,
 }
 
+impl From<plimsoll_market::Smile<'_>> for Smile {
+    fn from(smile: plimsoll_market::Smile<'_>) -> Self {
+        let far = smile.far.map(|(far, share)| (far.svi, share));
+        Self { near: smile.near.svi, far, per_year: 1.0 / smile.tau }
+    }
+}
+
 /// One expiry as it is now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expiry {
