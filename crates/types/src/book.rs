@@ -211,6 +211,40 @@ impl Book {
         self.add(account, positions, collateral, orders)
     }
 
+    /// Adds the accounts of another book, in its order and with all they hold; their indices rise by the length before.
+    /// Their names must rise and be above all others, as with [`Book::push`]. Costs a copy of the columns, so that a
+    /// large book can be put together of parts that were made side by side.
+    ///
+    /// # Errors
+    /// As [`Book::push`] of its accounts one by one; those before the one refused are then there.
+    pub fn append(&mut self, other: Self) -> Result<(), BookError> {
+        let fits = self.held.len() + other.held.len() <= spans::CELLS_MAX
+            && self.collateral.fits(&other.collateral)
+            && self.names.precede(&other.names);
+        if !fits {
+            let each = |p: Portfolio| self.push(p.account, &p.positions, p.collateral, p.orders);
+            return other.iter().try_for_each(each);
+        }
+        let (accounts, cells) = (self.len() as u32, self.held.len());
+        self.names.append(&other.names);
+        self.spans.append(other.spans);
+        reserve(&mut self.held, other.held.len());
+        self.held.extend_from_slice(&other.held);
+        if !(self.unrealised.is_empty() && other.unrealised.is_empty()) {
+            self.unrealised.resize(cells, 0);
+            reserve(&mut self.unrealised, other.held.len());
+            self.unrealised.extend_from_slice(&other.unrealised);
+            self.unrealised.resize(self.held.len(), 0);
+        }
+        reserve(&mut self.lots_bits, other.lots_bits.len());
+        self.lots_bits.extend_from_slice(&other.lots_bits);
+        self.apart.extend(other.apart.into_iter().map(|(account, all)| (accounts + account, all)));
+        self.count += other.count;
+        self.collateral.append(other.collateral);
+        self.orders.extend(other.orders.into_iter().map(|(account, all)| (accounts + account, all)));
+        Ok(())
+    }
+
     /// Adds an account wherever its name falls and returns its index, the length before: indices do not move, so
     /// accounts inserted out of order come last in [`Book::iter`]. Costs a search by name and a move of the places of
     /// the other accounts inserted out of order. To build a whole book, sort and [`Book::push`].

@@ -96,11 +96,15 @@ pub fn read(files: &BookFiles, units: &Units, only: Option<&AccountId>) -> anyho
         builder = builder.only(account.clone());
     }
     let mut places = Places::default();
+    let t0 = std::time::Instant::now();
     read_positions(&files.positions, &mut builder, &mut places)?;
+    let t1 = std::time::Instant::now();
     let mut notes = duplicates(&mut builder, &files.positions)?;
+    let t2 = std::time::Instant::now();
     if let Some(path) = &files.collateral {
         notes.extend(read_collateral(path, &mut builder)?);
     }
+    if std::env::var("PHASES").is_ok() { eprintln!("positions {:?} duplicates {:?} collateral {:?}", t1-t0, t2-t1, t2.elapsed()); }
     if let Some(path) = &files.orders {
         read_orders(path, &mut builder, &mut places)?;
     }
@@ -131,7 +135,9 @@ pub fn load(
     units: &Units,
 ) -> anyhow::Result<ReadyBook> {
     let read = read(files, units, None)?;
+    let t0 = std::time::Instant::now();
     let packed = plimsoll_engine::pack(read.builder, arrays, surface, units)?;
+    if std::env::var("PHASES").is_ok() { eprintln!("pack {:?}", t0.elapsed()); }
     Ok(ReadyBook { book: packed.book, failures: packed.failures, notes: read.notes })
 }
 

@@ -4,7 +4,7 @@
 //! names it does not know, and appended in the order of the file: the outcome is that of one row after the other.
 
 use super::amount::{Number, lots_of, price};
-use super::names::{NameHash, Names};
+use super::names::Names;
 use super::rows::{INSTRUMENTS_MAX, Row};
 use super::{BookBuilder, RowError, Terms, account_named, instrument};
 use plimsoll_types::Instrument;
@@ -97,16 +97,15 @@ impl Stretch {
     }
 
     fn number(&mut self, book: &BookBuilder, account: &str) -> Result<u32, RowError> {
-        let hash = NameHash::of(account);
-        let known = book.accounts.find(hash, account);
+        let known = book.accounts.find(account);
         if let Some(known) = known.filter(|number| *number < self.accounts_known) {
             return Ok(known);
         }
-        let own = match self.accounts.find(hash, account) {
+        let own = match self.accounts.find(account) {
             Some(own) => Some(own),
             None => {
                 account_named(account)?;
-                self.accounts.add(hash, account)
+                self.accounts.add(account)
             }
         };
         let number = own.and_then(|own| self.accounts_known.checked_add(own));
@@ -115,18 +114,17 @@ impl Stretch {
 
     #[inline]
     fn terms(&mut self, book: &BookBuilder, text: &str) -> Result<Terms, RowError> {
-        let hash = NameHash::of(text);
-        if let Some(terms) = book.spellings.find(hash, text).and_then(|i| book.terms.get(i as usize)) {
+        if let Some(terms) = book.spellings.find(text).and_then(|i| book.terms.get(i as usize)) {
             return Ok(*terms);
         }
-        if let Some(terms) = self.spellings.find(hash, text).and_then(|i| self.terms.get(i as usize)) {
+        if let Some(terms) = self.spellings.find(text).and_then(|i| self.terms.get(i as usize)) {
             return Ok(*terms);
         }
-        self.first_terms(book, hash, text)
+        self.first_terms(book, text)
     }
 
     /// Terms of a spelling that neither the book nor the stretch has met.
-    fn first_terms(&mut self, book: &BookBuilder, hash: NameHash, text: &str) -> Result<Terms, RowError> {
+    fn first_terms(&mut self, book: &BookBuilder, text: &str) -> Result<Terms, RowError> {
         let parsed = instrument(text)?;
         let too_many = || RowError::new("instrument", text, "is one instrument too many");
         let number = match book.instruments.get(&parsed).or_else(|| self.instruments.get(&parsed)) {
@@ -141,7 +139,7 @@ impl Stretch {
         if number >= self.instruments_known {
             self.instruments.insert(parsed, number);
         }
-        self.spellings.add(hash, text).ok_or_else(too_many)?;
+        self.spellings.add(text).ok_or_else(too_many)?;
         self.terms.push(terms);
         Ok(terms)
     }
