@@ -15,7 +15,7 @@ pub(crate) use collateral::{Collateral, RawHolding};
 pub(crate) use names::Names;
 use rows::Ordered;
 pub(crate) use rows::{RawPosition, Repeated, Row};
-pub use stretch::Stretch;
+pub use stretch::{Owner, Stretch};
 
 use amount::{Lot, lots_of, nano_of, price};
 use plimsoll_types::{AccountId, Asset, Decimal, Instrument, Lots, Units, parse_scaled};
@@ -115,9 +115,9 @@ pub(crate) struct RawOrder {
     pub price: Option<f64>,
 }
 
-/// What a row needs to know of its instrument.
+/// What a row needs to know of its instrument, as the stretch knows it that read it.
 #[derive(Clone, Copy, Debug)]
-struct Terms {
+pub struct Terms {
     number: u32,
     sized_in_quote: bool,
     lot: Lot,

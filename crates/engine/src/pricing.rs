@@ -161,8 +161,7 @@ impl<'a> Pricing<'a> {
         unvalued: &BTreeMap<Instrument, Issue>,
     ) -> Result<Packed, EngineError> {
         let held = numbers.iter().map(|number| raw.account(*number).len()).sum();
-        let mut packed =
-            Packed { book: Book::with_capacity(numbers.len(), held), failures: Vec::new() };
+        let mut packed = Packed { book: Book::with_capacity(numbers.len(), held), failures: Vec::new() };
         let mut positions = Vec::new();
         for (number, account) in numbers.iter().filter_map(|number| Some((*number, raw.name(*number)?))) {
             positions.clear();

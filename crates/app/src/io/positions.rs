@@ -7,9 +7,10 @@ use super::book::{POSITIONS, Places};
 use super::error::{InputError, Refusal};
 use super::lines::{Layout, Lines, Piece, each_record};
 use super::source::{Content, Source};
-use super::table::{SharedFile, Span, Table, quietly};
+use super::table::{Column, SharedFile, Span, Table, quietly};
+use arrow_array::{Array, StringArray};
 use parquet::file::reader::ChunkReader;
-use plimsoll_engine::{BookBuilder, Number, Stretch};
+use plimsoll_engine::{BookBuilder, Number, Owner, Stretch, Terms};
 use rayon::prelude::*;
 use std::io::Read;
 use std::path::Path;
@@ -41,16 +42,55 @@ impl ReadStretch {
         &mut self,
         book: &BookBuilder,
         line: u64,
-        names: [&str; 2],
-        [quantity, entry_price]: [Option<Number<'_>>; 2],
+        [account, instrument]: [&str; 2],
+        amounts: Amounts<'_>,
     ) -> Result<(), Refusal> {
-        let quantity = quantity.unwrap_or(Number::Text(""));
-        self.stretch.position(book, names, quantity, entry_price)?;
+        let owner = self.stretch.owner(book, account)?;
+        let terms = self.instrument(book, line, [account, instrument])?;
+        self.hold(owner, terms, amounts)
+    }
+
+    /// The terms of an instrument; notes where it is named if nobody did before.
+    #[inline]
+    fn instrument(&mut self, book: &BookBuilder, line: u64, names: [&str; 2]) -> Result<Terms, Refusal> {
+        let terms = self.stretch.terms(book, names[1])?;
         if self.stretch.spellings() > self.firsts.len() {
             let [account, instrument] = names.map(str::to_owned);
             self.firsts.push(First { line, account, instrument });
         }
-        Ok(())
+        Ok(terms)
+    }
+
+    #[inline]
+    fn hold(&mut self, owner: Owner, terms: Terms, [quantity, entry]: Amounts<'_>) -> Result<(), Refusal> {
+        let quantity = quantity.unwrap_or(Number::Text(""));
+        Ok(self.stretch.hold(owner, terms, quantity, entry)?)
+    }
+}
+
+/// Quantity and entry price.
+type Amounts<'a> = [Option<Number<'a>>; 2];
+
+/// Terms by place in the list of instruments of a Parquet file, as they come to be known.
+#[derive(Default)]
+struct Listed {
+    list: Option<StringArray>,
+    terms: Vec<Option<Terms>>,
+}
+
+impl Listed {
+    /// Forgets the terms unless they are of this very list.
+    fn turn_to(&mut self, list: &StringArray) {
+        let same = |known: &StringArray| {
+            let place =
+                |list: &StringArray| (list.value_data().as_ptr(), list.value_offsets().as_ptr(), list.len());
+            place(known) == place(list)
+        };
+        // The list is held on to, so that no other can come to lie where it is.
+        if !self.list.as_ref().is_some_and(same) {
+            self.list = Some(list.clone());
+            self.terms = vec![None; list.len()];
+        }
     }
 }
 
@@ -158,14 +198,57 @@ where
     R: ChunkReader + Clone + 'static,
 {
     let mut made = ReadStretch::new(book);
-    let mut scratch = [String::new(), String::new()];
-    made.rows = table.each_in(span, |row, columns, at| {
-        let [account, instrument, quantity, entry_price] = columns else { return Ok(()) };
-        let [first, second] = &mut scratch;
-        let names = [account.text(at, first), instrument.text(at, second)];
-        made.position(book, row, names, [quantity.number(at), entry_price.number(at)])
+    let mut listed = Listed::default();
+    made.rows = table.each_batch(span, |columns, rows, before| {
+        let mut batch = Batch { columns, owner: None };
+        if let Some(list) = columns.get(1).and_then(Column::list) {
+            listed.turn_to(list);
+        }
+        for (at, row) in (0..rows).zip(before + 1..) {
+            let read = batch.position(&mut made, &mut listed, book, (at, row));
+            read.map_err(|refusal| refusal.at(table.name(), "row", row))?;
+        }
+        Ok(())
     })?;
     Ok(made)
+}
+
+/// Some rows of a table.
+struct Batch<'a> {
+    columns: &'a [Column],
+    /// Of the row before.
+    owner: Option<Owner>,
+}
+
+impl Batch<'_> {
+    /// Reads the row at a place of the batch, which has this number in the table.
+    #[inline]
+    fn position(
+        &mut self,
+        made: &mut ReadStretch,
+        listed: &mut Listed,
+        book: &BookBuilder,
+        (at, row): (usize, u64),
+    ) -> Result<(), Refusal> {
+        let [account, instrument, quantity, entry_price] = self.columns else { return Ok(()) };
+        let owner = match self.owner {
+            Some(owner) if account.repeats(at) => owner,
+            _ => made.stretch.owner(book, &account.text(at))?,
+        };
+        self.owner = Some(owner);
+        let place = instrument.place(at);
+        let terms = match place.and_then(|place| listed.terms.get(place).copied().flatten()) {
+            Some(terms) => terms,
+            None => {
+                let terms = made.instrument(book, row, [&account.text(at), &instrument.text(at)])?;
+                if let Some(known) = place.and_then(|place| listed.terms.get_mut(place)) {
+                    *known = Some(terms);
+                }
+                terms
+            }
+        };
+        made.hold(owner, terms, [quantity.number(at), entry_price.number(at)])
+    }
 }
 
 #[cfg(test)]

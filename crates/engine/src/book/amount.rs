@@ -47,6 +47,12 @@ impl<'a> From<&'a str> for Number<'a> {
     }
 }
 
+impl<'a> From<&'a String> for Number<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(text)
+    }
+}
+
 impl Number<'_> {
     /// The text it stands for.
     ///

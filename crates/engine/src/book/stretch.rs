@@ -35,6 +35,10 @@ pub struct Stretch {
     last: (String, Option<u32>),
 }
 
+/// The account of a row, as the stretch knows it that read it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Owner(Option<u32>);
+
 impl Stretch {
     /// No rows yet.
     pub fn new(book: &BookBuilder) -> Self {
@@ -63,15 +67,38 @@ impl Stretch {
         quantity: Number<'_>,
         entry_price: Option<Number<'_>>,
     ) -> Result<(), RowError> {
-        let owner = if self.last.0 == account && !account.is_empty() {
-            self.last.1
-        } else {
-            self.owner(book, account)?
-        };
+        let owner = self.owner(book, account)?;
         let terms = self.terms(book, instrument)?;
+        self.hold(owner, terms, quantity, entry_price)
+    }
+
+    /// The account of a row, the first of its three parts; the others are [`Stretch::terms`] and [`Stretch::hold`].
+    ///
+    /// # Errors
+    /// With field, value and what was expected.
+    #[inline]
+    pub fn owner(&mut self, book: &BookBuilder, account: &str) -> Result<Owner, RowError> {
+        if self.last.0 == account && !account.is_empty() {
+            return Ok(Owner(self.last.1));
+        }
+        self.other_owner(book, account).map(Owner)
+    }
+
+    /// Adds a row of positions of an account and instrument that this stretch has read.
+    ///
+    /// # Errors
+    /// With field, value and what was expected.
+    #[inline]
+    pub fn hold(
+        &mut self,
+        owner: Owner,
+        terms: Terms,
+        quantity: Number<'_>,
+        entry_price: Option<Number<'_>>,
+    ) -> Result<(), RowError> {
         let count = lots_of("quantity", quantity, terms.lot)?;
         let entry = entry_price.map(|number| price("entry_price", number)).transpose()?;
-        let Some(owner) = owner else { return Ok(()) };
+        let Some(owner) = owner.0 else { return Ok(()) };
         let lots = count as f64;
         let entry_sum = entry.map(|price| if terms.sized_in_quote { lots / price } else { lots * price });
         self.rows.push(Row::new(owner, terms.number, count, entry_sum));
@@ -85,7 +112,7 @@ impl Stretch {
     }
 
     /// The number of another account than that of the row before, if its rows are kept.
-    fn owner(&mut self, book: &BookBuilder, account: &str) -> Result<Option<u32>, RowError> {
+    fn other_owner(&mut self, book: &BookBuilder, account: &str) -> Result<Option<u32>, RowError> {
         let number = match &book.only {
             Some(only) if only.as_str() != account => account_named(account).map(|_| None)?,
             _ => Some(self.number(book, account)?),
@@ -112,8 +139,12 @@ impl Stretch {
         number.ok_or_else(|| RowError::new("account", account, "is one account too many"))
     }
 
+    /// The instrument of a row, by any of its spellings.
+    ///
+    /// # Errors
+    /// With field, value and what was expected.
     #[inline]
-    fn terms(&mut self, book: &BookBuilder, text: &str) -> Result<Terms, RowError> {
+    pub fn terms(&mut self, book: &BookBuilder, text: &str) -> Result<Terms, RowError> {
         if let Some(terms) = book.spellings.find(text).and_then(|i| book.terms.get(i as usize)) {
             return Ok(*terms);
         }

@@ -90,7 +90,8 @@ impl Names {
     pub(crate) fn precede(&self, other: &Self) -> bool {
         let fits = u32::try_from(self.text.len() + other.text.len()).is_ok()
             && u32::try_from(self.len() + other.len()).is_ok();
-        fits && other.late.is_empty() && other.get(0).is_none_or(|first| self.last().is_none_or(|last| last < first))
+        fits && other.late.is_empty()
+            && other.get(0).is_none_or(|first| self.last().is_none_or(|last| last < first))
     }
 
     /// Adds names that [`Names::precede`] has seen. Those among them that were ordered stay so.

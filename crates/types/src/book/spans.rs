@@ -97,7 +97,9 @@ impl Spans {
     /// Adds the accounts and free spans of another arena, whose cells the owner moves to the end. The caller has seen to
     /// it that both fit one arena.
     pub(crate) fn append(&mut self, other: Self) {
-        let moved = |span: &Span| if span.is_apart() { *span } else { Span { start: self.end + span.start, ..*span } };
+        let moved = |span: &Span| {
+            if span.is_apart() { *span } else { Span { start: self.end + span.start, ..*span } }
+        };
         reserve(&mut self.spans, other.spans.len());
         self.spans.extend(other.spans.iter().map(moved));
         let free: Vec<Span> = other.free.iter().flatten().map(moved).collect();
