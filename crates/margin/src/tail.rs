@@ -219,7 +219,10 @@ impl Chunk {
         let mut all = Vec::with_capacity(self.floors.len());
         for place in 0..self.floors.len() {
             let index = self.first + place;
-            let Some(holdings) = book.holdings(index) else { continue };
+            let Some(holdings) = book.holdings(index) else {
+                all.push(None);
+                continue;
+            };
             check(&holdings, block.sizes.len(), || name(book, index))?;
             let held = match holdings {
                 Holdings::Narrow(narrow) if exact(narrow.held, block.sizes) => Some(narrow.held),
