@@ -3,6 +3,7 @@
 //! Sums run in 64 bits when the bound `sum |lots| x max |entry| < 2^62` proves that no partial sum can leave them, and
 //! in checked 128 bits otherwise. The bound is taken once per account. Both lanes are exact, so they agree.
 
+use crate::aggregate::{Losses, Measure};
 use crate::evaluate::report;
 use crate::money::Exact;
 use crate::{MarginError, MarginReport, Params, Trade};
@@ -17,11 +18,35 @@ pub enum Lane {
     Wide,
 }
 
-/// The scenario vector of one underlying.
+/// The scenario vector of one underlying, with its losses.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Slot {
     pub(crate) underlying: usize,
     pub(crate) pnl: Vec<i128>,
+    losses: [Losses; 2],
+}
+
+impl Slot {
+    pub(crate) fn new(underlying: usize, pnl: Vec<i128>, arrays: &RiskArrays) -> Self {
+        let losses = Losses::of(&pnl, arrays);
+        Self { underlying, pnl, losses }
+    }
+
+    pub(crate) fn losses(&self, measure: Measure) -> &Losses {
+        let [im, mm] = &self.losses;
+        if measure == Measure::Im { im } else { mm }
+    }
+
+    /// Replaces its vector by what `change` makes of it.
+    pub(crate) fn change<E>(
+        &mut self,
+        arrays: &RiskArrays,
+        change: impl FnOnce(&mut [i128]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        change(&mut self.pnl)?;
+        self.losses = Losses::of(&self.pnl, arrays);
+        Ok(())
+    }
 }
 
 /// An account on its risk arrays, with the profit or loss of every underlying under every scenario.
@@ -55,17 +80,18 @@ impl<'a> AccountState<'a> {
     fn summed(portfolio: Portfolio, arrays: &'a RiskArrays, lane: Lane) -> Result<Self, MarginError> {
         let mut held: Vec<usize> =
             portfolio.positions.iter().filter_map(|p| underlying_of(arrays, p.instrument)).collect();
+        let of: Vec<usize> = held.clone();
         held.sort_unstable();
         held.dedup();
         let mut slots = Vec::with_capacity(held.len());
         for underlying in held {
-            let of_it = |p: &&Position| underlying_of(arrays, p.instrument) == Some(underlying);
-            let positions = portfolio.positions.iter().filter(of_it);
+            let own = portfolio.positions.iter().zip(&of).filter(|(_, of)| **of == underlying);
+            let positions = own.map(|(position, _)| position);
             let pnl = match lane {
                 Lane::Narrow => narrow(positions, arrays),
                 Lane::Wide => wide(positions, arrays, Exact { account: &portfolio.account })?,
             };
-            slots.push(Slot { underlying, pnl });
+            slots.push(Slot::new(underlying, pnl, arrays));
         }
         Ok(Self { arrays, portfolio, slots, lane })
     }
@@ -96,8 +122,7 @@ impl<'a> AccountState<'a> {
         cost: i128,
     ) -> Result<(), MarginError> {
         let underlying = known(self.arrays, &self.portfolio, instrument)?.underlying.index();
-        let account = self.portfolio.account.clone();
-        let exact = Exact { account: &account };
+        let exact = Exact { account: &self.portfolio.account };
         let at = self.portfolio.positions.binary_search_by_key(&instrument, |p| p.instrument);
         let old = at.ok().and_then(|i| self.portfolio.positions.get(i)).copied();
         let old = old.unwrap_or(Position { instrument, lots: Lots(0), unrealised: Ticks(0) });
@@ -114,8 +139,8 @@ impl<'a> AccountState<'a> {
             Err(i) => self.portfolio.positions.insert(i, position),
         }
         match self.slots.binary_search_by_key(&underlying, |slot| slot.underlying) {
-            Ok(i) => self.slots[i].pnl = pnl,
-            Err(i) => self.slots.insert(i, Slot { underlying, pnl }),
+            Ok(i) => self.slots[i] = Slot::new(underlying, pnl, self.arrays),
+            Err(i) => self.slots.insert(i, Slot::new(underlying, pnl, self.arrays)),
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! One account, a whole book, and an account before and after trades.
 
-use crate::account::{AccountState, Slot, underlying_of};
+use crate::account::{AccountState, Slot};
 use crate::aggregate::Measure;
 use crate::equity::{collateral, positions_value};
 use crate::isolated::report_isolated;
@@ -11,7 +11,7 @@ use crate::{
     Aggregation, CollateralReport, Contribution, GreekSums, MarginError, MarginReport, Mode, OrdersReport,
     Params, State, Trade, UnderlyingReport, WhatIf,
 };
-use plimsoll_types::{Book, GreekTicks, Portfolio, Position, RiskArrays, Ticks};
+use plimsoll_types::{Book, GreekTicks, InstrumentRow, Portfolio, Position, RiskArrays, Ticks};
 
 /// The margin of one account: exact, requirements rounded up, equity down. Errors are about this account alone.
 ///
@@ -195,11 +195,12 @@ pub(crate) fn state_of(im_excess: Ticks, mm_excess: Ticks) -> State {
 }
 
 fn underlying(view: View, slot: &Slot, scan: &Scan) -> Result<UnderlyingReport, MarginError> {
-    let held: Vec<&Position> = view
-        .positions
-        .iter()
-        .filter(|p| underlying_of(view.arrays, p.instrument) == Some(slot.underlying))
-        .collect();
+    let own = |p: &Position| {
+        let row = view.arrays.instrument(p.instrument)?;
+        (row.underlying.index() == slot.underlying).then_some((*p, row))
+    };
+    let mut held = Vec::with_capacity(view.positions.len());
+    held.extend(view.positions.iter().filter_map(own));
     Ok(UnderlyingReport {
         index: slot.underlying,
         asset: view.arrays.underlyings[slot.underlying].asset.clone(),
@@ -214,8 +215,8 @@ fn underlying(view: View, slot: &Slot, scan: &Scan) -> Result<UnderlyingReport, 
 }
 
 /// What each position adds in a column, largest loss first.
-fn contributions(view: View, held: &[&Position], column: usize) -> Vec<Contribution> {
-    let of = |position: &&Position| {
+fn contributions(view: View, held: &[(Position, &InstrumentRow)], column: usize) -> Vec<Contribution> {
+    let of = |(position, _): &(Position, &InstrumentRow)| {
         let entry = view.arrays.row(position.instrument).get(column).copied().unwrap_or(0);
         let pnl = Ticks(i128::from(position.lots.0) * i128::from(entry));
         Contribution { instrument: position.instrument, lots: position.lots, pnl }
@@ -225,12 +226,10 @@ fn contributions(view: View, held: &[&Position], column: usize) -> Vec<Contribut
     all
 }
 
-fn greeks(view: View, held: &[&Position]) -> Result<GreekSums, MarginError> {
+fn greeks(view: View, held: &[(Position, &InstrumentRow)]) -> Result<GreekSums, MarginError> {
     let sum = |read: fn(&GreekTicks) -> i64| {
-        let terms = held.iter().map(|position| {
-            let row = view.arrays.instrument(position.instrument);
-            row.map_or(0, |row| i128::from(position.lots.0) * i128::from(read(&row.greeks)))
-        });
+        let terms =
+            held.iter().map(|(position, row)| i128::from(position.lots.0) * i128::from(read(&row.greeks)));
         view.exact.sum(terms, "a sum of Greeks").map(Ticks)
     };
     Ok(GreekSums {

@@ -5,12 +5,12 @@
 //! the loss, and moves with prices and lots without a jump: a column takes over where two are equal. The haircut does not
 //! lower it, for a haircut is there for selling the collateral, and neither does a debt raise it.
 
-use crate::aggregate::{Measure, Scene};
-use crate::charges::{blank, shared};
+use crate::aggregate::{Measure, STATES, Scene, measures_agree, within};
+use crate::charges::{Named, blank, mm_part};
 use crate::money::{Number, TooLarge, add, ratio_down, scale_up, split_into};
 use crate::requirement::{View, is_long, pessimistic_row};
 use crate::{Addon, AddonKind, Aggregation, CollateralReport, Input, MarginError, Mode};
-use plimsoll_types::{BlockKind, CorrelationState, NANO, Position, Ppb, Ticks};
+use plimsoll_types::{BlockKind, NANO, Position, Ppb, Ticks};
 use std::borrow::Cow;
 
 const WHOLE: i128 = NANO as i128;
@@ -61,25 +61,27 @@ pub(crate) fn wrong_way(view: View) -> Result<Vec<Addon>, MarginError> {
     }
     let vectors = vectors(view)?;
     let im = worst(view.scene(Measure::Im), view.mode, &vectors, &exposures)?;
-    let mm = worst(view.scene(Measure::Mm), view.mode, &vectors, &exposures)?;
+    let own = !measures_agree(view.arrays);
+    let mm = own.then(|| worst(view.scene(Measure::Mm), view.mode, &vectors, &exposures)).transpose()?;
+    let mm = mm.as_ref().unwrap_or(&im);
     let mut charges = Vec::new();
     for (i, exposure) in exposures.iter().enumerate() {
         let (in_im, in_mm) = (im.charges[i], mm.charges[i]);
         if in_im == 0 && in_mm == 0 {
             continue;
         }
-        let inputs = inputs(exposure, i, if in_im > 0 { &im } else { &mm });
+        let inputs = inputs(exposure, i, if in_im > 0 { &im } else { mm });
+        let mm = mm_part(AddonKind::WrongWay, (in_mm, exposure.mm_share), view.exact)?;
         let addon = blank(AddonKind::WrongWay, &exposure.held.asset, inputs);
-        let addon = shared(addon, in_mm, exposure.mm_share, view.exact)?;
-        charges.push(Addon { im: Ticks(in_im), ..addon });
+        charges.push(Addon { im: Ticks(in_im), mm: Ticks(mm), ..addon });
     }
     Ok(charges)
 }
 
-fn inputs(exposure: &Exposure, i: usize, found: &Found) -> Vec<(&'static str, Input)> {
+fn inputs(exposure: &Exposure, i: usize, found: &Found) -> Named<5> {
     let fall = found.falls.get(i).copied().unwrap_or(Ppb::ZERO);
     let loss = found.worst.at.map_or(0, |(_, loss)| loss);
-    vec![
+    [
         ("value", Input::Money(exposure.held.value)),
         ("fall", Input::Ratio(fall)),
         ("wrong_way", Input::Ratio(exposure.exposed.wrong_way)),
@@ -131,16 +133,17 @@ fn vectors<'a>(view: View<'a>) -> Result<Vec<Cow<'a, [i128]>>, MarginError> {
 /// Every loss > 0 with its column: that of each underlying in the grid columns, that of all together in the systematic
 /// and the joint columns that the aggregation reads.
 fn losses(scene: Scene, mode: Mode, vectors: &[Cow<[i128]>]) -> Result<Vec<(usize, i128)>, MarginError> {
-    let loss = |vector: &[i128], c: usize| vector.get(c).copied().unwrap_or(0).saturating_neg();
-    let mut all = Vec::new();
+    let mut all = Vec::with_capacity(scene.arrays.scenarios.len());
     for vector in vectors {
-        let own = scene.columns(BlockKind::Grid).map(|c| (c, loss(vector, c)));
-        all.extend(own.filter(|(_, loss)| *loss > 0));
+        for run in scene.runs(BlockKind::Grid) {
+            let own = within(vector, run.clone()).iter().zip(run);
+            all.extend(own.filter(|(pnl, _)| **pnl < 0).map(|(pnl, column)| (column, pnl.saturating_neg())));
+        }
     }
-    let mut kinds = Vec::new();
+    let loss = |vector: &[i128], c: usize| vector.get(c).copied().unwrap_or(0).saturating_neg();
+    let mut kinds = Vec::with_capacity(STATES.len() + 2);
     if mode == Mode::Portfolio && matches!(scene.params.aggregation, Aggregation::Factor { .. }) {
-        let states = [CorrelationState::Estimated, CorrelationState::Crash, CorrelationState::Breakdown];
-        kinds.extend(states.map(BlockKind::Systematic));
+        kinds.extend(STATES.map(BlockKind::Systematic));
     }
     if !matches!(scene.params.aggregation, Aggregation::Span(_)) {
         kinds.push(BlockKind::Joint);
