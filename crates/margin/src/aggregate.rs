@@ -46,7 +46,7 @@ pub(crate) struct Losses {
 
 impl Losses {
     /// Of a vector, for initial and for maintenance margin.
-    pub(crate) fn of(pnl: &[i128], arrays: &RiskArrays) -> [Self; 2] {
+    pub(crate) fn of(pnl: &[Ticks], arrays: &RiskArrays) -> [Self; 2] {
         let of = |measure| Self {
             grid: scan(pnl, runs(arrays, measure, BlockKind::Grid)),
             idiosyncratic: STATES
@@ -121,33 +121,33 @@ pub(crate) fn within<T>(row: &[T], run: Range<usize>) -> &[T] {
 }
 
 /// The worst column: its index (lowest on a tie) and the loss there, floored at 0. `None` when nothing loses.
-pub(crate) fn scan(pnl: &[i128], runs: impl Iterator<Item = Range<usize>>) -> (i128, Option<usize>) {
+pub(crate) fn scan(pnl: &[Ticks], runs: impl Iterator<Item = Range<usize>>) -> (i128, Option<usize>) {
     let mut worst = (0, None);
     for run in runs {
         let start = run.start;
         let values = within(pnl, run);
         let least = least(values);
         if least < worst.0 {
-            worst = (least, values.iter().position(|value| *value == least).map(|at| start + at));
+            worst = (least, values.iter().position(|value| value.0 == least).map(|at| start + at));
         }
     }
     (worst.0.saturating_neg(), worst.1)
 }
 
 /// The loss of [`scan`].
-fn scanned(pnl: &[i128], runs: impl Iterator<Item = Range<usize>>) -> i128 {
+fn scanned(pnl: &[Ticks], runs: impl Iterator<Item = Range<usize>>) -> i128 {
     runs.map(|run| least(within(pnl, run))).fold(0, i128::min).saturating_neg()
 }
 
 /// The least of some values and 0.
-fn least(values: &[i128]) -> i128 {
-    values.iter().fold(0, |least, value| if *value < least { *value } else { least })
+pub(crate) fn least(values: &[Ticks]) -> i128 {
+    values.iter().fold(0, |least, value| if value.0 < least { value.0 } else { least })
 }
 
 /// The aggregate loss of the vectors, before scaling, and how it came about.
 pub(crate) fn aggregate(scene: Scene, slots: &[Slot]) -> Result<(i128, AggregateDetail), MarginError> {
     let mut detail = AggregateDetail::default();
-    let live: Vec<&Slot> = slots.iter().filter(|slot| slot.pnl.iter().any(|x| *x != 0)).collect();
+    let live: Vec<&Slot> = slots.iter().filter(|slot| slot.pnl.iter().any(|x| x.0 != 0)).collect();
     if live.is_empty() {
         return Ok((0, detail));
     }
@@ -256,7 +256,7 @@ fn each_joint(
             let sums = room.get_mut(..columns.len()).unwrap_or(&mut []);
             for slot in live {
                 for (sum, pnl) in sums.iter_mut().zip(within(&slot.pnl, columns.clone())) {
-                    *sum = scene.exact.add(*sum, *pnl, what)?;
+                    *sum = scene.exact.add(*sum, pnl.0, what)?;
                 }
             }
             for (column, sum) in columns.zip(sums) {

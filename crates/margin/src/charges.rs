@@ -179,8 +179,7 @@ pub(crate) fn dressed<const N: usize>(
 pub(crate) type Named<const N: usize> = [(&'static str, Input); N];
 
 pub(crate) fn blank<const N: usize>(kind: AddonKind, asset: &Asset, inputs: Named<N>) -> Addon {
-    let mut named = Vec::with_capacity(N + 2);
-    named.extend(inputs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)));
+    let named = inputs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect();
     Addon { kind, asset: asset.clone(), im: Ticks(0), mm: Ticks(0), inputs: named }
 }
 
@@ -210,14 +209,14 @@ impl<'a> Minimum<'a> {
     }
 
     /// The charge it makes, which is all of it or, of style `floor`, what is missing.
-    fn charge(&self, held: &Held, (im, mm): (i128, i128)) -> Addon {
-        let inputs = [
-            ("short_notional", money(self.counted)),
-            ("rate", Input::Ratio(self.terms.rate)),
-            ("minimum", money(self.im)),
-        ];
+    fn charge<const N: usize>(&self, held: &Held, (im, mm): (i128, i128), inputs: Named<N>) -> Addon {
         let addon = blank(AddonKind::ShortOption, &held.underlying.asset, inputs);
         Addon { im: Ticks(im), mm: Ticks(mm), ..addon }
+    }
+
+    fn inputs(&self) -> Named<3> {
+        let rate = Input::Ratio(self.terms.rate);
+        [("short_notional", money(self.counted)), ("rate", rate), ("minimum", money(self.im))]
     }
 }
 
@@ -259,13 +258,13 @@ pub(crate) fn short_options(
         let minimum = minimum.as_ref()?;
         if !minimum.is_floor() {
             let whole = (minimum.im, minimum.mm);
-            return (whole != (0, 0)).then(|| minimum.charge(held, whole));
+            return (whole != (0, 0)).then(|| minimum.charge(held, whole, minimum.inputs()));
         }
         let ((im, undone), (mm, _)) = floors.next()?;
-        let mut addon = ((im, mm) != (0, 0)).then(|| minimum.charge(held, (im, mm)))?;
-        addon.inputs.push(("loss_scaled".into(), money(*alone)));
-        addon.inputs.push(("credit_undone".into(), money(undone)));
-        Some(addon)
+        let [shorts, rate, least] = minimum.inputs();
+        let (loss, undone) = (("loss_scaled", money(*alone)), ("credit_undone", money(undone)));
+        let inputs = [shorts, rate, least, loss, undone];
+        ((im, mm) != (0, 0)).then(|| minimum.charge(held, (im, mm), inputs))
     });
     Ok(each.collect())
 }

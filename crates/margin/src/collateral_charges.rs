@@ -103,7 +103,7 @@ pub(crate) fn of_collateral(
         });
         let unsure = params.addons.confidence.of(&held.asset).map(|unsure| {
             let inputs = || unsure_inputs(held, unsure, arrays);
-            dressed((AddonKind::Confidence, &held.asset), (fallen.unsure, terms.mm_share), exact, inputs)
+            dressed((AddonKind::Confidence, &held.asset), (fallen.unsure, unsure.mm_share), exact, inputs)
         });
         charges.extend(depeg.transpose()?.flatten());
         charges.extend(unsure.transpose()?.flatten());

@@ -360,7 +360,7 @@ pub(crate) fn standalone_sum(view: View, measure: Measure) -> Result<i128, Margi
             total = view.exact.sub(total, worst_alone(scene, position), "the sum of standalone losses")?;
             continue;
         }
-        let own = Slot::new(0, pessimistic_row(view, position)?, view.arrays);
+        let own = Slot::new(0, pessimistic_row(view, position)?.into(), view.arrays);
         total = view.exact.add(total, standalone(scene, &own)?, "the sum of standalone losses")?;
     }
     Ok(total)
@@ -380,9 +380,9 @@ fn worst_alone(scene: Scene, position: &Position) -> i128 {
 }
 
 /// A position's profit or loss per scenario, each pessimistic order on its instrument filled where that hurts.
-pub(crate) fn pessimistic_row(view: View, position: &Position) -> Result<Vec<i128>, MarginError> {
+pub(crate) fn pessimistic_row(view: View, position: &Position) -> Result<Vec<Ticks>, MarginError> {
     let row = view.arrays.row(position.instrument);
-    let mut pnl = vec![0; row.len()];
+    let mut pnl = vec![Ticks(0); row.len()];
     add_row(&mut pnl, row, position.lots, view.exact)?;
     for order in view.pessimistic.iter().filter(|o| o.instrument == position.instrument) {
         add_hurting(&mut pnl, row, order.lots, view.exact)?;
@@ -391,23 +391,23 @@ pub(crate) fn pessimistic_row(view: View, position: &Position) -> Result<Vec<i12
 }
 
 /// Takes `lots` of a row out of every scenario.
-fn subtract_row(pnl: &mut [i128], row: &[i64], lots: Lots, exact: Exact) -> Result<(), MarginError> {
+fn subtract_row(pnl: &mut [Ticks], row: &[i64], lots: Lots, exact: Exact) -> Result<(), MarginError> {
     for (sum, entry) in pnl.iter_mut().zip(row) {
-        *sum = exact.sub(*sum, i128::from(lots.0) * i128::from(*entry), "a scenario's profit or loss")?;
+        sum.0 = exact.sub(sum.0, i128::from(lots.0) * i128::from(*entry), "a scenario's profit or loss")?;
     }
     Ok(())
 }
 
 /// Adds `min(0, lots x entry)` to every scenario.
 pub(crate) fn add_hurting(
-    pnl: &mut [i128],
+    pnl: &mut [Ticks],
     row: &[i64],
     lots: Lots,
     exact: Exact,
 ) -> Result<(), MarginError> {
     for (sum, entry) in pnl.iter_mut().zip(row) {
         let filled = (i128::from(lots.0) * i128::from(*entry)).min(0);
-        *sum = exact.add(*sum, filled, "a scenario's profit or loss")?;
+        sum.0 = exact.add(sum.0, filled, "a scenario's profit or loss")?;
     }
     Ok(())
 }
