@@ -145,3 +145,26 @@ impl From<AccountId> for String {
         account.0.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn assets_are_in_the_order_of_their_texts_and_show_them() {
+        let texts = ["0", "00", "1INCH", "A", "AB", "ABCDEFGHIJKLMNO", "ABD", "B", "BTC", "BTC0", "Z"];
+        let assets: Vec<Asset> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        assert!(assets.is_sorted());
+        for (asset, text) in assets.iter().zip(texts) {
+            assert_eq!((asset.as_str(), asset.to_string().as_str()), (text, text));
+            assert_eq!(format!("{asset:?}"), format!("Asset({text:?})"));
+        }
+    }
+
+    #[test]
+    fn what_is_empty_too_long_or_not_upper_case_names_no_asset() {
+        for text in ["", "ABCDEFGHIJKLMNOP", "btc", "BT C", "B\u{c9}"] {
+            assert_eq!(Asset::new(text).unwrap_err().text, text);
+        }
+    }
+}
