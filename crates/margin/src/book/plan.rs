@@ -26,7 +26,7 @@ impl Slot {
     /// `None` when there are too many pairs.
     fn new(place: usize, pair: usize) -> Option<Self> {
         let pair = u32::try_from(pair).ok().filter(|pair| *pair < 1 << 22)?;
-        Some(Self(pair << 10 | place as u32 % CHUNK as u32))
+        Some(Self((pair << 10) | (place as u32 % CHUNK as u32)))
     }
 
     #[inline(always)]
