@@ -31,6 +31,7 @@ pub mod lsq;
 pub mod mc;
 pub mod minimise;
 pub mod perpetual;
+pub mod pot;
 pub mod procyclicality;
 pub mod range;
 pub mod rank;
