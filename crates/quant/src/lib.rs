@@ -16,6 +16,7 @@ pub mod batch;
 pub mod black;
 pub mod bs;
 pub mod contract;
+pub mod correlation;
 pub mod ewma;
 pub mod execution;
 pub mod filtered;
