@@ -36,6 +36,7 @@ pub mod pot;
 pub mod procyclicality;
 pub mod range;
 pub mod rank;
+pub mod regime;
 pub mod regression;
 pub mod roots;
 pub mod sabr;
