@@ -17,6 +17,8 @@
 //! the slots does not lower it; without data a level holds for `hold` seconds, then halves every `decay_half_life` down to the
 //! floor. Time is what the caller says has passed: nothing here knows a clock.
 
+#![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses NaN too")]
+
 use crate::special::{exp, pow};
 use crate::stats::{StatsError, at_least, count, enough, not_negative, positive};
 use crate::window::Window;

@@ -7,6 +7,7 @@
 //! Programming 141:135, section 3, for the search along a line.
 
 #![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses NaN too")]
+#![allow(clippy::needless_range_loop, reason = "matrix algebra is written with its indices")]
 
 use crate::stats::{StatsError, finite};
 

@@ -91,7 +91,7 @@ fn a_long_half_life_is_the_plain_shrinkage_of_standardised_rows() {
             online.update(&values).unwrap();
             for (i, x) in row.iter().enumerate() {
                 if t > 0 {
-                    scaled.push((x / (squares[i] / t as f64 as f64).sqrt()).clamp(-60.0, 60.0));
+                    scaled.push((x / (squares[i] / t as f64).sqrt()).clamp(-60.0, 60.0));
                 }
                 squares[i] += x * x;
             }

@@ -35,7 +35,7 @@ fn spec(dynamics: Dynamics, innovations: Innovations, mean: MeanModel) -> FitSpe
 
 #[test]
 fn estimates_agree_with_arch_for_both_models_both_laws_and_both_means() {
-    let rows = Rows::read("garch.csv");
+    let rows = Rows::read("statistics/garch.csv");
     let mut worst: f64 = 0.0;
     for row in rows.iter() {
         let [seed, gjr, student, constant] = [0, 1, 2, 3].map(|i| row[i] as u64);

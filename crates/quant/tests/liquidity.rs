@@ -5,6 +5,7 @@
 mod reference;
 
 use plimsoll_quant::liquidity::*;
+use plimsoll_quant::special::pow;
 use plimsoll_quant::stats::StatsError;
 use plimsoll_quant::tracking::CoverageTracker;
 use proptest::prelude::*;
@@ -82,7 +83,7 @@ fn an_empty_book_for_a_part_of_the_window_does_not_lower_the_score() {
         let before = score.score().unwrap();
         score.update(60.0, &[Some(0.0)]).unwrap();
         let after = score.score().unwrap();
-        assert!(after >= before * 0.5f64.powf(60.0 / 86_400.0) * (1.0 - 1e-12), "{minute}");
+        assert!(after >= before * pow(0.5, 60.0 / 86_400.0) * (1.0 - 1e-12), "{minute}");
     }
     assert!((score.score().unwrap() / 50.0 - 1.0).abs() < 0.01);
 }

@@ -8,6 +8,8 @@
 //! with `e_t` standardised residuals and `S` their mean product. Source: Engle (2002), Journal of Business and Economic Statistics
 //! 20:339.
 
+#![allow(clippy::needless_range_loop, reason = "matrix algebra is written with its indices")]
+
 use super::{Correlation, CorrelationError, correlations_of};
 use crate::linalg::Symmetric;
 use crate::minimise::{BfgsMinimum, BfgsOptions, bfgs};
@@ -126,7 +128,7 @@ const DIFFERENCE: f64 = 1e-5;
 /// follows from the others, or a search that does not settle.
 pub fn fit_dcc(rows: &[f64], series: usize, warm: Option<(f64, f64)>) -> Result<DccFit, CorrelationError> {
     at_least("series", series, 2)?;
-    if rows.len() % series != 0 {
+    if !rows.len().is_multiple_of(series) {
         return Err(StatsError::Lengths { left: rows.len(), right: series }.into());
     }
     enough(rows.len() / series, FEWEST)?;

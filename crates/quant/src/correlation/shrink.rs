@@ -46,7 +46,7 @@ pub struct Shrunk {
 /// [`CorrelationError`] on rows of the wrong length, fewer than two, a value that is not finite, or (towards constant
 /// correlation) a series that does not vary.
 pub fn ledoit_wolf(rows: &[f64], series: usize, target: Target) -> Result<Shrunk, CorrelationError> {
-    if series == 0 || rows.len() % series != 0 {
+    if series == 0 || !rows.len().is_multiple_of(series) {
         return Err(StatsError::Lengths { left: rows.len(), right: series }.into());
     }
     let n = rows.len() / series;

@@ -1,5 +1,7 @@
 //! Estimation of a hidden Markov chain by expectation and maximisation.
 
+#![allow(clippy::needless_range_loop, reason = "matrix algebra is written with its indices")]
+
 use super::{RegimeFilter, RegimeModel};
 use crate::garch::Law;
 use crate::special::ln;
