@@ -63,7 +63,7 @@ impl Bar {
 /// ```
 /// use plimsoll_quant::range::{Bar, parkinson};
 /// let bar = Bar::new(100.0, 102.0, 99.0, 101.0).unwrap();
-/// assert!((parkinson(&bar).sqrt() - 0.017928438).abs() < 1e-8);
+/// assert!((parkinson(&bar).sqrt() - 0.01792853150387906).abs() < 1e-15);
 /// assert!(Bar::new(100.0, 99.0, 98.0, 99.0).is_err());
 /// ```
 #[must_use]

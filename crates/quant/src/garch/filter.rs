@@ -170,7 +170,10 @@ impl RollingGarch {
         let Self { spec, recent, schedule, estimate, filter } = self;
         Ok(schedule.step(|| {
             let returns: Vec<f64> = recent.iter().copied().collect();
-            let found = spec.estimate(&returns, estimate.as_ref())?;
+            let found = match spec.estimate(&returns, estimate.as_ref()) {
+                Err(_) if estimate.is_some() => spec.estimate(&returns, None)?,
+                other => other?,
+            };
             *filter = Some(spec.filter_after(&found, &returns)?);
             *estimate = Some(found);
             Ok(())

@@ -7,9 +7,9 @@
 //! Sources: Bollerslev (1986, 1987); Fiorentini, Calzolari and Panattoni (1996), Journal of Applied Econometrics 11:399, for the
 //! gradient and the benchmark.
 
-use super::{Garch, Law, Start, log_constant, log_kernel, mean_square, next_variance};
+use super::{Garch, Law, Start, log_constant, mean_square, next_variance};
 use crate::minimise::{BfgsMinimum, BfgsOptions, bfgs};
-use crate::special::{digamma, exp, ln, ln_1p};
+use crate::special::{digamma, exp, ln};
 use crate::stats::{StatsError, check_sample, count, mean, positive};
 use serde::{Deserialize, Serialize};
 
@@ -150,6 +150,31 @@ fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// Sum of logarithms as the logarithm of products, of which one is taken only now and then.
+struct LogSum {
+    product: f64,
+    logs: f64,
+}
+
+impl LogSum {
+    fn new() -> Self {
+        Self { product: 1.0, logs: 0.0 }
+    }
+
+    #[inline]
+    fn add(&mut self, factor: f64) {
+        self.product *= factor;
+        if !(1e-100..1e100).contains(&self.product) {
+            self.logs += ln(self.product);
+            self.product = 1.0;
+        }
+    }
+
+    fn total(&self) -> f64 {
+        self.logs + ln(self.product)
+    }
+}
+
 impl Problem {
     fn new(returns: &[f64], spec: &FitSpec) -> Result<Self, StatsError> {
         let centre = match spec.mean {
@@ -175,8 +200,8 @@ impl Problem {
 
     /// Coordinates: `ln omega`, log-odds of the persistence, log-odds of the shares (one or two), mean, log-odds of `nu`.
     fn coordinates(&self, at: &Natural) -> Vec<f64> {
-        let persistence = 0.5 * (at.up + at.down) + at.beta;
-        let mut x = vec![ln(at.omega), ln(persistence / (1.0 - persistence))];
+        let share = (0.5 * (at.up + at.down) + at.beta) / PERSISTENCE_MAX;
+        let mut x = vec![ln(at.omega), ln(share / (1.0 - share))];
         if self.asymmetric() {
             x.extend([ln(0.5 * at.up / at.beta), ln(0.5 * at.down / at.beta)]);
         } else {
@@ -293,19 +318,23 @@ impl Problem {
         let law = self.law(at.nu);
         let (mut variance, mut d) = self.first(at);
         let mut by = Natural::default();
-        let mut total = 0.0;
+        let (mut squares, mut variances, mut tails) = (0.0, LogSum::new(), LogSum::new());
         for r in &self.scaled {
             let residual = r - at.mean;
             let square = residual * residual;
             let inverse = 1.0 / variance;
-            total += log_kernel(residual, variance, law);
+            variances.add(variance);
             // Twice the derivatives of the density by the variance and by the residual.
             let (tail, slope) = match law {
-                Law::Normal => (square * inverse, residual * inverse),
+                Law::Normal => {
+                    squares += square * inverse;
+                    (square * inverse, residual * inverse)
+                }
                 Law::StudentT { nu } => {
                     let z = square * inverse / (nu - 2.0);
                     let weight = (nu + 1.0) / (1.0 + z);
-                    by.nu += 0.5 * (weight * z / (nu - 2.0) - ln_1p(z));
+                    tails.add(1.0 + z);
+                    by.nu += 0.5 * weight * z / (nu - 2.0);
                     (weight * z, weight * residual * inverse / (nu - 2.0))
                 }
             };
@@ -325,11 +354,14 @@ impl Problem {
             variance = next_variance([at.omega, weight, at.beta], residual, variance);
         }
         let n = count(self.scaled.len());
+        let mut tail = squares;
         if let Law::StudentT { nu } = law {
             let constant = digamma(0.5 * (nu + 1.0)) - digamma(0.5 * nu) - 1.0 / (nu - 2.0);
-            by.nu += 0.5 * n * constant;
+            let logs = tails.total();
+            by.nu += 0.5 * (n * constant - logs);
+            tail = (nu + 1.0) * logs;
         }
-        (total + n * log_constant(law), by)
+        (n * log_constant(law) - 0.5 * (variances.total() + tail), by)
     }
 
     /// Where to search from.
@@ -400,5 +432,49 @@ impl Problem {
         let residuals: Vec<f64> = returns.iter().map(|r| r - mean).collect();
         let log_likelihood = model.log_likelihood(&residuals, self.spec.start, law)?;
         Ok(GarchFit { model, mean, law, log_likelihood, evaluations })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+
+    /// Bursts of alternating returns.
+    fn returns() -> Vec<f64> {
+        let size = |i: u32| if (i / 40) % 3 == 0 { 0.03 } else { 0.01 };
+        let sign = |i: u32| if i % 3 == 0 { -1.0 } else { 0.6 };
+        (0..600).map(|i| size(i) * sign(i) * (0.2 + f64::from(i * 37 % 101) / 100.0)).collect()
+    }
+
+    #[test]
+    fn the_cost_is_the_likelihood_and_its_gradient_that_of_differences() {
+        for (dynamics, innovations) in
+            [(Dynamics::Symmetric, Innovations::Normal), (Dynamics::Gjr, Innovations::StudentT)]
+        {
+            for start in [Start::MeanSquare, Start::FirstSquare, Start::Backcast(2e-4), Start::Variance(3e-4)]
+            {
+                let spec = FitSpec { dynamics, innovations, mean: MeanModel::Constant, start };
+                let problem = Problem::new(&returns(), &spec).unwrap();
+                let at = Natural { omega: 0.05, up: 0.06, down: 0.1, beta: 0.85, mean: 0.02, nu: 6.0 };
+                let at = if problem.asymmetric() { at } else { Natural { down: at.up, ..at } };
+                let x = problem.coordinates(&at);
+                let mut gradient = vec![0.0; x.len()];
+                let cost = problem.cost(&x, &mut gradient);
+                let model = Garch::new(at.omega, at.up, at.down - at.up, at.beta).unwrap();
+                let residuals: Vec<f64> = problem.scaled.iter().map(|r| r - at.mean).collect();
+                let likelihood = model.log_likelihood(&residuals, problem.start, problem.law(at.nu)).unwrap();
+                assert!((cost * -600.0 / likelihood - 1.0).abs() < 1e-12, "{cost} {likelihood}");
+                for i in 0..x.len() {
+                    let moved = |by: f64| {
+                        let mut x = x.clone();
+                        x[i] += by;
+                        problem.cost(&x, &mut vec![0.0; x.len()])
+                    };
+                    let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                    assert!((difference - gradient[i]).abs() < 1e-8, "{i}: {difference} {gradient:?}");
+                }
+            }
+        }
     }
 }

@@ -18,10 +18,10 @@ pub struct EmOptions {
 }
 
 impl EmOptions {
-    /// At most 500 passes, to 1e-6 of the log-likelihood.
+    /// At most 200 passes, to 1e-4 of the log-likelihood: far below what the sample can tell apart.
     #[must_use]
     pub const fn usual() -> Self {
-        Self { max_iter: 500, tolerance: 1e-6 }
+        Self { max_iter: 200, tolerance: 1e-4 }
     }
 }
 
@@ -153,10 +153,11 @@ impl Pass {
     fn expect(&mut self, model: &RegimeModel, initial: &[f64], returns: &[f64]) -> f64 {
         let k = self.states;
         let mut predicted = initial.to_vec();
+        let logs = model.log_variances();
         let mut likelihood = 0.0;
         for (t, r) in returns.iter().enumerate() {
             let densities = &mut self.densities[t * k..(t + 1) * k];
-            likelihood += model.densities(*r, densities);
+            likelihood += model.densities(*r, &logs, densities);
             let forward = &mut self.forward[t * k..(t + 1) * k];
             let mut total = 0.0;
             for i in 0..k {

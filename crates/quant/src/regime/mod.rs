@@ -18,8 +18,8 @@ mod rolling;
 pub use em::{EmOptions, RegimeFit, fit};
 pub use rolling::{RollingRegime, RollingRegimeSpec};
 
-use crate::garch::{Law, log_constant, log_kernel};
-use crate::special::exp;
+use crate::garch::{Law, log_constant, log_tail};
+use crate::special::{exp, ln};
 use crate::stats::{StatsError, count, positive};
 use serde::{Deserialize, Serialize};
 
@@ -139,10 +139,15 @@ impl RegimeModel {
         }
     }
 
+    /// Logarithms of the variances.
+    fn log_variances(&self) -> Vec<f64> {
+        self.variances.iter().map(|v| ln(*v)).collect()
+    }
+
     /// Densities of `value` in each state over the largest of them, and the logarithm of that one.
-    fn densities(&self, value: f64, out: &mut [f64]) -> f64 {
-        for (density, variance) in out.iter_mut().zip(&self.variances) {
-            *density = log_kernel(value, *variance, self.law);
+    fn densities(&self, value: f64, log_variances: &[f64], out: &mut [f64]) -> f64 {
+        for ((density, variance), log) in out.iter_mut().zip(&self.variances).zip(log_variances) {
+            *density = -0.5 * (log + log_tail(value * value / variance, self.law));
         }
         let top = out.iter().fold(f64::NEG_INFINITY, |a: f64, d| a.max(*d));
         out.iter_mut().for_each(|d| *d = exp(*d - top));
@@ -175,7 +180,7 @@ impl RegimeFilter {
         }
         let mut densities = vec![0.0; self.probabilities.len()];
         let predicted = self.predicted();
-        self.model.densities(value, &mut densities);
+        self.model.densities(value, &self.model.log_variances(), &mut densities);
         let joint: Vec<f64> = predicted.iter().zip(&densities).map(|(p, d)| p * d).collect();
         let total = joint.iter().fold(0.0, |sum, p| sum + p);
         self.probabilities = joint.iter().map(|p| p / total).collect();
