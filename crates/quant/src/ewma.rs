@@ -43,6 +43,9 @@ impl Memory {
     }
 }
 
+/// What a seed counts for: enough for the plain mean to weigh less than any half-life worth the name.
+const SEASONED: usize = 1 << 31;
+
 /// Variance of returns about zero.
 ///
 /// ```
@@ -75,7 +78,7 @@ impl EwmaVariance {
     /// [`StatsError::Domain`] for a half-life or a variance that is not positive and finite.
     pub fn seeded(half_life: f64, variance: f64) -> Result<Self, StatsError> {
         let mut memory = Memory::new(half_life, 1)?;
-        memory.seen = usize::MAX;
+        memory.seen = SEASONED;
         Ok(Self { memory, variance: positive("seed", variance)? })
     }
 
@@ -110,7 +113,7 @@ impl EwmaVariance {
         Ok(self.variance()?.sqrt())
     }
 
-    /// Observations seen; the largest number there is when it was seeded.
+    /// Observations seen; a seed counts as `2^31` of them.
     #[must_use]
     pub fn observations(&self) -> usize {
         self.memory.seen
