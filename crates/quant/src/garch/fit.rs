@@ -90,7 +90,7 @@ const GRADIENT_ACCEPTED: f64 = 1e-5;
 /// ```
 /// use plimsoll_quant::garch::{Dynamics, FitSpec, Innovations, MeanModel, Start, fit};
 /// let returns: Vec<f64> = (0..400).map(|i| if (i / 50) % 2 == 0 { 0.01 } else { 0.03 }
-///     * if i.is_multiple_of(3) { -1.0 } else { 0.7 }).collect();
+///     * if i % 3 == 0 { -1.0 } else { 0.7 }).collect();
 /// let spec = FitSpec { dynamics: Dynamics::Symmetric, innovations: Innovations::Normal,
 ///     mean: MeanModel::Zero, start: Start::MeanSquare };
 /// let first = fit(&returns, &spec, None).unwrap();
