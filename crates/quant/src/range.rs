@@ -34,7 +34,8 @@ impl Bar {
     /// Checks a bar.
     ///
     /// # Errors
-    /// [`StatsError::Domain`] for a price that is not positive and finite, a high below, or a low above, another price.
+    /// [`StatsError::Domain`] for a price that is not positive and finite, a high below, or a low above, another price, or a high
+    /// over a low that is beyond all numbers.
     pub fn new(open: f64, high: f64, low: f64, close: f64) -> Result<Self, StatsError> {
         positive("open", open)?;
         positive("high", high)?;
@@ -46,6 +47,7 @@ impl Bar {
         if low > open.min(close) {
             return Err(StatsError::Domain { parameter: "low", value: low, domain: "no price below it" });
         }
+        positive("high over low", high / low)?;
         Ok(Self { open, high, low, close })
     }
 
@@ -188,7 +190,8 @@ fn body_weight(n: f64) -> f64 {
 /// The parts of a bar after `close`, which becomes its close.
 fn parts(bar: &Bar, close: &mut Option<f64>) -> Option<Parts> {
     let before = close.replace(bar.close)?;
-    Some(Parts { gap: ln(bar.open / before), body: bar.body(), inside: rogers_satchell(bar) })
+    // A difference of logarithms is finite whatever the prices.
+    Some(Parts { gap: ln(bar.open) - ln(before), body: bar.body(), inside: rogers_satchell(bar) })
 }
 
 /// Variance of the last bars, gaps between them included.

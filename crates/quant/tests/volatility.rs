@@ -176,6 +176,7 @@ fn impossible_bars_are_refused_by_the_price_that_is_wrong() {
     assert_eq!(name(Bar::new(1.0, f64::NAN, 1.0, 1.0)), "high");
     assert_eq!(name(Bar::new(1.0, 1.0, -1.0, 1.0)), "low");
     assert_eq!(name(Bar::new(1.0, f64::INFINITY, 1.0, 1.0)), "high");
+    assert_eq!(name(Bar::new(1.0, 1e300, 1e-300, 1.0)), "high over low");
     let flat = Bar::new(2.0, 2.0, 2.0, 2.0).unwrap();
     assert_eq!([parkinson(&flat), garman_klass(&flat), rogers_satchell(&flat)], [0.0; 3]);
     for bar in bars(500) {
