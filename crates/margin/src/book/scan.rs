@@ -119,7 +119,7 @@ impl ScanLosses {
     }
 
     /// The losses of one account anew, after its positions have changed or it was added at the end of the book. Costs
-    /// its own rows, and a move within its chunk of 1024 accounts where the underlyings it holds are not as many.
+    /// its own rows; from then on it is summed apart from the plan of its chunk, until the next plan.
     pub fn update(&mut self, path: Path, book: &Book, rows: &Rows, account: usize) {
         while self.accounts <= account && self.accounts < book.len() {
             self.accounts += 1;
