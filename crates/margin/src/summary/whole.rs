@@ -91,7 +91,7 @@ impl Accounts<'_> {
         room.walk(native, path);
         for account in 0..room.places.len() {
             let place = room.places[account];
-            out[place] = match room.totals((native, terms.params), account) {
+            out[place] = match room.totals((native, terms.params), path, account) {
                 Some(totals) => Ok(totals),
                 None => reference(self.book, self.first + place, terms),
             };
@@ -125,7 +125,7 @@ impl Accounts<'_> {
 
     fn deposit(&self, room: &mut Room, native: &Native, index: usize) -> Option<()> {
         let known = |earmark: Option<InstrumentIx>| {
-            earmark.is_none_or(|instrument| instrument.index() < native.rows.lots.len())
+            earmark.is_none_or(|instrument| instrument.index() < native.rows.briefs.len())
         };
         match self.book.deposits(index)? {
             Deposits::Narrow(deposits) => {

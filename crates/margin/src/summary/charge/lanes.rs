@@ -6,7 +6,7 @@
 //! said by the formulas themselves.
 
 use super::lanes::{Vector, WIDTH, least, most, product, ratio_up, root_up, scale_up, scale_up_twice, sum, whole};
-use super::rows::{Kind, Leg, Lot, SLOTS, Slots};
+use super::rows::{Kind, Leg, Lot, Measures};
 use super::terms::Charges;
 use crate::formulas::{self, Liquidity};
 use crate::money::{self, Number};
@@ -36,6 +36,8 @@ pub(crate) struct Rates {
     funding: Option<(f64, f64)>,
     /// Scales of initial and of maintenance margin.
     scales: (f64, f64),
+    /// Which scan loss is that of maintenance margin.
+    mm: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -70,7 +72,7 @@ fn lane(ratio: Ppb) -> f64 {
 
 impl Rates {
     /// Expiries are those of the underlying, nearest first: seconds, basis rate, shares of vega buckets.
-    pub(crate) fn new(of: &Charges, tenors: &[super::terms::TenorTerms], scales: (Ppb, Ppb)) -> Self {
+    pub(crate) fn new(of: &Charges, tenors: &[super::terms::TenorTerms], (scales, alike): ((Ppb, Ppb), bool)) -> Self {
         let liquidity = |(l, mm_share): &(Liquidity, Ppb)| LiquidityRates {
             depth: l.depth.min(1 << 52) as f64,
             spread: lane(l.spread),
@@ -102,6 +104,7 @@ impl Rates {
             expiry: expiry.filter(|expiry| expiry.ramps.iter().any(|ramp| *ramp > 0.0)),
             funding: of.funding.map(|(periods, share)| (f64::from(periods), lane(share))),
             scales: (lane(scales.0), lane(scales.1)),
+            mm: usize::from(!alike),
         }
     }
 
@@ -196,16 +199,16 @@ impl Queue {
 
     /// A set of one position.
     #[inline(always)]
-    pub(crate) fn single<S: Simd>(&mut self, rates: &Rates, (lot, lots): (&Lot, f64), losses: &Slots, row: u32) {
+    pub(crate) fn single<S: Simd>(&mut self, rates: &Rates, (lot, lots): (&Lot, f64), losses: &Measures, row: u32) {
         let at = self.single.push(row);
         let Some(sums) = self.single.blocks.last_mut() else { return };
-        let delta = (lot.greeks[Lot::DELTA] * lots).abs();
+        let delta = (lot.delta * lots).abs();
         sums.delta[at] = delta;
         sums.exposure[at] = delta;
-        sums.vega[at] = (lot.greeks[Lot::VEGA] * lots).abs();
+        sums.vega[at] = (lot.vega * lots).abs();
         sums.funding[at] = lot.funding * lots;
-        sums.scans[0][at] = losses[0];
-        sums.scans[1][at] = losses[SLOTS];
+        sums.scans[0][at] = losses[0][0];
+        sums.scans[1][at] = losses[1][0];
         let short = if lot.kind == Kind::Linear { 0.0 } else { most(-lots * lot.notional, 0.0) };
         sums.counted[at] = short;
         if let Some(expiry) = &rates.expiry {
@@ -220,7 +223,7 @@ impl Queue {
         rates: &Rates,
         (lots, legs): (&[Lot], &[Leg]),
         rest: bool,
-        losses: &Slots,
+        losses: &Measures,
         row: u32,
     ) {
         let at = self.several.push(row);
@@ -231,14 +234,14 @@ impl Queue {
         let first = self.tenors.len() - rates.tenors;
         let tenors = &mut self.tenors[first..];
         let (Some(sums), Some(linear)) = (self.several.blocks.last_mut(), self.linear.last_mut()) else { return };
-        sums.scans[0][at] = losses[0];
-        sums.scans[1][at] = losses[SLOTS];
+        sums.scans[0][at] = losses[0][0];
+        sums.scans[1][at] = losses[1][0];
         for leg in legs {
             let lot = &lots[leg.row as usize];
             let held = if rest { leg.rest } else { leg.lots };
             let tenor = &mut tenors[lot.tenor as usize];
-            tenor.delta[at] += held * lot.greeks[Lot::DELTA];
-            tenor.vega[at] += held * lot.greeks[Lot::VEGA];
+            tenor.delta[at] += held * lot.delta;
+            tenor.vega[at] += held * lot.vega;
             sums.funding[at] += held * lot.funding;
             let size = held * lot.notional;
             match lot.kind {
@@ -381,7 +384,7 @@ impl Rates {
                 add(&mut out, &minimum, mm_share);
             } else {
                 for i in 0..WIDTH {
-                    let loss = [scale_up::<S>(of.scans[0][i], self.scales.0), scale_up::<S>(of.scans[1][i], self.scales.1)];
+                    let loss = [scale_up::<S>(of.scans[0][i], self.scales.0), scale_up::<S>(of.scans[self.mm][i], self.scales.1)];
                     let mm = scale_up::<S>(minimum[i], mm_share);
                     out[2][i] = minimum[i];
                     out[3][i] = most(minimum[i] - loss[0], 0.0);
@@ -511,7 +514,7 @@ fn exact(rates: &Rates, terms: &Charges, of: &Sums, at: usize) -> Number<Charged
         } else {
             let mm = money::scale_up(minimum, terms.mm_share, what)?;
             let scales = [rates.scales.0, rates.scales.1].map(|scale| Ppb(whole(scale)));
-            let loss = |i: usize| money::scale_up(amount(&of.scans[i]), scales[i], what);
+            let loss = |i: usize| money::scale_up(amount(&of.scans[i * rates.mm]), scales[i], what);
             (out[2], out[3]) = (minimum, (minimum - loss(0)?).max(0));
             (out[4], out[5]) = (mm, (mm - loss(1)?).max(0));
         }
