@@ -306,7 +306,8 @@ impl Pass<'_> {
     fn collateral(&self, start: &Based, bare: Both, scratch: &mut Scratch, addons: &mut Both) -> Number<()> {
         self.wrong_way(start, scratch, addons)?;
         let what = "what the collateral secures";
-        let mut secured = (add(bare.0 + addons.0, self.debt, what)?, add(bare.1 + addons.1, self.debt, what)?);
+        let mut secured =
+            (add(bare.0 + addons.0, self.debt, what)?, add(bare.1 + addons.1, self.debt, what)?);
         self.falling(scratch, &mut secured, addons)
     }
 
@@ -331,7 +332,8 @@ impl Pass<'_> {
             return Ok(());
         }
         if let Some([im, mm]) = self.fallen(start) {
-            let mm = scale_up(i128::from(mm), self.native.assets[assets[0]].mm_share, "wrong-way collateral")?;
+            let mm =
+                scale_up(i128::from(mm), self.native.assets[assets[0]].mm_share, "wrong-way collateral")?;
             scratch.wrong.push((i128::from(im), mm));
             *addons = (addons.0 + i128::from(im), addons.1 + mm);
             return Ok(());
@@ -366,7 +368,9 @@ impl Pass<'_> {
 
     /// The charge by measure on the lanes, for all positions and one asset.
     fn fallen(&self, start: &Based) -> Option<[i64; 2]> {
-        let ([exposed], [asset], Which::All) = (self.exposed.0, self.exposed.1, self.which) else { return None };
+        let ([exposed], [asset], Which::All) = (self.exposed.0, self.exposed.1, self.which) else {
+            return None;
+        };
         let largest = [start.largest.0, start.largest.1];
         let falls = &self.native.assets[*asset].lanes;
         let of = Fallen { account: self.account, exposed: *exposed, falls, largest };

@@ -85,7 +85,13 @@ impl Columns {
                 .enumerate()
                 .map(|(place, state)| State {
                     place,
-                    systematic: loss(blocks, &segments, BlockKind::Systematic(*state), measure, alone * WIDTH),
+                    systematic: loss(
+                        blocks,
+                        &segments,
+                        BlockKind::Systematic(*state),
+                        measure,
+                        alone * WIDTH,
+                    ),
                     idiosyncratic: loss(blocks, &segments, BlockKind::Idiosyncratic(*state), measure, 0),
                 })
                 .filter(|state| !state.systematic.places.is_empty())

@@ -4,6 +4,7 @@ use super::charge::Rates;
 use super::columns::Columns;
 use super::fall::Falls;
 use super::rows::{Given, Kind, Rows};
+use super::whole::Rooms;
 use crate::aggregate::Measure;
 use crate::collateral_charges::Falling;
 use crate::equity::Valuation;
@@ -25,6 +26,7 @@ pub struct BookTerms<'a> {
     pub(crate) arrays: &'a RiskArrays,
     pub(crate) params: &'a Params,
     pub(crate) native: Option<Native<'a>>,
+    pub(crate) rooms: Rooms,
 }
 
 /// What the lanes read.
@@ -86,7 +88,7 @@ pub(crate) struct AssetTerms<'a> {
 impl<'a> BookTerms<'a> {
     /// Looks everything up. Costs one pass over the arrays.
     pub fn new(arrays: &'a RiskArrays, params: &'a Params) -> Self {
-        Self { arrays, params, native: Native::new(arrays, params) }
+        Self { arrays, params, native: Native::new(arrays, params), rooms: Rooms::default() }
     }
 
     /// Whether accounts are answered from the lanes, as far as they fit them.

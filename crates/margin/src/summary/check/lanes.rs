@@ -3,6 +3,11 @@
 //! **The one idea:** what an underlying comes to is kept. A changed position asks for its own underlying anew; sums over
 //! underlyings are sums of what is kept, and sums over positions change by one row.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "lanes are written with their index: a loop over them is a vector"
+)]
+
 use super::charge::{Charged, Queue};
 use super::lanes::WIDTH;
 use super::rows::{Band, Entries, Entry, LANES, Leg, MARK, Measures, step};
@@ -199,7 +204,12 @@ fn add_change<S: Simd>(native: &Native, sums: &mut Sums, (old, new): (&Leg, &Leg
 
 /// The change of the columns that count together.
 #[inline(always)]
-fn add_row<S: Simd, E: Entry>(entries: &[Band<E>], height: usize, joint: &mut [f64], (old, new): (&Leg, &Leg)) {
+fn add_row<S: Simd, E: Entry>(
+    entries: &[Band<E>],
+    height: usize,
+    joint: &mut [f64],
+    (old, new): (&Leg, &Leg),
+) {
     let (all, rest) = joint.split_at_mut(height * WIDTH);
     let bands = height * WIDTH / LANES;
     for (sums, lots) in [(all, new.lots - old.lots), (rest, new.rest - old.rest)] {

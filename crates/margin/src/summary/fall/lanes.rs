@@ -4,6 +4,11 @@
 //! Only the size of the charge is found, which does not depend on the column that makes it. Where several assets share it
 //! the column matters, and the formula itself is asked.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "lanes are written with their index: a loop over them is a vector"
+)]
+
 use super::columns::{Columns, Loss, Read};
 use super::lanes::{WHOLE, WIDTH, least, most, scale_up, whole};
 use super::rows::{BAND, Band, CHARGED, Entries, Entry, LANES, Leg, Rows, band};
@@ -90,7 +95,8 @@ impl Share {
     fn most<S: Simd>(self, sums: &[f64; LANES], falls: &[f64; LANES], so_far: &mut [f64; LANES]) {
         for j in 0..LANES {
             let loss = if falls[j] < 0.0 { 0.0 } else { most(-sums[j], 0.0) };
-            let fallen = least(scale_up::<S>(scale_up::<S>(self.value, falls[j]), self.wrong_way), self.counted);
+            let fallen =
+                least(scale_up::<S>(scale_up::<S>(self.value, falls[j]), self.wrong_way), self.counted);
             so_far[j] = most(loss + least(loss, most(fallen, 0.0)), so_far[j]);
         }
     }

@@ -3,6 +3,11 @@
 //! The columns of a row come in vectors of eight. A lane holds columns of one meaning only, so that the worst of them is
 //! found by comparing whole vectors, and what is left to compare at the end is one vector per underlying.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "lanes are written with their index: a loop over them is a vector"
+)]
+
 use super::columns::Columns;
 use super::lanes::{Vector, WHOLE, WIDTH, whole};
 use plimsoll_lanes::Simd;
@@ -288,7 +293,11 @@ pub(crate) fn step<S: Simd>(a: f64, b: f64, c: f64) -> f64 {
 
 /// The sums of a band of rows of `stride` bands, of all legs.
 #[inline(always)]
-pub(crate) fn band<S: Simd, E: Entry>(rows: &[Band<E>], (stride, band): (usize, usize), legs: &[Leg]) -> [f64; LANES] {
+pub(crate) fn band<S: Simd, E: Entry>(
+    rows: &[Band<E>],
+    (stride, band): (usize, usize),
+    legs: &[Leg],
+) -> [f64; LANES] {
     let mut sums = [0.0; LANES];
     for leg in legs {
         let row = &rows[(leg.row as usize).wrapping_mul(stride).wrapping_add(band)].0;

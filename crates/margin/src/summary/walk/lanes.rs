@@ -5,6 +5,11 @@
 //! that its rows are near and eight charges are made in step. What is alone in its underlying needs no sums over scenarios:
 //! the ends of its row times its lots say all that is asked of it.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "lanes are written with their index: a loop over them is a vector"
+)]
+
 use super::charge::{Charged, Queue, Rates};
 use super::lanes::{Vector, WIDTH, whole};
 use super::rows::{Band, Entries, Entry, LIMIT, Leg, MARK, Measures, Rows, SLOTS, Which, losses, worst};
@@ -422,7 +427,12 @@ fn row(span: &Span, to: u32) -> u32 {
 
 /// One position.
 #[inline(always)]
-pub(crate) fn alone<S: Simd>((rows, rates): (&Rows, &Rates), span: &Span, leg: &Leg, queue: &mut Queue) -> [Measures; 2] {
+pub(crate) fn alone<S: Simd>(
+    (rows, rates): (&Rows, &Rates),
+    span: &Span,
+    leg: &Leg,
+    queue: &mut Queue,
+) -> [Measures; 2] {
     let all = rows.alone(leg.row as usize, leg.lots);
     let to = if span.longs > 0 { ALL } else { BOTH };
     queue.single::<S>(rates, (&rows.lots[leg.row as usize], leg.lots), &all, row(span, to));
