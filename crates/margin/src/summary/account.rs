@@ -3,12 +3,12 @@
 //! What is done once per account is done in integers, by the formulas of the report.
 
 use super::Totals;
-use super::check::{Change, Keep, Standing};
-use super::fall::{Fall, Fallen};
-use super::lanes::WIDTH;
-use super::rows::Which;
+use super::lanes::check::{Change, Keep, Standing};
+use super::lanes::exact::WIDTH;
+use super::lanes::fall::{Fall, Fallen};
+use super::lanes::rows::Which;
+use super::lanes::walk::{Losses, Walk, Walked};
 use super::terms::Native;
-use super::walk::{Losses, Walk, Walked};
 use crate::aggregate::{Measure, between};
 use crate::collateral_charges::{cut, left_of};
 use crate::equity::{Valued, owed};

@@ -1,7 +1,7 @@
 //! Where the columns of a scenario set lie in lanes, so that the columns of a lane mean the same.
 
-use super::lanes::WIDTH;
-use super::rows::{BAND, SLOTS};
+use super::lanes::exact::WIDTH;
+use super::lanes::rows::{BAND, SLOTS};
 use crate::aggregate::Measure;
 use plimsoll_types::{Block, BlockKind, CorrelationState, Purpose};
 use std::ops::Range;

@@ -1,25 +1,15 @@
 //! The numbers of a margin report without the report: for a whole book on every tick, and for a check before a trade.
 //!
 //! **The one idea:** the formulas are those of [`crate::evaluate`], on sums that need no names. What depends on the tick
-//! and not on the account is looked up once ([`BookTerms`]); the scenario vectors of an account are summed on float lanes
-//! where a bound proves that they are exact; charges that cannot be more than nothing are not computed. What the lanes do
-//! not cover, and every error, is answered by [`crate::evaluate`] itself.
+//! and not on the account is looked up once ([`BookTerms`]); scenario vectors and charges of many accounts are made on float
+//! lanes where a bound proves that they are exact. What the lanes do not cover, and every error, is answered by
+//! [`crate::evaluate`] itself.
 
 mod account;
-#[path = "charge/lanes.rs"]
-mod charge;
-#[path = "check/lanes.rs"]
-mod check;
 mod columns;
-#[path = "fall/lanes.rs"]
-mod fall;
 mod lanes;
 mod live;
-#[path = "rows/lanes.rs"]
-mod rows;
 mod terms;
-#[path = "walk/lanes.rs"]
-mod walk;
 mod whole;
 
 pub use live::LiveAccount;

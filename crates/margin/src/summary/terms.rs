@@ -1,9 +1,9 @@
 //! What the margin of an account depends on beside the account, looked up once per tick.
 
-use super::charge::Rates;
 use super::columns::Columns;
-use super::fall::Falls;
-use super::rows::{Given, Kind, Rows};
+use super::lanes::charge::Rates;
+use super::lanes::fall::Falls;
+use super::lanes::rows::{Given, Kind, Rows};
 use super::whole::Rooms;
 use crate::aggregate::Measure;
 use crate::collateral_charges::Falling;

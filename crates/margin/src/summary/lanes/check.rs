@@ -9,10 +9,10 @@
 )]
 
 use super::charge::{Charged, Queue};
-use super::lanes::WIDTH;
+use super::exact::WIDTH;
 use super::rows::{Band, Entries, Entry, LANES, Leg, MARK, Measures, step};
-use super::terms::Native;
 use super::walk::{CHARGES, Held, Span, Sums, Walked, add_losses, alone, together};
+use crate::summary::terms::Native;
 use plimsoll_lanes::{Simd, WithSimd};
 
 /// What the positions on one underlying come to.

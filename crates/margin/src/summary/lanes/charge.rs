@@ -10,13 +10,13 @@
     reason = "lanes are written with their index: a loop over them is a vector"
 )]
 
-use super::lanes::{
+use super::exact::{
     Vector, WIDTH, least, most, product, ratio_up, root_up, scale_up, scale_up_twice, sum, whole,
 };
 use super::rows::{Kind, Leg, Lot, Measures};
-use super::terms::Charges;
 use crate::formulas::{self, Liquidity};
 use crate::money::{self, Number};
+use crate::summary::terms::Charges;
 use crate::{ShortCount, ShortOptionStyle};
 use plimsoll_lanes::Simd;
 use plimsoll_types::{NANO, Ppb};
@@ -81,7 +81,7 @@ impl Rates {
     /// Expiries are those of the underlying, nearest first: seconds, basis rate, shares of vega buckets.
     pub(crate) fn new(
         of: &Charges,
-        tenors: &[super::terms::TenorTerms],
+        tenors: &[crate::summary::terms::TenorTerms],
         (scales, alike): ((Ppb, Ppb), bool),
     ) -> Self {
         let liquidity = |(l, mm_share): &(Liquidity, Ppb)| LiquidityRates {
@@ -131,8 +131,8 @@ impl Rates {
 }
 
 /// What a bucket has of every expiry.
-fn shares(tenors: &[super::terms::TenorTerms], bucket: usize) -> Vec<f64> {
-    let of = |tenor: &super::terms::TenorTerms| {
+fn shares(tenors: &[crate::summary::terms::TenorTerms], bucket: usize) -> Vec<f64> {
+    let of = |tenor: &crate::summary::terms::TenorTerms| {
         let shares = tenor.shares.unwrap_or_default();
         shares.iter().filter(|(at, _)| *at == bucket).map(|(_, share)| *share as f64).sum()
     };

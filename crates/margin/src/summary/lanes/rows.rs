@@ -8,8 +8,8 @@
     reason = "lanes are written with their index: a loop over them is a vector"
 )]
 
-use super::columns::Columns;
-use super::lanes::{Vector, WHOLE, WIDTH, whole};
+use super::exact::{Vector, WHOLE, WIDTH, whole};
+use crate::summary::columns::Columns;
 use plimsoll_lanes::Simd;
 
 /// Vectors that are summed at a time, in registers: the height of a part of a row is a multiple of it.

@@ -9,10 +9,10 @@
     reason = "lanes are written with their index: a loop over them is a vector"
 )]
 
-use super::columns::{Columns, Loss, Read};
-use super::lanes::{WHOLE, WIDTH, least, most, scale_up, whole};
+use super::exact::{WHOLE, WIDTH, least, most, scale_up, whole};
 use super::rows::{BAND, Band, CHARGED, Entries, Entry, LANES, Leg, Rows, band};
 use super::walk::Walked;
+use crate::summary::columns::{Columns, Loss, Read};
 use crate::wrong_way::Exposed;
 use plimsoll_lanes::{Simd, WithSimd};
 use plimsoll_types::Ppb;

@@ -11,9 +11,9 @@
 )]
 
 use super::charge::{Charged, Queue, Rates};
-use super::lanes::{Vector, WIDTH, whole};
+use super::exact::{Vector, WIDTH, whole};
 use super::rows::{Band, Entries, Entry, LIMIT, Leg, MARK, Measures, Rows, SLOTS, Which, losses, worst};
-use super::terms::Native;
+use crate::summary::terms::Native;
 use plimsoll_lanes::{Simd, WithSimd};
 use std::ops::Range;
 

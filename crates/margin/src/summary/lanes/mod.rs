@@ -1,0 +1,8 @@
+//! What is found on float lanes, beneath bounds that keep whole numbers exact; the only place of this module with floats.
+
+pub(crate) mod charge;
+pub(crate) mod check;
+pub(crate) mod exact;
+pub(crate) mod fall;
+pub(crate) mod rows;
+pub(crate) mod walk;
