@@ -1,0 +1,108 @@
+//! Why a value is what it is.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A reason that appears in the record of a decision. The names are stable.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A value that the policy file states.
+    Stated,
+    /// The quantile over the margin period of risk as it is estimated now.
+    Now,
+    /// The weight of the stressed period.
+    Stress,
+    /// The floor of the target.
+    TargetFloor,
+    /// Too little history: the stress floor stands in.
+    TooLittleHistory,
+    /// A scheduled change that governance voted.
+    Governance,
+    /// Implied volatility jumped.
+    VolSpike,
+    /// Skew steepened.
+    Skew,
+    /// The term structure inverted.
+    TermInversion,
+    /// Depth and spread against their norm.
+    Liquidity,
+    /// The available collateral pool is beneath its threshold.
+    Pool,
+    /// Open interest between its caps.
+    OpenInterest,
+    /// Average correlation.
+    Correlation,
+    /// Few hold much.
+    Concentration,
+    /// Probability of a stressed regime.
+    Regime,
+    /// The floor under stress, from the long look-back.
+    StressFloor,
+    /// Net exposure of the protocol; its place is kept.
+    RiskNeutral,
+    /// A learned tail forecast; its place is kept.
+    Model,
+    /// The cap on the product of all adjusters.
+    AdjusterCap,
+    /// The buffer, built in calm and released in stress.
+    Buffer,
+    /// Targets within the band are not followed, and those outside up to its edge.
+    Hysteresis,
+    /// A loosening waits until no higher target is left in the hold.
+    Hold,
+    /// The speed limit of tightening or loosening.
+    SpeedLimit,
+    /// The glide path took a smaller step, or a larger one.
+    GlidePath,
+    /// A hard limit of governance: minimum, maximum, change per update.
+    Limit,
+    /// The hard limit of cumulative change in a window.
+    Window,
+    /// The result of the move was refused, and the old value stays.
+    ResultCheck,
+    /// To the step of the parameter, upwards.
+    Rounding,
+}
+
+impl Cause {
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stated => "stated",
+            Self::Now => "now",
+            Self::Stress => "stress",
+            Self::TargetFloor => "target_floor",
+            Self::TooLittleHistory => "too_little_history",
+            Self::Governance => "governance",
+            Self::VolSpike => "vol_spike",
+            Self::Skew => "skew",
+            Self::TermInversion => "term_inversion",
+            Self::Liquidity => "liquidity",
+            Self::Pool => "pool",
+            Self::OpenInterest => "open_interest",
+            Self::Correlation => "correlation",
+            Self::Concentration => "concentration",
+            Self::Regime => "regime",
+            Self::StressFloor => "stress_floor",
+            Self::RiskNeutral => "risk_neutral",
+            Self::Model => "model",
+            Self::AdjusterCap => "adjuster_cap",
+            Self::Buffer => "buffer",
+            Self::Hysteresis => "hysteresis",
+            Self::Hold => "hold",
+            Self::SpeedLimit => "speed_limit",
+            Self::GlidePath => "glide_path",
+            Self::Limit => "limit",
+            Self::Window => "window",
+            Self::ResultCheck => "result_check",
+            Self::Rounding => "rounding",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

@@ -1,0 +1,29 @@
+//! How risk parameters move with the state of the world, fast enough to stay solvent and slowly enough not to cause the
+//! cascade they fear.
+//!
+//! ```text
+//! Signals -> estimators -> adjusters (targets with reasons) -> combine -> stabilise -> bound -> Decision
+//! ```
+//!
+//! **The one idea:** a step is a pure function of state and signals, every number on the way has a [`Cause`], and in
+//! logarithms the causes add up to the change exactly.
+//!
+//! **Must never know:** an account, how a surface was fitted, a chain, or a clock. It sees aggregates of a book, and instants
+//! are inputs.
+
+mod cause;
+mod extremes;
+mod glide;
+mod limits;
+mod ramp;
+mod scope;
+mod stabilise;
+mod trail;
+
+pub use cause::Cause;
+pub use glide::{Choice, Glide, GlideError, Impact};
+pub use limits::{Breach, InForce, Limits, LimitsError, Range};
+pub use ramp::Ramp;
+pub use scope::{Key, Knob, Scope, Side, covering};
+pub use stabilise::{Holding, Stabiliser, StabiliserError};
+pub use trail::{NanoLog, Trail};
