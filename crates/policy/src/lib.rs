@@ -11,18 +11,22 @@
 //! **Must never know:** an account, how a surface was fitted, a chain, or a clock. It sees aggregates of a book, and instants
 //! are inputs.
 
+mod adjust;
 mod cause;
 mod extremes;
 mod glide;
 mod limits;
+mod parameter;
 mod ramp;
 mod scope;
 mod stabilise;
 mod trail;
 
+pub use adjust::{Adjuster, AdjusterError, Adjusters, Group, Slope};
 pub use cause::Cause;
 pub use glide::{Choice, Glide, GlideError, Impact};
 pub use limits::{Breach, InForce, Limits, LimitsError, Range};
+pub use parameter::{Announce, Change, Motion, MotionError, ParameterState, Proposed};
 pub use ramp::Ramp;
 pub use scope::{Key, Knob, Scope, Side, covering};
 pub use stabilise::{Holding, Stabiliser, StabiliserError};
