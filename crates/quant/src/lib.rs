@@ -18,6 +18,7 @@ pub mod bs;
 pub mod contract;
 pub mod ewma;
 pub mod execution;
+pub mod filtered;
 pub mod fx;
 pub mod garch;
 pub mod implied;
