@@ -11,7 +11,10 @@
 #![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses NaN too")]
 
 use crate::special::{ln, norm_quantile};
-use crate::stats::{QuantileRule, StatsError, ewma_seed, ewma_variance, mean, quantile, variance};
+use crate::stats::{
+    QuantileRule, StatsError, check_cap, count, ewma_seed, ewma_variance, filtered_factor, mean, quantile,
+    select_lower_tail, variance,
+};
 
 /// What is common to all margin models of a comparison.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -48,11 +51,6 @@ pub enum MarginModel {
 
 fn domain(parameter: &'static str, value: f64, domain: &'static str) -> StatsError {
     StatsError::Domain { parameter, value, domain }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a series of 2^53 observations does not fit in memory")]
-fn count(n: usize) -> f64 {
-    n as f64
 }
 
 fn check_convention(returns: &[f64], convention: &Convention) -> Result<(), StatsError> {
@@ -106,9 +104,7 @@ pub fn margins(
         MarginModel::Historical { window } => historical(returns, window, convention),
         MarginModel::Filtered { lambda, window, cap } => {
             check_window(window)?;
-            if let Some(c) = cap.filter(|c| !(*c >= 1.0 && c.is_finite())) {
-                return Err(domain("cap", c, "finite and >= 1"));
-            }
+            check_cap(cap)?;
             let variances = end_of_day_variances(returns, lambda, convention)?;
             filtered(returns, &variances, (window, cap), convention)
         }
@@ -130,8 +126,13 @@ fn end_of_day_variances(
 
 fn historical(returns: &[f64], window: usize, convention: &Convention) -> Result<Vec<f64>, StatsError> {
     check_window(window)?;
-    let days = convention.warm_up..=returns.len();
-    days.map(|end| lower_tail(&returns[end.saturating_sub(window)..end], convention.confidence)).collect()
+    let mut recent = Vec::with_capacity(window.min(returns.len()));
+    let margin = |end: usize| {
+        recent.clear();
+        recent.extend_from_slice(&returns[end.saturating_sub(window)..end]);
+        select_lower_tail(&mut recent, convention.confidence)
+    };
+    Ok((convention.warm_up..=returns.len()).map(margin).collect())
 }
 
 fn filtered(
@@ -144,20 +145,15 @@ fn filtered(
     if let Some(&vol) = vols.iter().find(|vol| !(**vol > 0.0)) {
         return Err(domain("volatility", vol, "> 0"));
     }
+    let mut rescaled = Vec::with_capacity(window.min(returns.len()));
     let margin = |end: usize| {
         let now = vols[end];
-        let rescaled = (end.saturating_sub(window)..end).map(|i| {
-            let factor = now / vols[i];
-            returns[i] * cap.map_or(factor, |c| factor.clamp(1.0 / c, c))
-        });
-        lower_tail(&rescaled.collect::<Vec<f64>>(), convention.confidence)
+        rescaled.clear();
+        let days = end.saturating_sub(window)..end;
+        rescaled.extend(days.map(|i| returns[i] * filtered_factor(now, vols[i], cap)));
+        select_lower_tail(&mut rescaled, convention.confidence)
     };
-    (convention.warm_up..=returns.len()).map(margin).collect()
-}
-
-/// Order statistic `ceil(n (1 - confidence))` of a sample, sign turned.
-fn lower_tail(sample: &[f64], confidence: f64) -> Result<f64, StatsError> {
-    Ok(0.0 - quantile(sample, 1.0 - confidence, QuantileRule::IndexAbove)?)
+    Ok((convention.warm_up..=returns.len()).map(margin).collect())
 }
 
 /// Margins of the long look-back in step with [`margins`]: normal quantile times the root of the mean square of the last

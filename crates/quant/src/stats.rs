@@ -44,31 +44,71 @@ pub enum StatsError {
         /// Second sample's length.
         right: usize,
     },
+    /// An iteration did not settle.
+    #[error("no convergence after {iterations} iterations, last change {change}")]
+    NotConverged {
+        /// Iterations done.
+        iterations: usize,
+        /// What still changed.
+        change: f64,
+    },
 }
 
-fn check_sample(sample: &[f64], needed: usize) -> Result<(), StatsError> {
-    if sample.len() < needed {
-        return Err(StatsError::TooFew { observations: sample.len(), needed });
+/// A parameter that must be finite and above 0.
+pub(crate) fn positive(parameter: &'static str, value: f64) -> Result<f64, StatsError> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(value);
     }
+    Err(StatsError::Domain { parameter, value, domain: "finite and > 0" })
+}
+
+/// A parameter that must be finite and not below 0.
+pub(crate) fn not_negative(parameter: &'static str, value: f64) -> Result<f64, StatsError> {
+    if value >= 0.0 && value.is_finite() {
+        return Ok(value);
+    }
+    Err(StatsError::Domain { parameter, value, domain: "finite and >= 0" })
+}
+
+/// A count that must reach a least one.
+pub(crate) fn at_least(parameter: &'static str, value: usize, least: usize) -> Result<usize, StatsError> {
+    if value >= least {
+        return Ok(value);
+    }
+    Err(StatsError::Domain { parameter, value: count(value), domain: "a larger whole number" })
+}
+
+/// The value of observation `index` when it is finite.
+pub(crate) fn finite(index: usize, value: f64) -> Result<f64, StatsError> {
+    if value.is_finite() { Ok(value) } else { Err(StatsError::NotFinite { index, value }) }
+}
+
+/// Whether there are enough observations.
+pub(crate) fn enough(observations: usize, needed: usize) -> Result<(), StatsError> {
+    if observations >= needed { Ok(()) } else { Err(StatsError::TooFew { observations, needed }) }
+}
+
+pub(crate) fn check_sample(sample: &[f64], needed: usize) -> Result<(), StatsError> {
+    enough(sample.len(), needed)?;
     match sample.iter().position(|x| !x.is_finite()) {
         Some(index) => Err(StatsError::NotFinite { index, value: sample[index] }),
         None => Ok(()),
     }
 }
 
-fn check_level(level: f64) -> Result<(), StatsError> {
+pub(crate) fn check_level(level: f64) -> Result<(), StatsError> {
     if level > 0.0 && level < 1.0 {
         return Ok(());
     }
     Err(StatsError::Domain { parameter: "level", value: level, domain: "(0, 1)" })
 }
 
-fn sum(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn sum(values: impl Iterator<Item = f64>) -> f64 {
     values.fold(0.0, |total, x| total + x)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a sample of 2^53 observations does not fit in memory")]
-fn count(n: usize) -> f64 {
+pub(crate) fn count(n: usize) -> f64 {
     n as f64
 }
 
@@ -191,7 +231,24 @@ pub fn quantile(sample: &[f64], p: f64, rule: QuantileRule) -> Result<f64, Stats
     Ok(quantile_sorted(&sorted(sample), p, rule))
 }
 
-fn sorted(sample: &[f64]) -> Vec<f64> {
+/// The index-above quantile at level `p` in (0, 1) of finite values, not empty, whose order is lost: linear in their number.
+pub(crate) fn select_index_above(values: &mut [f64], p: f64) -> f64 {
+    let place = index_above(values.len(), p);
+    *values.select_nth_unstable_by(place, f64::total_cmp).1
+}
+
+/// Zero-based place of the index-above quantile among `n` sorted values.
+pub(crate) fn index_above(n: usize, p: f64) -> usize {
+    clamped_index((count(n) * p - INDEX_GUARD).ceil(), n)
+}
+
+/// Order statistic `ceil(n (1 - confidence))` of returns, sign turned: the loss of a long position. The order of the
+/// returns is lost.
+pub(crate) fn select_lower_tail(returns: &mut [f64], confidence: f64) -> f64 {
+    0.0 - select_index_above(returns, 1.0 - confidence)
+}
+
+pub(crate) fn sorted(sample: &[f64]) -> Vec<f64> {
     let mut ascending = sample.to_vec();
     ascending.sort_by(f64::total_cmp);
     ascending
@@ -206,7 +263,7 @@ fn quantile_sorted(x: &[f64], p: f64, rule: QuantileRule) -> f64 {
         lo + (h - below) * (hi - lo)
     };
     match rule {
-        QuantileRule::IndexAbove => at((n * p - INDEX_GUARD).ceil()),
+        QuantileRule::IndexAbove => x[index_above(x.len(), p)],
         QuantileRule::NearestIndex => at((n * p + 0.5).floor()),
         QuantileRule::NearestIndexPlusOne => at(((n + 1.0) * p + 0.5).floor()),
         QuantileRule::SampleInterpolated => interpolated(n * p),
@@ -327,9 +384,15 @@ pub fn ewma_variance(returns: &[f64], lambda: f64, seed: f64) -> Result<EwmaPath
     let mut before = Vec::with_capacity(returns.len());
     for r in returns {
         before.push(last);
-        last = lambda * last + (1.0 - lambda) * r * r;
+        last = ewma_step(lambda, last, *r);
     }
     Ok(EwmaPath { before, last })
+}
+
+/// `decay before + (1 - decay) r^2`.
+#[inline]
+pub(crate) fn ewma_step(decay: f64, before: f64, r: f64) -> f64 {
+    decay * before + (1.0 - decay) * r * r
 }
 
 /// Mean square of the first `window` returns (all of them when there are fewer): the usual seed, with `window` 500.
@@ -354,25 +417,36 @@ pub fn decay_of_half_life(observations: f64) -> f64 {
     exp(-std::f64::consts::LN_2 / observations)
 }
 
+/// Factor of a return in filtered historical simulation: `now / before`, both volatilities `> 0`, clamped to `[1/cap, cap]` when
+/// there is a cap `>= 1`.
+#[must_use]
+#[inline]
+pub fn filtered_factor(now: f64, before: f64, cap: Option<f64>) -> f64 {
+    let raw = now / before;
+    match cap {
+        Some(c) => raw.max(1.0 / c).min(c),
+        None => raw,
+    }
+}
+
+/// A cap on [`filtered_factor`], if there is one, must be at least 1.
+pub(crate) fn check_cap(cap: Option<f64>) -> Result<(), StatsError> {
+    match cap {
+        Some(c) if !(c >= 1.0 && c.is_finite()) => {
+            Err(StatsError::Domain { parameter: "cap", value: c, domain: "finite and >= 1" })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Factors of filtered historical simulation: `s_T/s_i` with `s_i` the volatility known *before* return `i`, so that the
 /// scenario is `r_i` times the factor. With a cap `c >= 1` the factor is clamped to `[1/c, c]`.
 ///
 /// # Errors
 /// [`StatsError::Domain`] when a variance is not positive or the cap is below 1.
 pub fn filtered_factors(path: &EwmaPath, cap: Option<f64>) -> Result<Vec<f64>, StatsError> {
-    if let Some(c) = cap.filter(|c| !(*c >= 1.0 && c.is_finite())) {
-        return Err(StatsError::Domain { parameter: "cap", value: c, domain: "finite and >= 1" });
-    }
-    let positive = |value: f64| {
-        if value > 0.0 && value.is_finite() {
-            return Ok(value.sqrt());
-        }
-        Err(StatsError::Domain { parameter: "variance", value, domain: "finite and > 0" })
-    };
-    let today = positive(path.last)?;
-    let factor = |variance: &f64| {
-        let raw = today / positive(*variance)?;
-        Ok(cap.map_or(raw, |c| raw.max(1.0 / c).min(c)))
-    };
+    check_cap(cap)?;
+    let today = positive("variance", path.last)?.sqrt();
+    let factor = |before: &f64| Ok(filtered_factor(today, positive("variance", *before)?.sqrt(), cap));
     path.before.iter().map(factor).collect()
 }

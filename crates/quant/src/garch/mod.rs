@@ -16,7 +16,7 @@
 #![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses NaN too")]
 
 use crate::special::{ln, ln_1p, ln_gamma};
-use crate::stats::StatsError;
+use crate::stats::{StatsError, check_sample, count, not_negative, positive, sum};
 
 /// `ln(2 pi)`.
 const LN_TWO_PI: f64 = 1.8378770664093456;
@@ -91,33 +91,8 @@ impl Law {
     }
 }
 
-fn positive(parameter: &'static str, value: f64) -> Result<f64, StatsError> {
-    if value > 0.0 && value.is_finite() {
-        return Ok(value);
-    }
-    Err(StatsError::Domain { parameter, value, domain: "finite and > 0" })
-}
-
-fn not_negative(parameter: &'static str, value: f64) -> Result<f64, StatsError> {
-    if value >= 0.0 && value.is_finite() {
-        return Ok(value);
-    }
-    Err(StatsError::Domain { parameter, value, domain: "finite and >= 0" })
-}
-
-fn check_residuals(residuals: &[f64]) -> Result<(), StatsError> {
-    if residuals.is_empty() {
-        return Err(StatsError::TooFew { observations: 0, needed: 1 });
-    }
-    match residuals.iter().position(|e| !e.is_finite()) {
-        Some(index) => Err(StatsError::NotFinite { index, value: residuals[index] }),
-        None => Ok(()),
-    }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a sample of 2^53 observations does not fit in memory")]
 fn mean_square(residuals: &[f64]) -> f64 {
-    residuals.iter().fold(0.0, |total, e| total + e * e) / residuals.len() as f64
+    sum(residuals.iter().map(|e| e * e)) / count(residuals.len())
 }
 
 impl Garch {
@@ -187,7 +162,7 @@ impl Garch {
     /// # Errors
     /// [`StatsError`] on an empty series, a value that is not finite, or a start that is not a positive variance.
     pub fn variances(&self, residuals: &[f64], start: Start) -> Result<VariancePath, StatsError> {
-        check_residuals(residuals)?;
+        check_sample(residuals, 1)?;
         let mut variance = self.first_variance(residuals, start)?;
         let mut before = Vec::with_capacity(residuals.len());
         for &residual in residuals {
@@ -263,7 +238,7 @@ pub fn log_likelihood(residuals: &[f64], variances: &[f64], law: Law) -> Result<
     if residuals.len() != variances.len() {
         return Err(StatsError::Lengths { left: residuals.len(), right: variances.len() });
     }
-    check_residuals(residuals)?;
+    check_sample(residuals, 1)?;
     law.check()?;
     for &variance in variances {
         positive("variance", variance)?;
