@@ -34,7 +34,11 @@ impl Slope {
     }
 
     fn sound(&self) -> bool {
-        self.start.is_finite() && self.full.is_finite() && self.full > self.start && self.most.is_finite() && self.most >= 1.0
+        self.start.is_finite()
+            && self.full.is_finite()
+            && self.full > self.start
+            && self.most.is_finite()
+            && self.most >= 1.0
     }
 }
 

@@ -12,22 +12,28 @@
 //! are inputs.
 
 mod adjust;
+mod buffer;
 mod cause;
 mod extremes;
 mod glide;
+mod governance;
 mod limits;
 mod parameter;
 mod ramp;
 mod scope;
 mod stabilise;
+mod step;
 mod trail;
 
 pub use adjust::{Adjuster, AdjusterError, Adjusters, Group, Slope};
+pub use buffer::Buffer;
 pub use cause::Cause;
 pub use glide::{Choice, Glide, GlideError, Impact};
+pub use governance::{Governance, GovernanceError, Schedule, Scheduled, Vote};
 pub use limits::{Breach, InForce, Limits, LimitsError, Range};
 pub use parameter::{Announce, Change, Motion, MotionError, ParameterState, Proposed};
 pub use ramp::Ramp;
 pub use scope::{Key, Knob, Scope, Side, covering};
 pub use stabilise::{Holding, Stabiliser, StabiliserError};
+pub use step::{Board, Decision, Proposal, StepError};
 pub use trail::{NanoLog, Trail};

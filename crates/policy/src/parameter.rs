@@ -145,13 +145,19 @@ impl ParameterState {
         trail.to(Cause::Limit, within(value, range.unwindowed));
         value = within(value, (range.least, range.most));
         trail.to(Cause::Window, value);
-        let new = motion.limits.to_step_up(Ppb::from_f64(value).map_err(unread)?).clamp(range.least, range.most);
+        let new =
+            motion.limits.to_step_up(Ppb::from_f64(value).map_err(unread)?).clamp(range.least, range.most);
         trail.to(Cause::Rounding, new.to_f64());
         Ok(Proposed { key, old, new, trail })
     }
 
     /// Puts a proposal in force.
-    pub(crate) fn apply(&mut self, proposed: Proposed, motion: &Motion, now: Timestamp) -> Result<Change, Breach> {
+    pub(crate) fn apply(
+        &mut self,
+        proposed: Proposed,
+        motion: &Motion,
+        now: Timestamp,
+    ) -> Result<Change, Breach> {
         let Proposed { key, new, trail, .. } = proposed;
         let from = self.value();
         motion.limits.apply(&mut self.in_force, new, now, now)?;

@@ -1,0 +1,37 @@
+//! A buffer that is built in calm and used up in stress.
+
+use plimsoll_quant::rank::RankWindow;
+use plimsoll_quant::stats::StatsError;
+use serde::{Deserialize, Serialize};
+
+/// `max(m, min((1 + share) m, (1 + share) q))`, `q` being the quantile at `level` of the last `window` values, today's among
+/// them: a target beneath what is usual is raised by the share, one far above it not at all.
+///
+/// Source: Regulation (EU) 153/2013, article 28(1)(a), a buffer of at least 25 % that may be exhausted when margins rise
+/// significantly; the form is methods 24.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Buffer {
+    /// How much is put on; 0.25 in the regulation.
+    pub share: f64,
+    /// What is usual: a level in (0, 1).
+    pub level: f64,
+    /// Steps looked at; >= 1.
+    pub window: usize,
+}
+
+impl Buffer {
+    /// The window, empty.
+    pub fn begin(&self) -> Result<RankWindow, StatsError> {
+        RankWindow::new(self.window, 1)
+    }
+
+    /// A target with its buffer; `target` is finite and > 0 and enters the window.
+    pub fn apply(&self, usual: &mut RankWindow, target: f64) -> Result<f64, StatsError> {
+        usual.update(target)?;
+        let raised = (1.0 + self.share) * target;
+        let most = (1.0 + self.share) * usual.quantile(self.level)?;
+        let buffered = if raised < most { raised } else { most };
+        Ok(if buffered > target { buffered } else { target })
+    }
+}
