@@ -3,19 +3,22 @@
 //! Rows stream in; memory grows with the distinct (account, instrument) pairs and not with the rows.
 
 mod amount;
+mod collateral;
 mod names;
 mod rows;
 mod stretch;
 
 pub use amount::Number;
 pub(crate) use amount::lots;
-pub(crate) use names::{NameHash, Names};
+use collateral::Holdings;
+pub(crate) use collateral::{Collateral, RawHolding};
+pub(crate) use names::Names;
 use rows::Ordered;
 pub(crate) use rows::{RawPosition, Repeated, Row};
-pub use stretch::Stretch;
+pub use stretch::{Owner, Stretch};
 
-use amount::{Lot, lots_of, price};
-use plimsoll_types::{AccountId, Asset, Decimal, Instrument, Lots, NANO, Units, parse_scaled};
+use amount::{Lot, lots_of, nano_of, price};
+use plimsoll_types::{AccountId, Asset, Decimal, Instrument, Lots, Units, parse_scaled};
 use rows::{INSTRUMENTS_MAX, Rows};
 use std::collections::BTreeMap;
 
@@ -112,17 +115,9 @@ pub(crate) struct RawOrder {
     pub price: Option<f64>,
 }
 
-/// Collateral as read.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct RawHolding {
-    pub asset: Asset,
-    pub amount_nano: i128,
-    pub earmark: Option<u32>,
-}
-
-/// What a row needs to know of its instrument.
+/// What a row needs to know of its instrument, as the stretch knows it that read it.
 #[derive(Clone, Copy, Debug)]
-struct Terms {
+pub struct Terms {
     number: u32,
     sized_in_quote: bool,
     lot: Lot,
@@ -159,7 +154,9 @@ pub struct BookBuilder {
     spellings: Names,
     terms: Vec<Terms>,
     rows: Rows,
-    collateral: BTreeMap<u32, Vec<RawHolding>>,
+    collateral: Holdings,
+    /// The account of the last row of collateral that was kept.
+    near: u32,
     orders: BTreeMap<u32, Vec<RawOrder>>,
 }
 
@@ -174,7 +171,8 @@ impl BookBuilder {
             spellings: Names::default(),
             terms: Vec::new(),
             rows: Rows::default(),
-            collateral: BTreeMap::new(),
+            collateral: Holdings::default(),
+            near: 0,
             orders: BTreeMap::new(),
         }
     }
@@ -188,13 +186,13 @@ impl BookBuilder {
 
     /// The number of an account whose name is sound.
     fn account_number(&mut self, name: &str) -> Result<u32, RowError> {
-        let number = self.accounts.number(NameHash::of(name), name);
+        let number = self.accounts.number(name);
         number.ok_or_else(|| RowError::new("account", name, "is one account too many"))
     }
 
     /// The number of an account if its rows are kept.
     fn owner(&mut self, text: &str) -> Result<Option<u32>, RowError> {
-        if let Some(number) = self.accounts.find(NameHash::of(text), text) {
+        if let Some(number) = self.accounts.find_near(self.near, text) {
             return Ok(Some(number));
         }
         let account = account_named(text)?;
@@ -217,9 +215,8 @@ impl BookBuilder {
 
     /// Keeps the terms of a spelling.
     fn spell(&mut self, text: &str, terms: Terms) -> Result<(), RowError> {
-        let hash = NameHash::of(text);
-        if self.spellings.find(hash, text).is_none() {
-            let added = self.spellings.add(hash, text);
+        if self.spellings.find(text).is_none() {
+            let added = self.spellings.add(text);
             added.ok_or_else(|| RowError::new("instrument", text, "is one spelling too many"))?;
             self.terms.push(terms);
         }
@@ -227,7 +224,7 @@ impl BookBuilder {
     }
 
     fn terms(&mut self, field: &'static str, text: &str) -> Result<Terms, RowError> {
-        let known = self.spellings.find(NameHash::of(text), text);
+        let known = self.spellings.find(text);
         if let Some(terms) = known.and_then(|at| self.terms.get(at as usize)) {
             return Ok(*terms);
         }
@@ -259,36 +256,26 @@ impl BookBuilder {
 
     /// Adds a row of collateral; a negative amount is borrowed. `earmark` names the position it is set aside for. Whether
     /// it was added to an earlier row of the same account, asset and position.
-    pub fn collateral(
+    ///
+    /// # Errors
+    /// With field, value and what was expected.
+    pub fn collateral<'a>(
         &mut self,
         account: &str,
         asset: &str,
-        amount: &str,
+        amount: impl Into<Number<'a>>,
         earmark: Option<&str>,
     ) -> Result<bool, RowError> {
         let owner = self.owner(account)?;
-        let name = Asset::new(asset).map_err(|e| RowError::new("asset", asset, e.to_string()))?;
-        let amount_nano = parse_scaled(amount.strip_prefix('+').unwrap_or(amount), Decimal::new(1, 9))
-            .map_err(|e| {
-                RowError::new(
-                    "amount",
-                    amount,
-                    format!("{e}: expected a decimal number no finer than 0.000000001"),
-                )
-            })?;
-        if amount_nano.unsigned_abs() > (1_u128 << 53) * NANO.unsigned_abs() as u128 {
-            return Err(RowError::new("amount", amount, "is too large: expected at most 2^53 units"));
+        if !self.collateral.knows(asset) {
+            Asset::new(asset).map_err(|e| RowError::new("asset", asset, e.to_string()))?;
         }
+        let amount_nano = nano_of("amount", amount.into())?;
         let earmark = earmark.map(|text| self.terms("position", text)).transpose()?.map(|terms| terms.number);
         let Some(owner) = owner else { return Ok(false) };
-        let holdings = self.collateral.entry(owner).or_default();
-        let held = holdings.iter_mut().find(|h| h.asset == name && h.earmark == earmark);
-        let summed = held.is_some();
-        match held {
-            Some(held) => held.amount_nano += amount_nano,
-            None => holdings.push(RawHolding { asset: name, amount_nano, earmark }),
-        }
-        Ok(summed)
+        self.near = owner;
+        let summed = self.collateral.add(owner, asset, amount_nano, earmark);
+        summed.ok_or_else(|| RowError::new("account", account, "is one holding too many"))
     }
 
     /// Adds an open order; a bid is > 0. Without a price it is taken to fill at the mark.
@@ -316,12 +303,12 @@ impl BookBuilder {
         instruments.sort_by_key(|(_, number)| *number);
         Ok(Finished {
             by_name: self.accounts.by_name(),
+            collateral: self.collateral.finish(self.accounts.len()),
             accounts: self.accounts,
             instruments: instruments.into_iter().map(|(name, _)| name).collect(),
             rows,
             starts,
             repeated,
-            collateral: self.collateral,
             orders: self.orders,
         })
     }
@@ -387,12 +374,12 @@ pub(crate) struct Finished {
     /// Numbers of accounts in rising order of name.
     pub by_name: Vec<u32>,
     pub instruments: Vec<Instrument>,
-    /// By account number, then instrument number.
+    /// By account number; see [`RawAccount::positions`].
     rows: Vec<Row>,
     /// Where the rows of each account begin, and where the last end.
     starts: Vec<usize>,
     repeated: Vec<Repeated>,
-    pub collateral: BTreeMap<u32, Vec<RawHolding>>,
+    pub collateral: Collateral,
     pub orders: BTreeMap<u32, Vec<RawOrder>>,
 }
 
@@ -401,7 +388,8 @@ pub(crate) struct Finished {
 pub(crate) struct RawAccount<'a> {
     rows: &'a [Row],
     repeated: &'a [Repeated],
-    pub collateral: &'a [RawHolding],
+    holdings: &'a [RawHolding],
+    collateral: &'a Collateral,
     pub orders: &'a [RawOrder],
 }
 
@@ -413,7 +401,7 @@ impl Finished {
 
     /// The number of an account.
     pub(crate) fn number(&self, account: &AccountId) -> Option<u32> {
-        self.accounts.find(NameHash::of(account.as_str()), account.as_str())
+        self.accounts.find(account.as_str())
     }
 
     /// The name of an account.
@@ -428,23 +416,35 @@ impl Finished {
         RawAccount {
             rows: self.rows.get(span).unwrap_or(&[]),
             repeated: &self.repeated,
-            collateral: self.collateral.get(&number).map_or(&[], Vec::as_slice),
+            holdings: self.collateral.of(number),
+            collateral: &self.collateral,
             orders: self.orders.get(&number).map_or(&[], Vec::as_slice),
         }
     }
 }
 
 impl<'a> RawAccount<'a> {
-    /// The positions, in rising order of instrument number.
+    /// The positions, one of each instrument: in the order of the file, or by instrument number where rows were summed.
     pub(crate) fn positions(&self) -> impl Iterator<Item = RawPosition> + use<'a> {
         rows::positions(self.rows, self.repeated)
+    }
+
+    /// How many positions it has.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The collateral, in the order of the file.
+    pub(crate) fn collateral(&self) -> impl Iterator<Item = (&'a Asset, &'a RawHolding)> + use<'a> {
+        let of = self.collateral;
+        self.holdings.iter().filter_map(move |held| Some((of.asset(held)?, held)))
     }
 
     /// Numbers of the instruments it names, rising, each once.
     pub(crate) fn instruments(&self) -> Vec<u32> {
         let held = self.rows.iter().map(Row::instrument);
         let ordered = self.orders.iter().map(|row| row.instrument);
-        let earmarked = self.collateral.iter().filter_map(|held| held.earmark);
+        let earmarked = self.holdings.iter().filter_map(RawHolding::earmark);
         let mut all: Vec<u32> = held.chain(ordered).chain(earmarked).collect();
         all.sort_unstable();
         all.dedup();

@@ -360,8 +360,8 @@ pub(crate) fn without_account(text: &str, account: &AccountId) -> String {
 
 /// The underlyings that scenarios must move: of the instruments, and of coins held as collateral.
 fn moved(known: &[Instrument], book: &Finished, surface: &Surface) -> Vec<Asset> {
-    let held = book.collateral.values().flatten().map(|holding| &holding.asset);
-    let all: BTreeSet<&Asset> = known.iter().map(Instrument::underlying).chain(held).collect();
+    let all: BTreeSet<&Asset> =
+        known.iter().map(Instrument::underlying).chain(book.collateral.assets()).collect();
     surface.underlyings.keys().filter(|asset| all.contains(asset)).cloned().collect()
 }
 

@@ -22,7 +22,9 @@ mod pricing;
 mod span_file;
 
 pub use attribution::{AttributionReport, attribute};
-pub use book::{BookBuilder, Duplicate, Number, PositionRow, RowError, Stretch, TradeRow, parse_trade};
+pub use book::{
+    BookBuilder, Duplicate, Number, Owner, PositionRow, RowError, Stretch, Terms, TradeRow, parse_trade,
+};
 pub use compare::{
     CompareError, ComparedAccount, ComparedMethod, Comparison, Component, Contender, Disagreement,
     Distribution, Measure, NotMargined, NotMarginedKind, Over, Part, PartDifference, Quantiles, Ratio,

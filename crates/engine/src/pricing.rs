@@ -6,7 +6,7 @@ use crate::{BookBuilder, EngineError, Failure};
 use plimsoll_market::Surface;
 use plimsoll_risk::Valuation;
 use plimsoll_types::{
-    AccountId, Book, Holding, Instrument, InstrumentIx, Issue, Lots, Order, Portfolio, Position,
+    AccountId, Asset, Book, Holding, Instrument, InstrumentIx, Issue, Lots, Order, Portfolio, Position,
     QuantiseError, RiskArrays, Ticks, Units, nearest_f64,
 };
 use rayon::prelude::*;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// Accounts that one thread makes portfolios of at a time.
 const ACCOUNTS_AT_ONCE: usize = 1 << 10;
 
-/// As many times those are in memory before they are packed.
+/// As many times those are in memory before they are put together.
 const AHEAD: usize = 64;
 
 /// What is known of one instrument of the book under one market.
@@ -69,31 +69,13 @@ pub fn pack(
     Pricing::new(&finished.instruments, arrays, surface, units).pack(&finished, &BTreeMap::new())
 }
 
-/// The portfolios of some accounts, in order of account.
-#[derive(Default)]
-struct Portfolios {
-    positions: Vec<Position>,
-    accounts: Vec<Made>,
-    failures: Vec<Failure>,
-}
-
-/// One account; its positions end at `end` and begin where those before it end.
-struct Made {
-    account: AccountId,
-    end: usize,
-    collateral: Vec<Holding>,
-    orders: Vec<Order>,
-}
-
-impl Portfolios {
-    fn pack(self, packed: &mut Packed) -> Result<(), EngineError> {
-        let mut start = 0;
-        for Made { account, end, collateral, orders } in self.accounts {
-            let positions = self.positions.get(start..end).unwrap_or(&[]);
-            packed.book.push(account, positions, collateral, orders)?;
-            start = end;
+impl Packed {
+    /// Adds accounts that come behind these.
+    fn append(&mut self, parts: Vec<Self>) -> Result<(), EngineError> {
+        for Self { book, failures } in parts {
+            self.book.append(book)?;
+            self.failures.extend(failures);
         }
-        packed.failures.extend(self.failures);
         Ok(())
     }
 }
@@ -106,6 +88,11 @@ fn failure(
 ) -> Failure {
     let issue = instrument.as_ref().and_then(|name| unvalued.get(name)).map(ToString::to_string);
     Failure { account: account.clone(), instrument, reason: issue.unwrap_or(reason) }
+}
+
+/// Rows that net to nothing may still have made or lost money between their entry prices.
+fn matters(row: &RawPosition) -> bool {
+    row.lots != 0 || row.entered != 0 || row.entry_sum != 0.0
 }
 
 /// Which instrument is in the way, and why.
@@ -138,7 +125,8 @@ impl<'a> Pricing<'a> {
         Self { marked: Some(marked), ..self }
     }
 
-    /// Portfolios of array indices; accounts with an instrument that has no row become failures.
+    /// Portfolios of array indices; accounts with an instrument that has no row become failures. Books of some accounts
+    /// each are made side by side, and put together in order while the next are made.
     pub(crate) fn pack(
         &self,
         raw: &Finished,
@@ -146,39 +134,43 @@ impl<'a> Pricing<'a> {
     ) -> Result<Packed, EngineError> {
         let mut packed =
             Packed { book: Book::with_capacity(raw.by_name.len(), raw.positions()), failures: Vec::new() };
-        for numbers in raw.by_name.chunks(AHEAD * ACCOUNTS_AT_ONCE) {
-            let chunks = numbers.par_chunks(ACCOUNTS_AT_ONCE);
-            let made: Vec<Portfolios> = chunks.map(|some| self.portfolios(some, raw, unvalued)).collect();
-            for portfolios in made {
-                portfolios.pack(&mut packed)?;
+        let mut waves = raw.by_name.chunks(AHEAD * ACCOUNTS_AT_ONCE);
+        let mut made: Vec<Packed> = Vec::new();
+        loop {
+            let next = waves.next().map(|numbers| numbers.par_chunks(ACCOUNTS_AT_ONCE));
+            let part = |some| self.part(some, raw, unvalued);
+            let (appended, parts) = rayon::join(
+                || packed.append(made),
+                || next.map(|chunks| chunks.map(part).collect::<Result<_, EngineError>>()).transpose(),
+            );
+            appended?;
+            match parts? {
+                Some(parts) => made = parts,
+                None => break,
             }
         }
         packed.book.shrink_to_fit();
         Ok(packed)
     }
 
-    /// The portfolios of some accounts.
-    fn portfolios(
+    /// A book of some accounts.
+    fn part(
         &self,
         numbers: &[u32],
         raw: &Finished,
         unvalued: &BTreeMap<Instrument, Issue>,
-    ) -> Portfolios {
-        let mut made = Portfolios::default();
+    ) -> Result<Packed, EngineError> {
+        let held = numbers.iter().map(|number| raw.account(*number).len()).sum();
+        let mut packed = Packed { book: Book::with_capacity(numbers.len(), held), failures: Vec::new() };
+        let mut positions = Vec::new();
         for (number, account) in numbers.iter().filter_map(|number| Some((*number, raw.name(*number)?))) {
-            let start = made.positions.len();
-            match self.account(&raw.account(number), &mut made.positions) {
-                Ok((collateral, orders)) => {
-                    let end = made.positions.len();
-                    made.accounts.push(Made { account, end, collateral, orders });
-                }
-                Err(obstacle) => {
-                    made.positions.truncate(start);
-                    made.failures.push(failure(&account, obstacle, unvalued));
-                }
+            positions.clear();
+            match self.account(&raw.account(number), &mut positions) {
+                Ok((collateral, orders)) => packed.book.push(account, &positions, collateral, orders)?,
+                Err(obstacle) => packed.failures.push(failure(&account, obstacle, unvalued)),
             }
         }
-        made
+        Ok(packed)
     }
 
     /// The portfolio of an account; a failure when an instrument has no row. `unvalued` says why not.
@@ -194,25 +186,32 @@ impl<'a> Pricing<'a> {
         Ok(Portfolio { account: account.clone(), positions, collateral, orders })
     }
 
-    /// Appends the positions of an account, in order of instrument, and returns the rest of it.
+    /// Fills in the positions of an account, in order of instrument, and returns the rest of it.
     fn account(
         &self,
         raw: &RawAccount<'_>,
         positions: &mut Vec<Position>,
     ) -> Result<(Vec<Holding>, Vec<Order>), Obstacle> {
-        let start = positions.len();
-        // Rows that net to nothing may still have made or lost money between their entry prices.
-        for row in raw.positions().filter(|row| row.lots != 0 || row.entered != 0 || row.entry_sum != 0.0) {
-            positions.push(self.position(&row)?);
+        for row in raw.positions().filter(matters) {
+            positions.push(self.position(&row).map_err(|_| self.first_obstacle(raw))?);
         }
-        if let Some(own) = positions.get_mut(start..) {
-            own.sort_by_key(|position| position.instrument);
+        if !positions.is_sorted_by_key(|position| position.instrument) {
+            positions.sort_by_key(|position| position.instrument);
         }
         let orders: Result<Vec<Order>, Obstacle> = raw.orders.iter().map(|order| self.order(order)).collect();
         let orders = orders?;
         let collateral: Result<Vec<Holding>, Obstacle> =
-            raw.collateral.iter().map(|held| self.holding(held)).collect();
+            raw.collateral().map(|(asset, held)| self.holding(asset, held)).collect();
         Ok((collateral?, orders))
+    }
+
+    /// Of several positions in the way, that on the instrument which the book named first.
+    #[cold]
+    fn first_obstacle(&self, raw: &RawAccount<'_>) -> Obstacle {
+        let mut rows: Vec<RawPosition> = raw.positions().filter(matters).collect();
+        rows.sort_by_key(|row| row.instrument);
+        let obstacle = rows.iter().find_map(|row| self.position(row).err());
+        obstacle.unwrap_or_else(|| (None, "an instrument cannot be valued".to_owned()))
     }
 
     fn found(&self, number: u32) -> Result<(&Instrument, &Priced), Obstacle> {
@@ -263,8 +262,8 @@ impl<'a> Pricing<'a> {
         Ok(Order { instrument: ix, lots: Lots(raw.lots), edge: edge.unwrap_or(Ticks(0)) })
     }
 
-    fn holding(&self, raw: &RawHolding) -> Result<Holding, Obstacle> {
-        let earmark = raw.earmark.map(|number| self.place(number).map(|place| place.ix)).transpose()?;
-        Ok(Holding { asset: raw.asset.clone(), amount_nano: raw.amount_nano, earmark })
+    fn holding(&self, asset: &Asset, raw: &RawHolding) -> Result<Holding, Obstacle> {
+        let earmark = raw.earmark().map(|number| self.place(number).map(|place| place.ix)).transpose()?;
+        Ok(Holding { asset: asset.clone(), amount_nano: raw.amount_nano, earmark })
     }
 }

@@ -3,10 +3,12 @@
 //! Sums run in 64 bits when the bound `sum |lots| x max |entry| < 2^62` proves that no partial sum can leave them, and
 //! in checked 128 bits otherwise. The bound is taken once per account. Both lanes are exact, so they agree.
 
+use crate::aggregate::{Losses, Measure};
 use crate::evaluate::report;
 use crate::money::Exact;
 use crate::{MarginError, MarginReport, Params, Trade};
 use plimsoll_types::{Holding, InstrumentIx, InstrumentRow, Lots, Portfolio, Position, RiskArrays, Ticks};
+use std::sync::Arc;
 
 /// The width in which scenario sums run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,11 +19,35 @@ pub enum Lane {
     Wide,
 }
 
-/// The scenario vector of one underlying.
+/// The scenario vector of one underlying, with its losses.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Slot {
     pub(crate) underlying: usize,
-    pub(crate) pnl: Vec<i128>,
+    pub(crate) pnl: Arc<[Ticks]>,
+    losses: [Losses; 2],
+}
+
+impl Slot {
+    pub(crate) fn new(underlying: usize, pnl: Arc<[Ticks]>, arrays: &RiskArrays) -> Self {
+        let losses = Losses::of(&pnl, arrays);
+        Self { underlying, pnl, losses }
+    }
+
+    pub(crate) fn losses(&self, measure: Measure) -> &Losses {
+        let [im, mm] = &self.losses;
+        if measure == Measure::Im { im } else { mm }
+    }
+
+    /// Replaces its vector by what `change` makes of it.
+    pub(crate) fn change<E>(
+        &mut self,
+        arrays: &RiskArrays,
+        change: impl FnOnce(&mut [Ticks]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        change(Arc::make_mut(&mut self.pnl))?;
+        self.losses = Losses::of(&self.pnl, arrays);
+        Ok(())
+    }
 }
 
 /// An account on its risk arrays, with the profit or loss of every underlying under every scenario.
@@ -55,17 +81,19 @@ impl<'a> AccountState<'a> {
     fn summed(portfolio: Portfolio, arrays: &'a RiskArrays, lane: Lane) -> Result<Self, MarginError> {
         let mut held: Vec<usize> =
             portfolio.positions.iter().filter_map(|p| underlying_of(arrays, p.instrument)).collect();
+        let of: Vec<usize> = held.clone();
         held.sort_unstable();
         held.dedup();
         let mut slots = Vec::with_capacity(held.len());
+        let mut room = vec![0_i64; arrays.scenarios.len()];
         for underlying in held {
-            let of_it = |p: &&Position| underlying_of(arrays, p.instrument) == Some(underlying);
-            let positions = portfolio.positions.iter().filter(of_it);
+            let own = portfolio.positions.iter().zip(&of).filter(|(_, of)| **of == underlying);
+            let positions = own.map(|(position, _)| position);
             let pnl = match lane {
-                Lane::Narrow => narrow(positions, arrays),
+                Lane::Narrow => narrow(positions, arrays, &mut room),
                 Lane::Wide => wide(positions, arrays, Exact { account: &portfolio.account })?,
             };
-            slots.push(Slot { underlying, pnl });
+            slots.push(Slot::new(underlying, pnl, arrays));
         }
         Ok(Self { arrays, portfolio, slots, lane })
     }
@@ -96,26 +124,26 @@ impl<'a> AccountState<'a> {
         cost: i128,
     ) -> Result<(), MarginError> {
         let underlying = known(self.arrays, &self.portfolio, instrument)?.underlying.index();
-        let account = self.portfolio.account.clone();
-        let exact = Exact { account: &account };
+        let exact = Exact { account: &self.portfolio.account };
         let at = self.portfolio.positions.binary_search_by_key(&instrument, |p| p.instrument);
         let old = at.ok().and_then(|i| self.portfolio.positions.get(i)).copied();
         let old = old.unwrap_or(Position { instrument, lots: Lots(0), unrealised: Ticks(0) });
         let sum = old.lots.0.checked_add(lots.0).ok_or_else(|| exact.overflow("lots"))?;
         let unrealised = exact.sub(old.unrealised.0, cost, "unrealised profit")?;
-        let mut pnl = match self.slots.iter().find(|slot| slot.underlying == underlying) {
-            Some(slot) => slot.pnl.clone(),
-            None => vec![0; self.arrays.scenarios.len()],
+        let slot_at = self.slots.binary_search_by_key(&underlying, |slot| slot.underlying);
+        let mut pnl = match slot_at.ok().and_then(|i| self.slots.get(i)) {
+            Some(slot) => Arc::clone(&slot.pnl),
+            None => nothing(self.arrays),
         };
-        add_row(&mut pnl, self.arrays.row(instrument), lots, exact)?;
+        add_row(Arc::make_mut(&mut pnl), self.arrays.row(instrument), lots, exact)?;
         let position = Position { instrument, lots: Lots(sum), unrealised: Ticks(unrealised) };
         match at {
             Ok(i) => self.portfolio.positions[i] = position,
             Err(i) => self.portfolio.positions.insert(i, position),
         }
-        match self.slots.binary_search_by_key(&underlying, |slot| slot.underlying) {
-            Ok(i) => self.slots[i].pnl = pnl,
-            Err(i) => self.slots.insert(i, Slot { underlying, pnl }),
+        match slot_at {
+            Ok(i) => self.slots[i] = Slot::new(underlying, pnl, self.arrays),
+            Err(i) => self.slots.insert(i, Slot::new(underlying, pnl, self.arrays)),
         }
         Ok(())
     }
@@ -130,9 +158,9 @@ impl<'a> AccountState<'a> {
 pub(crate) const WHAT: &str = "a scenario's profit or loss";
 
 /// Adds `lots` of a row, checked.
-pub(crate) fn add_row(pnl: &mut [i128], row: &[i64], lots: Lots, exact: Exact) -> Result<(), MarginError> {
+pub(crate) fn add_row(pnl: &mut [Ticks], row: &[i64], lots: Lots, exact: Exact) -> Result<(), MarginError> {
     for (sum, entry) in pnl.iter_mut().zip(row) {
-        *sum = add_entry(*sum, lots.0, *entry).ok_or_else(|| exact.overflow(WHAT))?;
+        sum.0 = add_entry(sum.0, lots.0, *entry).ok_or_else(|| exact.overflow(WHAT))?;
     }
     Ok(())
 }
@@ -156,28 +184,36 @@ fn bound(positions: &[Position], arrays: &RiskArrays) -> Option<u64> {
     (sum < 1 << 62).then_some(sum)
 }
 
+/// A vector of zeros.
+pub(crate) fn nothing(arrays: &RiskArrays) -> Arc<[Ticks]> {
+    std::iter::repeat_n(Ticks(0), arrays.scenarios.len()).collect()
+}
+
 /// The 64-bit lane: wrapping operations, which the bound keeps from ever wrapping, so that they vectorise.
-fn narrow<'p>(positions: impl Iterator<Item = &'p Position>, arrays: &RiskArrays) -> Vec<i128> {
-    let mut sums = vec![0_i64; arrays.scenarios.len()];
+fn narrow<'p>(
+    positions: impl Iterator<Item = &'p Position>,
+    arrays: &RiskArrays,
+    sums: &mut [i64],
+) -> Arc<[Ticks]> {
+    sums.fill(0);
     for position in positions {
         for (sum, entry) in sums.iter_mut().zip(arrays.row(position.instrument)) {
             *sum = sum.wrapping_add(position.lots.0.wrapping_mul(*entry));
         }
     }
-    sums.into_iter().map(i128::from).collect()
+    sums.iter().map(|sum| Ticks(i128::from(*sum))).collect()
 }
 
 /// The 128-bit lane.
 fn wide<'p>(
-    positions: impl Iterator<Item = &'p Position>,
+    mut positions: impl Iterator<Item = &'p Position>,
     arrays: &RiskArrays,
     exact: Exact,
-) -> Result<Vec<i128>, MarginError> {
-    let mut sums = vec![0_i128; arrays.scenarios.len()];
-    for position in positions {
-        add_row(&mut sums, arrays.row(position.instrument), position.lots, exact)?;
-    }
-    Ok(sums)
+) -> Result<Arc<[Ticks]>, MarginError> {
+    let mut pnl = nothing(arrays);
+    let sums = Arc::make_mut(&mut pnl);
+    positions.try_for_each(|p| add_row(sums, arrays.row(p.instrument), p.lots, exact))?;
+    Ok(pnl)
 }
 
 pub(crate) fn underlying_of(arrays: &RiskArrays, instrument: InstrumentIx) -> Option<usize> {

@@ -3,10 +3,13 @@
 //!
 //! All three and the haircut never take more than the collateral is worth, and these two no more than what it secures.
 
-use crate::charges::{blank, shared};
+use crate::charges::{Named, dressed};
 use crate::formulas::{self, too_wide};
 use crate::money::{Exact, Number, ratio_down, ratio_up, scale_up};
-use crate::{Addon, AddonKind, CollateralReport, CollateralTerms, DepegTerms, Input, MarginError, Params};
+use crate::{
+    Addon, AddonKind, CollateralReport, CollateralTerms, ConfidenceTerms, DepegTerms, Input, MarginError,
+    Params,
+};
 use plimsoll_types::{NANO, Ppb, RiskArrays, Ticks};
 
 const WHOLE: i128 = NANO as i128;
@@ -95,28 +98,31 @@ pub(crate) fn of_collateral(
         let falling = exact.own(Falling::new(&held.asset, (held.price, terms), arrays, params))?;
         let fallen = exact.own(falling.of(held.value.0, left))?;
         let depeg = terms.depeg.map(|peg| {
-            let addon = blank(AddonKind::Depeg, &held.asset, depeg_inputs(held, peg));
-            shared(addon, fallen.depeg, terms.mm_share, exact)
+            let inputs = || depeg_inputs(held, peg);
+            dressed((AddonKind::Depeg, &held.asset), (fallen.depeg, terms.mm_share), exact, inputs)
         });
-        let unsure = params.addons.confidence.of(&held.asset).map(|terms| {
-            let stated = arrays.asset(&held.asset).map_or(Ppb::ZERO, |row| row.confidence);
-            let inputs = vec![
-                ("value", Input::Money(held.value)),
-                ("confidence", Input::Ratio(stated)),
-                ("threshold", Input::Ratio(terms.threshold)),
-                ("multiplier", Input::Ratio(terms.multiplier)),
-            ];
-            let addon = blank(AddonKind::Confidence, &held.asset, inputs);
-            shared(addon, fallen.unsure, terms.mm_share, exact)
+        let unsure = params.addons.confidence.of(&held.asset).map(|unsure| {
+            let inputs = || unsure_inputs(held, unsure, arrays);
+            dressed((AddonKind::Confidence, &held.asset), (fallen.unsure, unsure.mm_share), exact, inputs)
         });
-        let both = [depeg.transpose()?, unsure.transpose()?];
-        charges.extend(both.into_iter().flatten().filter(|charge| charge.im.0 != 0));
+        charges.extend(depeg.transpose()?.flatten());
+        charges.extend(unsure.transpose()?.flatten());
     }
     Ok(charges)
 }
 
-fn depeg_inputs(held: &CollateralReport, peg: DepegTerms) -> Vec<(&'static str, Input)> {
-    vec![
+fn unsure_inputs(held: &CollateralReport, terms: &ConfidenceTerms, arrays: &RiskArrays) -> Named<4> {
+    let stated = arrays.asset(&held.asset).map_or(Ppb::ZERO, |row| row.confidence);
+    [
+        ("value", Input::Money(held.value)),
+        ("confidence", Input::Ratio(stated)),
+        ("threshold", Input::Ratio(terms.threshold)),
+        ("multiplier", Input::Ratio(terms.multiplier)),
+    ]
+}
+
+fn depeg_inputs(held: &CollateralReport, peg: DepegTerms) -> Named<4> {
+    [
         ("value", Input::Money(held.value)),
         ("price", Input::Money(Ticks(i128::from(held.price)))),
         ("threshold", Input::Ratio(peg.threshold)),

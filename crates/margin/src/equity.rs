@@ -148,8 +148,8 @@ pub(crate) fn owed(borrowed: i128, unrealised: i128) -> Number<i128> {
 }
 
 /// Marks of what is held and profit since entry, both signed.
-pub(crate) fn positions_value(
-    positions: &[Position],
+pub(crate) fn positions_value<'p>(
+    positions: impl IntoIterator<Item = &'p Position>,
     arrays: &RiskArrays,
     exact: Exact,
 ) -> Result<(i128, i128), MarginError> {

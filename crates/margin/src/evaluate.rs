@@ -1,6 +1,6 @@
 //! One account, a whole book, and an account before and after trades.
 
-use crate::account::{AccountState, Slot, underlying_of};
+use crate::account::{AccountState, Slot};
 use crate::aggregate::Measure;
 use crate::equity::{collateral, positions_value};
 use crate::isolated::report_isolated;
@@ -11,7 +11,8 @@ use crate::{
     Aggregation, CollateralReport, Contribution, GreekSums, MarginError, MarginReport, Mode, OrdersReport,
     Params, State, Trade, UnderlyingReport, WhatIf,
 };
-use plimsoll_types::{Book, GreekTicks, Portfolio, Position, RiskArrays, Ticks};
+use plimsoll_types::{Book, GreekTicks, InstrumentRow, Portfolio, Position, RiskArrays, Ticks};
+use std::sync::Arc;
 
 /// The margin of one account: exact, requirements rounded up, equity down. Errors are about this account alone.
 ///
@@ -143,7 +144,9 @@ pub(crate) fn assemble(view: View, parts: Parts, orders: OrdersReport) -> Result
     let mm = exact.add(parts.total.mm.0, orders.extra.mm.0, "maintenance margin")?;
     let im_excess = Ticks(exact.sub(equity, im, "excess")?);
     let mm_excess = Ticks(exact.sub(equity, mm, "excess")?);
-    let underlyings = view.slots.iter().zip(&parts.scans).map(|(slot, scan)| underlying(view, slot, scan));
+    let mut room = Vec::with_capacity(view.positions.len());
+    let each = view.slots.iter().zip(&parts.scans);
+    let underlyings = each.map(|(slot, scan)| underlying(view, slot, scan, &mut room));
     Ok(MarginReport {
         account: exact.account.clone(),
         mode: view.mode,
@@ -194,12 +197,22 @@ pub(crate) fn state_of(im_excess: Ticks, mm_excess: Ticks) -> State {
     }
 }
 
-fn underlying(view: View, slot: &Slot, scan: &Scan) -> Result<UnderlyingReport, MarginError> {
-    let held: Vec<&Position> = view
-        .positions
-        .iter()
-        .filter(|p| underlying_of(view.arrays, p.instrument) == Some(slot.underlying))
-        .collect();
+/// A position with its row.
+type Held<'a> = (Position, &'a InstrumentRow);
+
+/// `held` is room for the positions on the underlying.
+fn underlying<'a>(
+    view: View<'a>,
+    slot: &Slot,
+    scan: &Scan,
+    held: &mut Vec<Held<'a>>,
+) -> Result<UnderlyingReport, MarginError> {
+    let own = |p: &Position| {
+        let row = view.arrays.instrument(p.instrument)?;
+        (row.underlying.index() == slot.underlying).then_some((*p, row))
+    };
+    held.clear();
+    held.extend(view.positions.iter().filter_map(own));
     Ok(UnderlyingReport {
         index: slot.underlying,
         asset: view.arrays.underlyings[slot.underlying].asset.clone(),
@@ -207,15 +220,15 @@ fn underlying(view: View, slot: &Slot, scan: &Scan) -> Result<UnderlyingReport, 
         worst: scan.im.1,
         mm_scan_loss: Ticks(scan.mm.0),
         mm_worst: scan.mm.1,
-        pnl: slot.pnl.iter().copied().map(Ticks).collect(),
-        contributions: scan.im.1.map_or_else(Vec::new, |column| contributions(view, &held, column)),
-        greeks: greeks(view, &held)?,
+        pnl: Arc::clone(&slot.pnl),
+        contributions: scan.im.1.map_or_else(Vec::new, |column| contributions(view, held, column)),
+        greeks: greeks(view, held)?,
     })
 }
 
 /// What each position adds in a column, largest loss first.
-fn contributions(view: View, held: &[&Position], column: usize) -> Vec<Contribution> {
-    let of = |position: &&Position| {
+fn contributions(view: View, held: &[Held], column: usize) -> Vec<Contribution> {
+    let of = |(position, _): &Held| {
         let entry = view.arrays.row(position.instrument).get(column).copied().unwrap_or(0);
         let pnl = Ticks(i128::from(position.lots.0) * i128::from(entry));
         Contribution { instrument: position.instrument, lots: position.lots, pnl }
@@ -225,12 +238,10 @@ fn contributions(view: View, held: &[&Position], column: usize) -> Vec<Contribut
     all
 }
 
-fn greeks(view: View, held: &[&Position]) -> Result<GreekSums, MarginError> {
+fn greeks(view: View, held: &[Held]) -> Result<GreekSums, MarginError> {
     let sum = |read: fn(&GreekTicks) -> i64| {
-        let terms = held.iter().map(|position| {
-            let row = view.arrays.instrument(position.instrument);
-            row.map_or(0, |row| i128::from(position.lots.0) * i128::from(read(&row.greeks)))
-        });
+        let terms =
+            held.iter().map(|(position, row)| i128::from(position.lots.0) * i128::from(read(&row.greeks)));
         view.exact.sum(terms, "a sum of Greeks").map(Ticks)
     };
     Ok(GreekSums {

@@ -123,7 +123,8 @@ fn closing_costs(
                 let side = one_side(state, slot.underlying, read, sign);
                 let positions: Vec<Position> = side.iter().map(|(position, _)| *position).collect();
                 let held = Held::of(state.arrays, &positions, slot.underlying, exact)?;
-                let charges = of_underlying(&held, &only_closing, true, exact)?;
+                let mut charges = Vec::new();
+                of_underlying(&held, &only_closing, true, exact, &mut charges)?;
                 let Some(whole) = charges.into_iter().find(|charge| charge.kind == kind) else { continue };
                 divide(&whole, &side, &mut costs, exact)?;
             }

@@ -7,7 +7,7 @@ use plimsoll_types::NANO;
 /// The losses from value at risk on, which is all that a statistic reads.
 #[derive(Clone, Copy)]
 pub(crate) struct Extreme<'a> {
-    /// Value at risk and the losses after it, in rising order; not empty.
+    /// Value at risk first, the worst loss last, those between in any order; not empty.
     pub(crate) largest: &'a [i128],
     /// How many of the losses before are equal to value at risk.
     pub(crate) ties_below: u64,

@@ -195,7 +195,8 @@ fn bound(state: &AccountState, view: View, charges: (i128, i128)) -> Result<Requ
     for order in orders {
         let underlying = crate::account::underlying_of(view.arrays, order.instrument);
         if let Some(slot) = slots.iter_mut().find(|slot| Some(slot.underlying) == underlying) {
-            add_hurting(&mut slot.pnl, view.arrays.row(order.instrument), order.lots, view.exact)?;
+            let row = view.arrays.row(order.instrument);
+            slot.change(view.arrays, |pnl| add_hurting(pnl, row, order.lots, view.exact))?;
         }
     }
     let view = View { positions: &all.portfolio.positions, slots: &slots, pessimistic: orders, ..view };

@@ -5,6 +5,7 @@ use crate::venue::VenueCharge;
 use plimsoll_types::{AccountId, Asset, CorrelationState, InstrumentIx, Lots, Ppb, Ticks};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// A pair of amounts, for initial and for maintenance margin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -168,12 +169,28 @@ pub struct UnderlyingReport {
     pub mm_scan_loss: Ticks,
     /// As `worst`, over the grid columns of maintenance margin.
     pub mm_worst: Option<usize>,
-    /// Profit or loss under every column of the arrays.
-    pub pnl: Vec<Ticks>,
+    /// Profit or loss under every column of the arrays. Shared by the reports of one account in which it is the same.
+    #[serde(with = "vector")]
+    pub pnl: Arc<[Ticks]>,
     /// What each position adds under `worst`, largest loss first.
     pub contributions: Vec<Contribution>,
     /// Greeks, exact sums.
     pub greeks: GreekSums,
+}
+
+/// A shared vector in files: a list like any other.
+mod vector {
+    use plimsoll_types::Ticks;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::sync::Arc;
+
+    pub(super) fn serialize<S: Serializer>(pnl: &Arc<[Ticks]>, to: S) -> Result<S::Ok, S::Error> {
+        pnl.as_ref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<[Ticks]>, D::Error> {
+        Vec::deserialize(from).map(Arc::from)
+    }
 }
 
 /// A position's part in the worst scenario.

@@ -2,8 +2,8 @@
 //!
 //! `min(base + guard + charges, the same of the book without its longs + the marks of the longs)`.
 
-use crate::account::{Slot, add_row};
-use crate::aggregate::{Measure, Scene, aggregate, scan, standalone};
+use crate::account::{Slot, add_row, underlying_of};
+use crate::aggregate::{Measure, Scene, aggregate, measures_agree, standalone, within};
 use crate::charges::{Charged, Held, blank, of_underlying, short_options};
 use crate::collateral_charges::{limit, of_collateral};
 use crate::equity::{debt, positions_value};
@@ -81,7 +81,14 @@ fn charged(view: View, debt: i128) -> Result<Parts, MarginError> {
 fn based(view: View) -> Result<Parts, MarginError> {
     let scales = (scale(view, Measure::Im)?, scale(view, Measure::Mm)?);
     let (im, im_detail, span) = loss(view, Measure::Im)?;
-    let (mm, mm_detail, _) = loss(view, Measure::Mm)?;
+    let same = view.mode != Mode::Fixed
+        && !matches!(view.params.aggregation, Aggregation::Span(_))
+        && measures_agree(view.arrays);
+    let (mm, mm_detail) = if same {
+        (im, im_detail.clone())
+    } else {
+        loss(view, Measure::Mm).map(|(mm, detail, _)| (mm, detail))?
+    };
     let base = Requirement {
         im: Ticks(view.exact.scale_up(im, scales.0, "initial margin")?),
         mm: Ticks(view.exact.scale_up(mm, scales.1, "maintenance margin")?),
@@ -90,10 +97,10 @@ fn based(view: View) -> Result<Parts, MarginError> {
         im: Ticks(guard(view, &im_detail, scales.0)?),
         mm: Ticks(guard(view, &mm_detail, scales.1)?),
     };
-    let scans = view.slots.iter().map(|slot| Scan {
-        im: scan(&slot.pnl, view.scene(Measure::Im).columns(BlockKind::Grid)),
-        mm: scan(&slot.pnl, view.scene(Measure::Mm).columns(BlockKind::Grid)),
-    });
+    let scans = view
+        .slots
+        .iter()
+        .map(|slot| Scan { im: slot.losses(Measure::Im).grid, mm: slot.losses(Measure::Mm).grid });
     let mut parts = Parts {
         aggregate: Requirement { im: Ticks(im), mm: Ticks(mm) },
         base,
@@ -139,14 +146,8 @@ fn relieve(view: View, debt: i128, parts: &mut Parts) -> Result<(), MarginError>
     if rest.len() == view.positions.len() || !above || bounded_already(view, parts)? {
         return Ok(());
     }
-    let mut slots = view.slots.to_vec();
     let (what, exact) = ("the value of long options", view.exact);
-    for long in view.positions.iter().filter(|p| is_long(view.arrays, p)) {
-        let underlying = crate::account::underlying_of(view.arrays, long.instrument);
-        if let Some(slot) = slots.iter_mut().find(|slot| Some(slot.underlying) == underlying) {
-            subtract_row(&mut slot.pnl, view.arrays.row(long.instrument), long.lots, exact)?;
-        }
-    }
+    let slots = slots_without_longs(view)?;
     let view = View { positions: &rest, slots: &slots, ..view };
     let mut rest = based(view)?;
     // Charges are never negative: where the scenarios and the guard of the rest reach it, its charges need not be found.
@@ -157,6 +158,22 @@ fn relieve(view: View, debt: i128, parts: &mut Parts) -> Result<(), MarginError>
     charge(view, debt, &mut rest)?;
     let most = (exact.add(rest.total.im.0, value, what)?, exact.add(rest.total.mm.0, value, what)?);
     parts.relieve_to(view, most)
+}
+
+/// The vectors without the rows of long options and long spot.
+fn slots_without_longs(view: View) -> Result<Vec<Slot>, MarginError> {
+    let mut slots = view.slots.to_vec();
+    for slot in &mut slots {
+        let underlying = Some(slot.underlying);
+        let own = |p: &&Position| underlying_of(view.arrays, p.instrument) == underlying;
+        let mut longs = view.positions.iter().filter(own).filter(|p| is_long(view.arrays, p)).peekable();
+        if longs.peek().is_some() {
+            slot.change(view.arrays, |pnl| {
+                longs.try_for_each(|p| subtract_row(pnl, view.arrays.row(p.instrument), p.lots, view.exact))
+            })?;
+        }
+    }
+    Ok(slots)
 }
 
 /// Whether scenario losses are all that is charged, and by a measure that cannot break the bound, so that the second
@@ -186,8 +203,9 @@ fn without_longs(
     arrays: &RiskArrays,
     exact: Exact,
 ) -> Result<(Vec<Position>, i128), MarginError> {
-    let (longs, rest): (Vec<Position>, Vec<Position>) = positions.iter().partition(|p| is_long(arrays, p));
-    Ok((rest, positions_value(&longs, arrays, exact)?.0))
+    let long = |p: &&Position| is_long(arrays, p);
+    let (value, _) = positions_value(positions.iter().filter(long), arrays, exact)?;
+    Ok((positions.iter().filter(|p| !long(p)).copied().collect(), value))
 }
 
 impl Parts {
@@ -195,7 +213,7 @@ impl Parts {
     /// or ordered, no more can be lost than their marks and what the collateral secures besides.
     pub(crate) fn add_charges(&mut self, view: View, (im, mm): (i128, i128)) -> Result<(), MarginError> {
         let account = view.arrays.currency.clone();
-        let charge = Addon { im: Ticks(im), mm: Ticks(mm), ..blank(AddonKind::Liquidity, &account, vec![]) };
+        let charge = Addon { im: Ticks(im), mm: Ticks(mm), ..blank(AddonKind::Liquidity, &account, []) };
         self.addons = vec![charge];
         self.total(view)?;
         let Some(value) = limited_value(view)? else { return Ok(()) };
@@ -339,23 +357,32 @@ pub(crate) fn standalone_sum(view: View, measure: Measure) -> Result<i128, Margi
     let plain = view.pessimistic.is_empty() && (spans || !scene.has(BlockKind::Joint));
     for position in view.positions {
         if plain {
-            let lots = i128::from(position.lots.0);
-            let row = view.arrays.row(position.instrument);
-            let pnl = |column: usize| lots * row.get(column).map_or(0, |entry| i128::from(*entry));
-            let worst = scene.columns(BlockKind::Grid).map(pnl).fold(0, i128::min);
-            total = view.exact.sub(total, worst, "the sum of standalone losses")?;
+            total = view.exact.sub(total, worst_alone(scene, position), "the sum of standalone losses")?;
             continue;
         }
-        let own = Slot { underlying: 0, pnl: pessimistic_row(view, position)? };
+        let own = Slot::new(0, pessimistic_row(view, position)?.into(), view.arrays);
         total = view.exact.add(total, standalone(scene, &own)?, "the sum of standalone losses")?;
     }
     Ok(total)
 }
 
+/// The least profit of a position over the grid columns, at most 0: its lots times the extreme entry on their side.
+fn worst_alone(scene: Scene, position: &Position) -> i128 {
+    let row = scene.arrays.row(position.instrument);
+    let (mut least, mut most) = (0, 0);
+    for run in scene.runs(BlockKind::Grid) {
+        for entry in within(row, run) {
+            least = if *entry < least { *entry } else { least };
+            most = if *entry > most { *entry } else { most };
+        }
+    }
+    i128::from(position.lots.0) * i128::from(if position.lots.0 > 0 { least } else { most })
+}
+
 /// A position's profit or loss per scenario, each pessimistic order on its instrument filled where that hurts.
-pub(crate) fn pessimistic_row(view: View, position: &Position) -> Result<Vec<i128>, MarginError> {
+pub(crate) fn pessimistic_row(view: View, position: &Position) -> Result<Vec<Ticks>, MarginError> {
     let row = view.arrays.row(position.instrument);
-    let mut pnl = vec![0; row.len()];
+    let mut pnl = vec![Ticks(0); row.len()];
     add_row(&mut pnl, row, position.lots, view.exact)?;
     for order in view.pessimistic.iter().filter(|o| o.instrument == position.instrument) {
         add_hurting(&mut pnl, row, order.lots, view.exact)?;
@@ -364,23 +391,23 @@ pub(crate) fn pessimistic_row(view: View, position: &Position) -> Result<Vec<i12
 }
 
 /// Takes `lots` of a row out of every scenario.
-fn subtract_row(pnl: &mut [i128], row: &[i64], lots: Lots, exact: Exact) -> Result<(), MarginError> {
+fn subtract_row(pnl: &mut [Ticks], row: &[i64], lots: Lots, exact: Exact) -> Result<(), MarginError> {
     for (sum, entry) in pnl.iter_mut().zip(row) {
-        *sum = exact.sub(*sum, i128::from(lots.0) * i128::from(*entry), "a scenario's profit or loss")?;
+        sum.0 = exact.sub(sum.0, i128::from(lots.0) * i128::from(*entry), "a scenario's profit or loss")?;
     }
     Ok(())
 }
 
 /// Adds `min(0, lots x entry)` to every scenario.
 pub(crate) fn add_hurting(
-    pnl: &mut [i128],
+    pnl: &mut [Ticks],
     row: &[i64],
     lots: Lots,
     exact: Exact,
 ) -> Result<(), MarginError> {
     for (sum, entry) in pnl.iter_mut().zip(row) {
         let filled = (i128::from(lots.0) * i128::from(*entry)).min(0);
-        *sum = exact.add(*sum, filled, "a scenario's profit or loss")?;
+        sum.0 = exact.add(sum.0, filled, "a scenario's profit or loss")?;
     }
     Ok(())
 }
@@ -415,8 +442,7 @@ fn charges(
     scales: (Ppb, Ppb),
     base: Requirement,
 ) -> Result<Vec<Addon>, MarginError> {
-    let of = |slot: &Slot| Held::of(view.arrays, view.positions, slot.underlying, view.exact);
-    let held: Vec<Held> = view.slots.iter().map(of).collect::<Result<_, _>>()?;
+    let held = Held::every(view.arrays, view.positions, view.slots, view.exact)?;
     let mut alone = Vec::with_capacity(scans.len());
     for (slot, scan) in view.slots.iter().zip(scans) {
         alone.push(floor_loss(view, slot, scan, scales)?);
@@ -425,10 +451,10 @@ fn charges(
     let minimums = short_options(&held, &charged, view.params, view.exact)?;
     // Cross and fixed margin net nothing, so there is no netting to charge for.
     let nets = !matches!(view.mode, Mode::Cross | Mode::Fixed);
-    let mut all = Vec::new();
+    let mut all = Vec::with_capacity(4 * held.len());
     for (held, minimum) in held.iter().zip(minimums) {
-        all.extend(minimum.filter(|charge| charge.im.0 != 0 || charge.mm.0 != 0));
-        all.extend(of_underlying(held, view.params, nets, view.exact)?);
+        all.extend(minimum);
+        of_underlying(held, view.params, nets, view.exact, &mut all)?;
     }
     Ok(all)
 }
@@ -442,11 +468,10 @@ fn floor_loss(view: View, slot: &Slot, scan: &Scan, scales: (Ppb, Ppb)) -> Resul
     if terms.is_none_or(|t| t.style != ShortOptionStyle::Floor) {
         return Ok((0, 0));
     }
-    let its_own =
-        |p: &&Position| crate::account::underlying_of(view.arrays, p.instrument) == Some(slot.underlying);
-    let positions: Vec<Position> = view.positions.iter().filter(its_own).copied().collect();
+    let its_own = |p: &&Position| underlying_of(view.arrays, p.instrument) == Some(slot.underlying);
     let of = |measure, scanned: i128| match view.mode {
         Mode::Cross | Mode::Fixed => {
+            let positions: Vec<Position> = view.positions.iter().filter(its_own).copied().collect();
             loss(View { positions: &positions, ..view }, measure).map(|(loss, _, _)| loss)
         }
         _ if view.scene(measure).has(BlockKind::Grid) => Ok(scanned),
@@ -472,9 +497,9 @@ fn option_value_caps(
             Ok((leg.option_value.0 - risk).max(0))
         };
         let (im, mm) = (beyond(scales.0)?, beyond(scales.1)?);
-        let inputs = vec![("option_value", Input::Money(leg.option_value)), ("risk", Input::Money(leg.risk))];
-        let addon = blank(AddonKind::OptionValueCap, &leg.asset, inputs);
         if im != 0 || mm != 0 {
+            let inputs = [("option_value", Input::Money(leg.option_value)), ("risk", Input::Money(leg.risk))];
+            let addon = blank(AddonKind::OptionValueCap, &leg.asset, inputs);
             all.push(Addon { im: Ticks(im), mm: Ticks(mm), ..addon });
         }
     }

@@ -98,7 +98,7 @@ fn book<'a>(
     let exact = holding.scene.exact;
     let value = holding.held.iter().map(|p| option_value(holding.scene, p));
     Ok(SpanBook {
-        losses: vec![slot.pnl.iter().map(|profit| -profit).collect()],
+        losses: vec![slot.pnl.iter().map(|profit| -profit.0).collect()],
         months: months(holding)?,
         credit_tiers: Vec::new(),
         intra,

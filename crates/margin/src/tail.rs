@@ -4,15 +4,15 @@
 //! stream of blocks of columns needs to keep only those, and how often the least of them was let go.
 //!
 //! The result is that of [`crate::evaluate`] on the same columns held whole: the larger of zero and the statistic of
-//! [`JointTerms`]. Memory is `(n - place + 128) x 8` bytes per account, `n` the number of scenarios and `place` that of
-//! the value at risk among them, besides one block.
+//! [`JointTerms`]. Memory is `(n - place + 192) x 8` bytes per account, rounded up to a multiple of 512, `n` the number of
+//! scenarios and `place` that of the value at risk among them, besides one block at 32 bits an entry.
 
 mod lanes;
 
 use crate::joint::{Extreme, extreme_statistic, place};
 use crate::money::Exact;
 use crate::{JointTerms, MarginError};
-use lanes::{EXACT, Floor, LANES, Largest, Loss, Panel, reduce, whole};
+use lanes::{EXACT, Floor, LANES, Largest, Loss, Narrow, reduce, whole};
 use plimsoll_lanes::Path;
 use plimsoll_types::{AccountId, Book, Held, Holdings, Position, Ticks};
 use rayon::prelude::*;
@@ -20,8 +20,13 @@ use std::collections::BTreeMap;
 
 /// Accounts that are worked on together. It does not depend on the number of threads, and no result depends on it.
 const CHUNK: usize = 1024;
-/// Losses kept beyond those wanted before the smallest are let go.
+/// Losses kept beyond those wanted, at least, before the smallest are let go.
 const SLACK: usize = 2 * LANES;
+
+/// Losses of an account there is room for, with space for those of one more panel: whole panels.
+fn space(keep: usize) -> usize {
+    (keep + SLACK + LANES).next_multiple_of(LANES)
+}
 
 /// Columns of joint scenarios for every instrument: the profit or loss of one long lot of instrument `i` in the block's
 /// column `c` is `pnl[i * width + c]`, in ticks, gain > 0.
@@ -97,6 +102,14 @@ pub struct TailLosses {
     sizes: Vec<u64>,
 }
 
+/// A block with its entries as the lanes read them and the largest size in each row.
+#[derive(Clone, Copy)]
+struct Narrowed<'a> {
+    entries: &'a [i32],
+    sizes: &'a [u64],
+    block: &'a JointBlock<'a>,
+}
+
 /// The accounts from one index on.
 #[derive(Clone, Debug)]
 struct Chunk {
@@ -125,7 +138,7 @@ impl TailLosses {
         let (accounts, keep) = (book.len(), scenarios - place);
         let chunk = |first: usize| {
             let size = CHUNK.min(accounts - first);
-            let kept = vec![Loss::default(); size * (keep + SLACK)];
+            let kept = vec![Loss::default(); size * space(keep)];
             Chunk { first, floors: vec![Floor::default(); size], kept, wide: BTreeMap::new() }
         };
         let chunks = (0..accounts).step_by(CHUNK).map(chunk).collect();
@@ -152,36 +165,31 @@ impl TailLosses {
         if self.seen > self.scenarios {
             return Err(TailError::Scenarios { found: self.seen, expected: self.scenarios });
         }
-        self.narrow(block);
-        let stride = block.width.next_multiple_of(LANES);
-        let panel = Panel { entries: &self.entries, stride, width: block.width };
-        let (sizes, keep) = (&self.sizes, self.keep);
-        self.chunks
-            .par_iter_mut()
-            .try_for_each(|chunk| chunk.add((book, path), panel, (block, sizes), keep))?;
+        self.narrow(path, block);
+        let narrowed = Narrowed { entries: &self.entries, sizes: &self.sizes, block };
+        let keep = self.keep;
+        self.chunks.par_iter_mut().try_for_each(|chunk| chunk.add((book, path), narrowed, keep))?;
         Ok(())
     }
 
-    /// Copies a block into rows of 32 bits, padded to whole lanes. A row with an entry that does not fit is left at zero
-    /// and its size says so.
-    fn narrow(&mut self, block: &JointBlock<'_>) {
-        let stride = block.width.next_multiple_of(LANES);
-        let rows = block.pnl.len() / block.width;
-        self.entries.clear();
-        self.entries.resize(rows * stride, 0);
-        self.sizes.clear();
-        self.sizes.extend(
-            block
-                .pnl
-                .chunks_exact(block.width)
-                .map(|row| row.iter().fold(0, |most: u64, entry| most.max(entry.unsigned_abs()))),
-        );
-        let rows = self.entries.chunks_exact_mut(stride).zip(block.pnl.chunks_exact(block.width));
-        for (to, from) in rows {
-            for (to, from) in to.iter_mut().zip(from) {
-                *to = i32::try_from(*from).unwrap_or(0);
+    /// Copies a block into panels of rows that the lanes read.
+    fn narrow(&mut self, path: Path, block: &JointBlock<'_>) {
+        let (rows, panels) = (block.pnl.len() / block.width, block.width.div_ceil(LANES));
+        self.entries.resize(panels * rows * LANES, 0);
+        self.sizes.resize(panels * rows, 0);
+        let sizes = self.sizes.par_chunks_mut(rows.max(1));
+        let panels = self.entries.par_chunks_mut(rows.max(1) * LANES).zip(sizes).enumerate();
+        panels.for_each(|(panel, (entries, sizes))| {
+            let (pnl, width, first) = (block.pnl, block.width, panel * LANES);
+            path.run(Narrow { pnl, width, first, rows: entries, sizes });
+        });
+        let (sizes, others) = self.sizes.split_at_mut(rows);
+        for of_panel in others.chunks_exact(rows.max(1)) {
+            for (size, other) in sizes.iter_mut().zip(of_panel) {
+                *size = (*size).max(*other);
             }
         }
+        self.sizes.truncate(rows);
     }
 
     /// The statistic of every account, in the order of the book, in ticks; >= 0. All scenarios must have been given.
@@ -205,30 +213,35 @@ impl Chunk {
     fn add(
         &mut self,
         (book, path): (&Book, Path),
-        panel: Panel<'_>,
-        (block, sizes): (&JointBlock<'_>, &[u64]),
+        block: Narrowed<'_>,
         keep: usize,
     ) -> Result<(), TailError> {
-        let space = keep + SLACK;
+        let mut all = Vec::with_capacity(self.floors.len());
         for place in 0..self.floors.len() {
             let index = self.first + place;
-            let Some(holdings) = book.holdings(index) else { continue };
-            check(&holdings, sizes.len(), || name(book, index))?;
-            if !self.wide.contains_key(&place)
-                && let Holdings::Narrow(narrow) = holdings
-                && exact(narrow.held, sizes)
-            {
-                let room = &mut self.kept[place * space..(place + 1) * space];
-                let floor = &mut self.floors[place];
-                path.run(Largest { panel, held: narrow.held, room, keep, floor });
+            let Some(holdings) = book.holdings(index) else {
+                all.push(None);
                 continue;
+            };
+            check(&holdings, block.sizes.len(), || name(book, index))?;
+            let held = match holdings {
+                Holdings::Narrow(narrow) if exact(narrow.held, block.sizes) => Some(narrow.held),
+                _ => None,
+            };
+            let held = held.filter(|_| !self.wide.contains_key(&place));
+            all.push(held);
+            if held.is_none() {
+                let account = name(book, index);
+                let mut tail = self.taken(place, keep);
+                tail.add(&holdings.to_positions(), block.block, Exact { account: &account })?;
+                tail.reduce(keep);
+                self.wide.insert(place, tail);
             }
-            let account = name(book, index);
-            let mut tail = self.taken(place, keep);
-            tail.add(&holdings.to_positions(), block, Exact { account: &account })?;
-            tail.reduce(keep);
-            self.wide.insert(place, tail);
         }
+        let Narrowed { entries, sizes, block } = block;
+        let (rows, width, floors, room) =
+            (sizes.len(), block.width, &mut self.floors[..], &mut self.kept[..]);
+        path.run(Largest { entries, rows, width, held: &all, floors, room, keep });
         Ok(())
     }
 
@@ -237,7 +250,7 @@ impl Chunk {
         if let Some(tail) = self.wide.remove(&place) {
             return tail;
         }
-        let space = keep + SLACK;
+        let space = space(keep);
         let (floor, kept) = (&mut self.floors[place], &mut self.kept[place * space..(place + 1) * space]);
         reduce(kept, keep, floor);
         let kept: Vec<i128> = kept[..floor.count].iter().map(|loss| i128::from(whole(*loss))).collect();
@@ -251,11 +264,21 @@ impl Chunk {
         for place in 0..self.floors.len() {
             let mut tail = self.taken(place, keep);
             tail.reduce(keep);
-            tail.kept.sort_unstable();
+            order_ends(&mut tail.kept);
             let extreme = Extreme { largest: &tail.kept, ties_below: tail.ties };
             all.push(Ticks(extreme_statistic(terms, extreme, Exact { account: &account })?));
         }
         Ok(all)
+    }
+}
+
+/// Moves the least to the front and the largest to the end.
+fn order_ends(losses: &mut [i128]) {
+    if let Some(least) = (0..losses.len()).min_by_key(|at| losses[*at]) {
+        losses.swap(0, least);
+    }
+    if let Some(most) = (1..losses.len()).max_by_key(|at| losses[*at]) {
+        losses.swap(losses.len() - 1, most);
     }
 }
 

@@ -5,12 +5,12 @@
 //! the loss, and moves with prices and lots without a jump: a column takes over where two are equal. The haircut does not
 //! lower it, for a haircut is there for selling the collateral, and neither does a debt raise it.
 
-use crate::aggregate::{Measure, Scene};
-use crate::charges::{blank, shared};
+use crate::aggregate::{Measure, STATES, Scene, least, measures_agree, within};
+use crate::charges::{Named, blank, mm_part};
 use crate::money::{Number, TooLarge, add, ratio_down, scale_up, split_into};
 use crate::requirement::{View, is_long, pessimistic_row};
 use crate::{Addon, AddonKind, Aggregation, CollateralReport, Input, MarginError, Mode};
-use plimsoll_types::{BlockKind, CorrelationState, NANO, Position, Ppb, Ticks};
+use plimsoll_types::{BlockKind, NANO, Position, Ppb, Ticks};
 use std::borrow::Cow;
 
 const WHOLE: i128 = NANO as i128;
@@ -61,25 +61,27 @@ pub(crate) fn wrong_way(view: View) -> Result<Vec<Addon>, MarginError> {
     }
     let vectors = vectors(view)?;
     let im = worst(view.scene(Measure::Im), view.mode, &vectors, &exposures)?;
-    let mm = worst(view.scene(Measure::Mm), view.mode, &vectors, &exposures)?;
+    let own = !measures_agree(view.arrays);
+    let mm = own.then(|| worst(view.scene(Measure::Mm), view.mode, &vectors, &exposures)).transpose()?;
+    let mm = mm.as_ref().unwrap_or(&im);
     let mut charges = Vec::new();
     for (i, exposure) in exposures.iter().enumerate() {
         let (in_im, in_mm) = (im.charges[i], mm.charges[i]);
         if in_im == 0 && in_mm == 0 {
             continue;
         }
-        let inputs = inputs(exposure, i, if in_im > 0 { &im } else { &mm });
+        let inputs = inputs(exposure, i, if in_im > 0 { &im } else { mm });
+        let mm = mm_part(AddonKind::WrongWay, (in_mm, exposure.mm_share), view.exact)?;
         let addon = blank(AddonKind::WrongWay, &exposure.held.asset, inputs);
-        let addon = shared(addon, in_mm, exposure.mm_share, view.exact)?;
-        charges.push(Addon { im: Ticks(in_im), ..addon });
+        charges.push(Addon { im: Ticks(in_im), mm: Ticks(mm), ..addon });
     }
     Ok(charges)
 }
 
-fn inputs(exposure: &Exposure, i: usize, found: &Found) -> Vec<(&'static str, Input)> {
+fn inputs(exposure: &Exposure, i: usize, found: &Found) -> Named<5> {
     let fall = found.falls.get(i).copied().unwrap_or(Ppb::ZERO);
     let loss = found.worst.at.map_or(0, |(_, loss)| loss);
-    vec![
+    [
         ("value", Input::Money(exposure.held.value)),
         ("fall", Input::Ratio(fall)),
         ("wrong_way", Input::Ratio(exposure.exposed.wrong_way)),
@@ -108,19 +110,19 @@ fn exposure<'a>(view: View, held: &'a CollateralReport) -> Result<Option<Exposur
 
 /// Profit or loss per column of every underlying. Where positions do not net, only what each of them loses; of isolated
 /// ones but long options and long spot, which lose their own marks and not the collateral.
-fn vectors<'a>(view: View<'a>) -> Result<Vec<Cow<'a, [i128]>>, MarginError> {
+fn vectors<'a>(view: View<'a>) -> Result<Vec<Cow<'a, [Ticks]>>, MarginError> {
     if view.mode == Mode::Portfolio {
         return Ok(view.slots.iter().map(|slot| Cow::Borrowed(&slot.pnl[..])).collect());
     }
     let mut all = Vec::with_capacity(view.slots.len());
     for slot in view.slots {
-        let mut lost = vec![0_i128; slot.pnl.len()];
+        let mut lost = vec![Ticks(0); slot.pnl.len()];
         let its_own =
             |p: &&Position| crate::account::underlying_of(view.arrays, p.instrument) == Some(slot.underlying);
         let bears = |p: &&Position| view.mode != Mode::Isolated || !is_long(view.arrays, p);
         for position in view.positions.iter().filter(its_own).filter(bears) {
             for (sum, entry) in lost.iter_mut().zip(pessimistic_row(view, position)?) {
-                *sum = view.exact.add(*sum, entry.min(0), WHAT)?;
+                sum.0 = view.exact.add(sum.0, entry.0.min(0), WHAT)?;
             }
         }
         all.push(Cow::Owned(lost));
@@ -128,19 +130,39 @@ fn vectors<'a>(view: View<'a>) -> Result<Vec<Cow<'a, [i128]>>, MarginError> {
     Ok(all)
 }
 
-/// Every loss > 0 with its column: that of each underlying in the grid columns, that of all together in the systematic
-/// and the joint columns that the aggregation reads.
-fn losses(scene: Scene, mode: Mode, vectors: &[Cow<[i128]>]) -> Result<Vec<(usize, i128)>, MarginError> {
-    let loss = |vector: &[i128], c: usize| vector.get(c).copied().unwrap_or(0).saturating_neg();
-    let mut all = Vec::new();
-    for vector in vectors {
-        let own = scene.columns(BlockKind::Grid).map(|c| (c, loss(vector, c)));
-        all.extend(own.filter(|(_, loss)| *loss > 0));
+/// The largest loss, and every loss of more than half of it with its column: that of each underlying in the grid columns,
+/// that of all together in the systematic and the joint columns that the aggregation reads.
+fn losses(
+    scene: Scene,
+    mode: Mode,
+    vectors: &[Cow<[Ticks]>],
+) -> Result<(i128, Vec<(usize, i128)>), MarginError> {
+    let together = losses_together(scene, mode, vectors)?;
+    let grid = || scene.runs(BlockKind::Grid);
+    let of_one = |vector: &[Ticks]| grid().map(|run| least(within(vector, run))).fold(0, i128::min);
+    let most = |vector: &Cow<[Ticks]>| of_one(vector).saturating_neg();
+    let largest = together.iter().map(|(_, loss)| *loss).chain(vectors.iter().map(most)).max().unwrap_or(0);
+    let counts = |loss: i128| loss > 0 && loss > largest - loss;
+    let mut all = Vec::with_capacity(scene.arrays.scenarios.len());
+    for vector in vectors.iter().filter(|vector| counts(most(vector))) {
+        for run in grid() {
+            let own = run.clone().zip(within(vector, run)).map(|(c, pnl)| (c, pnl.0.saturating_neg()));
+            all.extend(own.filter(|(_, loss)| counts(*loss)));
+        }
     }
-    let mut kinds = Vec::new();
+    all.extend(together.into_iter().filter(|(_, loss)| counts(*loss)));
+    Ok((largest, all))
+}
+
+/// Every loss > 0 of all underlyings together, with its column.
+fn losses_together(
+    scene: Scene,
+    mode: Mode,
+    vectors: &[Cow<[Ticks]>],
+) -> Result<Vec<(usize, i128)>, MarginError> {
+    let mut kinds = Vec::with_capacity(STATES.len() + 2);
     if mode == Mode::Portfolio && matches!(scene.params.aggregation, Aggregation::Factor { .. }) {
-        let states = [CorrelationState::Estimated, CorrelationState::Crash, CorrelationState::Breakdown];
-        kinds.extend(states.map(BlockKind::Systematic));
+        kinds.extend(STATES.map(BlockKind::Systematic));
     }
     if !matches!(scene.params.aggregation, Aggregation::Span(_)) {
         kinds.push(BlockKind::Joint);
@@ -148,6 +170,8 @@ fn losses(scene: Scene, mode: Mode, vectors: &[Cow<[i128]>]) -> Result<Vec<(usiz
             kinds.push(BlockKind::StressedJoint);
         }
     }
+    let loss = |vector: &[Ticks], c: usize| vector.get(c).map_or(0, |pnl| pnl.0.saturating_neg());
+    let mut all = Vec::with_capacity(scene.arrays.scenarios.len());
     for column in kinds.into_iter().flat_map(|kind| scene.columns(kind)) {
         let together = scene.exact.sum(vectors.iter().map(|vector| loss(vector, column)), WHAT)?;
         if together > 0 {
@@ -161,17 +185,16 @@ fn losses(scene: Scene, mode: Mode, vectors: &[Cow<[i128]>]) -> Result<Vec<(usiz
 fn worst(
     scene: Scene,
     mode: Mode,
-    vectors: &[Cow<[i128]>],
+    vectors: &[Cow<[Ticks]>],
     exposures: &[Exposure],
 ) -> Result<Found, MarginError> {
-    let losses = losses(scene, mode, vectors)?;
+    let (largest, losses) = losses(scene, mode, vectors)?;
     let exposed: Vec<Exposed> = exposures.iter().map(|exposure| exposure.exposed).collect();
     let fall = |i: usize, column: usize| {
         let scenario = scene.arrays.scenarios.get(column);
         let spot = scenario.and_then(|scenario| scenario.spot.get(exposures[i].underlying));
         fall(spot.map_or(0, |spot| spot.0), scenario.map_or(NANO, |scenario| scenario.weight.0))
     };
-    let largest = losses.iter().map(|(_, loss)| *loss).max().unwrap_or(0);
     let worst = scene.exact.own(worst_column(largest, losses.into_iter(), &exposed, fall))?;
     let (mut charges, mut lost) = (vec![0; exposures.len()], vec![0; exposures.len()]);
     scene.exact.own(divide(&worst, &exposed, fall, &mut lost, &mut charges))?;

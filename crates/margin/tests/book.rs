@@ -362,6 +362,41 @@ proptest! {
 }
 
 #[test]
+fn changes_nobody_told_of_and_books_that_were_copied_are_noticed() {
+    let mut mix = Mix(3);
+    let of: Vec<u32> = (0..40).map(|i| i / 8).collect();
+    let arrays = arrays(&of, 64, || mix.signed(10_000));
+    let mut book = book(&accounts(&mut mix, 40, 3_000, 10_000));
+    let (rows, mut kept) = (Rows::new(&arrays), ScanLosses::default());
+    scan_losses(Path::best(), &book, &rows, &mut kept);
+    let mut same = |book: &Book, rows: &Rows| {
+        let mut fresh = ScanLosses::default();
+        scan_losses(Path::plain(), book, rows, &mut fresh);
+        scan_losses(Path::best(), book, rows, &mut kept);
+        kept == fresh
+    };
+    // A few accounts of a chunk, then more than are summed apart, then a copy that goes its own way.
+    for changes in [5, 400, 0] {
+        for account in 0..changes {
+            book.set_position(account, position(account as u32 % 40, -77)).unwrap();
+        }
+        assert!(same(&book, &rows), "{changes} changes");
+    }
+    let mut copy = book.clone();
+    book.set_position(1, position(9, 1_000)).unwrap();
+    assert!(same(&book, &rows));
+    copy.set_position(2, position(9, -1_000)).unwrap();
+    assert!(same(&copy, &rows) && same(&book, &rows));
+    // The same instruments in other underlyings.
+    let regrouped: Vec<u32> = (0..40).map(|i| i % 5).collect();
+    let other = self::arrays(&regrouped, 64, || mix.signed(10_000));
+    assert!(same(&book, &Rows::new(&other)) && same(&book, &rows));
+    book.close(4).unwrap();
+    book.push("zz".parse().unwrap(), &[position(0, 3), position(1, -3)], vec![], vec![]).unwrap();
+    assert!(same(&book, &rows));
+}
+
+#[test]
 fn a_move_of_one_underlying_touches_its_holders_and_their_positions_in_it_alone() {
     let mut mix = Mix(9);
     let of: Vec<u32> = (0..160).map(|i| i / 10).collect();

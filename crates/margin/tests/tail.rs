@@ -153,8 +153,24 @@ fn several_chunks_of_accounts_on_one_and_two_threads_agree() {
     };
     let one = run(1);
     assert_eq!(one, run(2));
-    for i in [0, 1, 1_023, 1_024, 2_499] {
+    for i in [0, 1, 15, 16, 1_023, 1_024, 2_499] {
         assert_eq!(one[i], Ticks(naive(&terms, &accounts[i], &rows, 400)));
+    }
+}
+
+#[test]
+fn losses_with_no_floor_between_them_are_counted_as_ties() {
+    let accounts = vec![vec![(0, 1)], vec![(0, -1)], vec![(0, 2), (1, -1)], vec![], vec![(1, 3)]];
+    let first = |c: i64| i64::from(c % 3 == 0) - i64::from(c == 1_400);
+    let entries = vec![(0..2_000).map(first).collect(), (0..2_000).map(|c| c * 7 % 5).collect()];
+    let (rows, book) = (Rows { entries }, book(&accounts));
+    for statistic in STATISTICS {
+        let terms = terms(statistic, 975_000_000);
+        let expected: Vec<Ticks> =
+            accounts.iter().map(|held| Ticks(naive(&terms, held, &rows, 2_000))).collect();
+        for path in Path::available() {
+            assert_eq!(streamed(path, &book, &terms, &rows, &[1_000, 999, 1]), expected, "{}", path.name());
+        }
     }
 }
 

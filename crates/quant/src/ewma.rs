@@ -12,6 +12,7 @@
 //! Sources: RiskMetrics technical document (1996), section 5.2; West (1979), Communications of the ACM 22:532, for the moments.
 
 use crate::stats::{StatsError, at_least, count, decay_of_half_life, enough, ewma_step, finite, positive};
+use crate::window::RollingMean;
 use serde::{Deserialize, Serialize};
 
 /// What an exponential average forgets by.
@@ -41,6 +42,9 @@ impl Memory {
         if plain < self.lambda { plain } else { self.lambda }
     }
 }
+
+/// What a seed counts for: enough for the plain mean to weigh less than any half-life worth the name.
+const SEASONED: usize = 1 << 31;
 
 /// Variance of returns about zero.
 ///
@@ -74,7 +78,7 @@ impl EwmaVariance {
     /// [`StatsError::Domain`] for a half-life or a variance that is not positive and finite.
     pub fn seeded(half_life: f64, variance: f64) -> Result<Self, StatsError> {
         let mut memory = Memory::new(half_life, 1)?;
-        memory.seen = usize::MAX;
+        memory.seen = SEASONED;
         Ok(Self { memory, variance: positive("seed", variance)? })
     }
 
@@ -109,7 +113,7 @@ impl EwmaVariance {
         Ok(self.variance()?.sqrt())
     }
 
-    /// Observations seen; the largest number there is when it was seeded.
+    /// Observations seen; a seed counts as `2^31` of them.
     #[must_use]
     pub fn observations(&self) -> usize {
         self.memory.seen
@@ -199,5 +203,107 @@ impl EwmaMoments {
     #[must_use]
     pub fn observations(&self) -> usize {
         self.memory.seen
+    }
+}
+
+/// What a [`TwoSpeedDeviation`] is made of.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TwoSpeedSpec {
+    /// Half-life of the fast mean, in observations, `> 0`.
+    pub half_life: f64,
+    /// Observations in the slow mean, `>= 1`.
+    pub window: usize,
+    /// Observations before the fast mean leaves the slow one, and before a reading; from 1 to the window.
+    pub needed: usize,
+    /// Weight of the fast mean, in [0, 1].
+    pub fast_weight: f64,
+    /// Most an absolute return counts in the fast mean, in slow means, `>= 1`; none: no bound.
+    pub winsor: Option<f64>,
+}
+
+/// Mean absolute return at two speeds: `a fast + (1 - a) slow`.
+///
+/// The fast one is exponentially weighted, the slow one the plain mean of a long window, which it also starts from. A mean
+/// absolute value feels one extreme return far less than a variance does, and a return counted up to so many slow means
+/// feels it less still; times a quantile over [`crate::stats::student_t_mean_abs`] it is a value at risk.
+///
+/// ```
+/// use plimsoll_quant::ewma::{TwoSpeedDeviation, TwoSpeedSpec};
+/// let spec = TwoSpeedSpec { half_life: 7.0, window: 100, needed: 2, fast_weight: 0.5, winsor: Some(4.0) };
+/// let mut size = TwoSpeedDeviation::new(spec).unwrap();
+/// for r in [0.01, -0.01, 0.01] {
+///     size.update(r).unwrap();
+/// }
+/// assert!((size.deviation().unwrap() - 0.01).abs() < 1e-16);
+/// ```
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TwoSpeedDeviation {
+    spec: TwoSpeedSpec,
+    lambda: f64,
+    slow: RollingMean,
+    fast: f64,
+    seen: usize,
+}
+
+impl TwoSpeedDeviation {
+    /// Nothing seen yet.
+    ///
+    /// # Errors
+    /// [`StatsError::Domain`] for a parameter outside its domain.
+    pub fn new(spec: TwoSpeedSpec) -> Result<Self, StatsError> {
+        let memory = Memory::new(spec.half_life, spec.needed)?;
+        if !(0.0..=1.0).contains(&spec.fast_weight) {
+            let value = spec.fast_weight;
+            return Err(StatsError::Domain { parameter: "fast weight", value, domain: "[0, 1]" });
+        }
+        if let Some(value) = spec.winsor.filter(|c| !(*c >= 1.0 && c.is_finite())) {
+            return Err(StatsError::Domain { parameter: "winsor", value, domain: "finite and >= 1" });
+        }
+        let slow = RollingMean::new(spec.window, spec.needed)?;
+        Ok(Self { spec, lambda: memory.lambda, slow, fast: 0.0, seen: 0 })
+    }
+
+    /// Takes the next return in; its size is bounded by the slow mean before it.
+    ///
+    /// # Errors
+    /// [`StatsError::NotFinite`], also when the sum of the window would not be finite; nothing changes.
+    pub fn update(&mut self, value: f64) -> Result<(), StatsError> {
+        let size = finite(self.seen, value)?.abs();
+        let bound = self.slow.mean().ok().zip(self.spec.winsor).map(|(slow, c)| c * slow);
+        self.slow.update(size)?;
+        self.seen = self.seen.saturating_add(1);
+        if self.seen <= self.spec.needed {
+            self.fast = self.slow.mean().unwrap_or(0.0);
+            return Ok(());
+        }
+        let counted = bound.map_or(size, |most| if size < most { size } else { most });
+        self.fast = self.lambda * self.fast + (1.0 - self.lambda) * counted;
+        Ok(())
+    }
+
+    /// The mix of both means, in the unit of the returns, `>= 0`.
+    ///
+    /// # Errors
+    /// [`StatsError::TooFew`] before enough was seen.
+    pub fn deviation(&self) -> Result<f64, StatsError> {
+        let a = self.spec.fast_weight;
+        Ok(a * self.fast + (1.0 - a) * self.slow.mean()?)
+    }
+
+    /// The plain mean of the window.
+    ///
+    /// # Errors
+    /// As [`TwoSpeedDeviation::deviation`].
+    pub fn slow(&self) -> Result<f64, StatsError> {
+        self.slow.mean()
+    }
+
+    /// The exponentially weighted mean.
+    ///
+    /// # Errors
+    /// As [`TwoSpeedDeviation::deviation`].
+    pub fn fast(&self) -> Result<f64, StatsError> {
+        enough(self.seen, self.spec.needed)?;
+        Ok(self.fast)
     }
 }

@@ -50,7 +50,11 @@ impl RescaledWindow {
         let recent = Window::new(window)?;
         if needed == 0 || needed > window {
             let domain = "from 1 to the window";
-            return Err(StatsError::Domain { parameter: "observations needed", value: count(needed), domain });
+            return Err(StatsError::Domain {
+                parameter: "observations needed",
+                value: count(needed),
+                domain,
+            });
         }
         check_cap(cap)?;
         Ok(Self { recent, needed, cap })

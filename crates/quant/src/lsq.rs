@@ -392,7 +392,10 @@ impl<const N: usize> Normal<N> {
 }
 
 /// Solves a symmetric positive definite system given by its lower triangle, by Cholesky in place.
-fn solve_positive<const N: usize>(matrix: &mut [[f64; N]; N], mut right: [f64; N]) -> Option<[f64; N]> {
+pub(crate) fn solve_positive<const N: usize>(
+    matrix: &mut [[f64; N]; N],
+    mut right: [f64; N],
+) -> Option<[f64; N]> {
     for i in 0..N {
         for j in 0..=i {
             let mut sum = matrix[i][j];

@@ -5,7 +5,7 @@
 
 #![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses NaN too")]
 
-use crate::special::{exp, ln, norm_pdf, norm_quantile, student_t_pdf, student_t_quantile};
+use crate::special::{exp, ln, ln_gamma_dd, norm_pdf, norm_quantile, student_t_pdf, student_t_quantile};
 
 /// Why a statistic has no value.
 #[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
@@ -357,6 +357,21 @@ pub fn student_t_unit_scale(nu: f64) -> Result<f64, StatsError> {
         return Ok(((nu - 2.0) / nu).sqrt());
     }
     Err(StatsError::Domain { parameter: "nu", value: nu, domain: "finite and > 2" })
+}
+
+/// Mean of the absolute value of Student's t with `nu` degrees of freedom (scale 1, not variance 1):
+/// `2 sqrt(nu) G((nu+1)/2) / (G(nu/2) sqrt(pi) (nu-1))`; `sqrt(2/pi)` in the limit.
+///
+/// A quantile over it turns a mean absolute return into a value at risk.
+///
+/// # Errors
+/// [`StatsError::Domain`] for `nu <= 1`, where the mean is infinite.
+pub fn student_t_mean_abs(nu: f64) -> Result<f64, StatsError> {
+    if !(nu > 1.0 && nu.is_finite()) {
+        return Err(StatsError::Domain { parameter: "nu", value: nu, domain: "finite and > 1" });
+    }
+    let ratio = exp(ln_gamma_dd(0.5 * (nu + 1.0)).sub(ln_gamma_dd(0.5 * nu)).hi);
+    Ok(2.0 * nu.sqrt() * ratio / (std::f64::consts::PI.sqrt() * (nu - 1.0)))
 }
 
 /// An exponentially weighted variance along a series of returns.

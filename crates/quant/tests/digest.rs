@@ -8,25 +8,15 @@
     clippy::excessive_precision,
     reason = "tests panic to fail, say what they skip, and keep the digits of references"
 )]
+mod reference;
+
 use plimsoll_lanes::Path;
 use plimsoll_quant::batch::{self, GreekColumns, Quotes, lane};
 use plimsoll_quant::black::{OptionKind, greeks, price};
 use plimsoll_quant::bs;
 use plimsoll_quant::implied::implied_vol;
 use plimsoll_quant::special as sp;
-
-/// FNV-1a over the bits of each result.
-struct Digest(u64);
-
-impl Digest {
-    fn add(&mut self, x: f64) {
-        // The sign and payload of a NaN are not part of IEEE-754's promise.
-        let bits = if x.is_nan() { 0x7ff8_0000_0000_0000 } else { x.to_bits() };
-        for byte in bits.to_le_bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-}
+use reference::Digest;
 
 /// A fixed sequence of numbers in [0, 1).
 struct Sequence(u64);

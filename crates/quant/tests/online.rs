@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
-use plimsoll_quant::ewma::{EwmaMoments, EwmaVariance};
+use plimsoll_quant::ewma::{EwmaMoments, EwmaVariance, TwoSpeedDeviation, TwoSpeedSpec};
 use plimsoll_quant::rank::RankWindow;
-use plimsoll_quant::stats::{QuantileRule, StatsError, decay_of_half_life, ewma_variance, quantile};
+use plimsoll_quant::stats::{
+    QuantileRule, StatsError, decay_of_half_life, ewma_variance, quantile, student_t_mean_abs,
+};
 use plimsoll_quant::window::Window;
 
 fn returns(n: usize) -> Vec<f64> {
@@ -161,4 +163,58 @@ fn state_survives_being_written_and_read() {
     }
     let text = serde_json::to_string(&(&variance, &ranks)).unwrap();
     assert_eq!((variance, ranks), serde_json::from_str(&text).unwrap());
+}
+
+#[test]
+fn two_speeds_are_an_exponential_and_a_plain_mean_of_sizes() {
+    let spec = TwoSpeedSpec { half_life: 6.5, window: 100, needed: 60, fast_weight: 0.4, winsor: Some(2.0) };
+    let mut online = TwoSpeedDeviation::new(spec).unwrap();
+    let sizes: Vec<f64> = returns(400).iter().map(|r| r.abs()).collect();
+    let lambda = decay_of_half_life(6.5);
+    let (mut fast, mut slow) = (0.0, 0.0);
+    for (i, r) in returns(400).into_iter().enumerate() {
+        online.update(r).unwrap();
+        let before = slow;
+        let window = &sizes[(i + 1).saturating_sub(100)..=i];
+        slow = window.iter().sum::<f64>() / window.len() as f64;
+        fast = if i < 60 { slow } else { lambda * fast + (1.0 - lambda) * sizes[i].min(2.0 * before) };
+        if i + 1 < 60 {
+            assert!(online.deviation().is_err() && online.fast().is_err() && online.slow().is_err());
+            continue;
+        }
+        assert_near(online.fast().unwrap(), fast, 1e-12);
+        assert_near(online.slow().unwrap(), slow, 1e-12);
+        assert_near(online.deviation().unwrap(), 0.4 * fast + 0.6 * slow, 1e-12);
+    }
+    // However large, one return counts for no more than two slow means in the fast one.
+    let (fast, slow) = (online.fast().unwrap(), online.slow().unwrap());
+    online.update(1e9).unwrap();
+    assert_near(online.fast().unwrap(), lambda * fast + (1.0 - lambda) * 2.0 * slow, 1e-12);
+    let before = online.clone();
+    assert!(online.update(f64::NAN).is_err());
+    assert_eq!(online, before);
+    for spec in [
+        TwoSpeedSpec { half_life: 0.0, ..spec },
+        TwoSpeedSpec { needed: 101, ..spec },
+        TwoSpeedSpec { fast_weight: 1.1, ..spec },
+        TwoSpeedSpec { winsor: Some(0.5), ..spec },
+    ] {
+        assert!(TwoSpeedDeviation::new(spec).is_err());
+    }
+}
+
+const MEAN_SIZES: [(f64, f64); 4] = [
+    (1.5, 2.044409887732162),
+    (3.0, 1.1026577908435842),
+    (5.0, 0.9490167245562361),
+    (40.0, 0.813244973742243),
+];
+
+#[test]
+fn the_mean_size_of_students_t_agrees_with_scipy() {
+    // scipy.stats.t(nu).expect(abs): closed form evaluated with mpmath.
+    for (nu, expected) in MEAN_SIZES {
+        assert_near(student_t_mean_abs(nu).unwrap(), expected, 1e-14);
+    }
+    assert!(student_t_mean_abs(1.0).is_err());
 }

@@ -8,6 +8,7 @@
 //! takes the next index. A closed account stays, empty.
 
 mod collateral;
+mod edits;
 mod names;
 mod spans;
 
@@ -15,6 +16,7 @@ pub use collateral::{Deposit, Deposits};
 
 use crate::{AccountId, Asset, Holding, InstrumentIx, Lots, Order, Portfolio, Position, Ticks};
 use collateral::Collateral;
+use edits::{Edits, Identity};
 use names::Names;
 use spans::{Span, Spans, heap, reserve};
 use std::collections::BTreeMap;
@@ -108,6 +110,8 @@ pub struct Book {
     count: usize,
     collateral: Collateral,
     orders: BTreeMap<u32, Vec<Order>>,
+    identity: Identity,
+    edits: Edits,
 }
 
 /// About what an entry of a `BTreeMap` by account takes: nodes are at least half full.
@@ -181,6 +185,7 @@ impl Book {
             held: Vec::with_capacity(positions),
             lots_bits: Vec::with_capacity(accounts),
             collateral: Collateral::with_capacity(accounts),
+            edits: Edits::with_capacity(accounts),
             ..Self::default()
         }
     }
@@ -209,6 +214,41 @@ impl Book {
             return Err(BookError::Accounts { account });
         }
         self.add(account, positions, collateral, orders)
+    }
+
+    /// Adds the accounts of another book, in its order and with all they hold; their indices rise by the length before.
+    /// Their names must rise and be above all others, as with [`Book::push`]. Costs a copy of the columns, so that a
+    /// large book can be put together of parts that were made side by side.
+    ///
+    /// # Errors
+    /// As [`Book::push`] of its accounts one by one; those before the one refused are then there.
+    pub fn append(&mut self, other: Self) -> Result<(), BookError> {
+        let fits = self.held.len() + other.held.len() <= spans::CELLS_MAX
+            && self.collateral.fits(&other.collateral)
+            && self.names.precede(&other.names);
+        if !fits {
+            let each = |p: Portfolio| self.push(p.account, &p.positions, p.collateral, p.orders);
+            return other.iter().try_for_each(each);
+        }
+        let (accounts, cells) = (self.len() as u32, self.held.len());
+        self.names.append(&other.names);
+        self.spans.append(other.spans);
+        reserve(&mut self.held, other.held.len());
+        self.held.extend_from_slice(&other.held);
+        if !(self.unrealised.is_empty() && other.unrealised.is_empty()) {
+            self.unrealised.resize(cells, 0);
+            reserve(&mut self.unrealised, other.held.len());
+            self.unrealised.extend_from_slice(&other.unrealised);
+            self.unrealised.resize(self.held.len(), 0);
+        }
+        reserve(&mut self.lots_bits, other.lots_bits.len());
+        self.lots_bits.extend_from_slice(&other.lots_bits);
+        self.apart.extend(other.apart.into_iter().map(|(account, all)| (accounts + account, all)));
+        self.count += other.count;
+        self.collateral.append(other.collateral);
+        self.orders.extend(other.orders.into_iter().map(|(account, all)| (accounts + account, all)));
+        (accounts as usize..self.len()).for_each(|account| self.edits.note(account));
+        Ok(())
     }
 
     /// Adds an account wherever its name falls and returns its index, the length before: indices do not move, so
@@ -253,6 +293,7 @@ impl Book {
         }
         self.names.add(account.as_str());
         self.push_positions(key, positions);
+        self.edits.note(key as usize);
         self.count += positions.len();
         if !orders.is_empty() {
             self.orders.insert(key, orders);
@@ -309,6 +350,7 @@ impl Book {
     /// moves to one a third to a half larger. No other account is touched.
     pub fn set_position(&mut self, account: usize, position: Position) -> Result<(), BookError> {
         let span = self.span(account)?;
+        self.edits.note(account);
         if span.is_apart() {
             return self.set_apart(account, position);
         }
@@ -480,6 +522,7 @@ impl Book {
         let span = self.span(account)?;
         self.set_collateral(account, Vec::new())?;
         self.set_orders(account, Vec::new())?;
+        self.edits.note(account);
         self.count -= self.holdings(account).map_or(0, |holdings| holdings.len());
         if span.is_apart() {
             self.rejoin(account, &[]);
@@ -502,6 +545,9 @@ impl Book {
 
 /// Looking.
 impl Book {
+    /// Accounts whose last change is also known in common: block `b` is those from `b x BLOCK` on.
+    pub const BLOCK: usize = edits::BLOCK;
+
     /// How many accounts there are.
     pub fn len(&self) -> usize {
         self.names.len()
@@ -522,7 +568,29 @@ impl Book {
         let apart = self.apart.values().map(|all| node_bytes::<Vec<Position>>() + heap(all)).sum::<usize>();
         let orders = self.orders.values().map(|all| node_bytes::<Vec<Order>>() + heap(all)).sum::<usize>();
         let columns = heap(&self.held) + heap(&self.unrealised) + heap(&self.lots_bits);
-        columns + self.names.bytes() + self.spans.bytes() + self.collateral.bytes() + apart + orders
+        columns
+            + self.names.bytes()
+            + self.spans.bytes()
+            + self.collateral.bytes()
+            + self.edits.bytes()
+            + apart
+            + orders
+    }
+
+    /// A number that no other book has in this process, not even a copy of this one: who keeps something derived from a
+    /// book knows by it, [`Book::last_edit`] and [`Book::last_edit_in`] what is still true. It stands for nothing else.
+    pub fn identity(&self) -> u64 {
+        self.identity.get()
+    }
+
+    /// When the positions of an account last changed: a count that rises with every change of any account.
+    pub fn last_edit(&self, account: usize) -> u64 {
+        self.edits.account(account)
+    }
+
+    /// The largest [`Book::last_edit`] of a block of [`Book::BLOCK`] accounts.
+    pub fn last_edit_in(&self, block: usize) -> u64 {
+        self.edits.block(block)
     }
 
     /// The name of an account; `None` past the end.

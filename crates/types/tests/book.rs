@@ -46,6 +46,49 @@ fn accounts_and_positions_twice_or_out_of_order_are_refused() {
 }
 
 #[test]
+fn parts_put_together_are_the_book_pushed_one_by_one() {
+    let mut all: Vec<Portfolio> = Vec::new();
+    for i in 0..40_u32 {
+        let lots = if i % 7 == 3 { 1 << 40 } else { i64::from(i) - 9 };
+        let unrealised = if i > 20 && i % 3 == 0 { -5 } else { 0 };
+        let asset = ["USDC", "BTC", "ETH"][i as usize % 3].parse().unwrap();
+        let amount_nano = if i % 11 == 4 { 1 << 100 } else { i128::from(i) };
+        let earmark = (i % 5 == 0).then_some(InstrumentIx(i));
+        all.push(Portfolio {
+            account: format!("a{i:02}").parse().unwrap(),
+            positions: (0..i % 4).map(|at| position(at, lots, unrealised)).collect(),
+            collateral: vec![Holding { asset, amount_nano, earmark }],
+            orders: vec![Order { instrument: InstrumentIx(i), lots: Lots(1), edge: Ticks(2) }],
+        });
+    }
+    for size in [1, 3, 40] {
+        let mut book = Book::default();
+        for part in all.chunks(size) {
+            book.append(Book::pack(part.to_vec()).unwrap()).unwrap();
+        }
+        assert_eq!(book.iter().collect::<Vec<_>>(), all);
+        assert_eq!(book, Book::pack(all.clone()).unwrap());
+        for (i, portfolio) in all.iter().enumerate() {
+            assert_eq!(book.find(&portfolio.account), Some(i));
+        }
+        book.set_position(5, position(9, 1, 0)).unwrap();
+        book.set_position(6, position(9, 1, 7)).unwrap();
+        for i in (0..all.len()).filter(|i| *i != 5 && *i != 6) {
+            assert_eq!(book.portfolio(i).as_ref(), all.get(i));
+        }
+    }
+    let mut book = Book::pack([portfolio("b", &[1])]).unwrap();
+    for late in ["a", "b"] {
+        let refused = book.append(Book::pack([portfolio(late, &[])]).unwrap());
+        assert!(matches!(refused, Err(BookError::Accounts { .. })));
+    }
+    book.insert("a".parse().unwrap(), &[], vec![], vec![]).unwrap();
+    book.append(Book::pack([portfolio("c", &[2])]).unwrap()).unwrap();
+    let find = |name: &str| book.find(&name.parse().unwrap());
+    assert_eq!([find("a"), find("b"), find("c")], [Some(1), Some(0), Some(2)]);
+}
+
+#[test]
 fn a_whale_lives_apart_and_comes_back_when_it_fits() {
     let mut book = Book::pack([portfolio("a", &[2, 4]), portfolio("b", &[2])]).unwrap();
     book.set_position(0, position(3, 1 << 40, 0)).unwrap();

@@ -42,6 +42,7 @@ enum AccountType {
 const POSITIONS: Columns = Columns {
     required: &["account", "exchange", "product", "type", "expiry", "lots"],
     optional: &["right", "strike"],
+    repeated: &[],
 };
 
 const COLUMNS: [(&str, Kind); 14] = [

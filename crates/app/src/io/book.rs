@@ -2,18 +2,23 @@
 
 use super::error::Refusal;
 use super::positions::read_positions;
-use super::rows::{Columns, Fields, each_row};
+use super::rows::{Columns, Fields, each_row, each_row_of_numbers};
 use super::source::display_name;
-use plimsoll_engine::{BookBuilder, Failure, RowError};
+use plimsoll_engine::{BookBuilder, Failure, Number, RowError};
 use plimsoll_market::Surface;
 use plimsoll_types::{AccountId, Book, RiskArrays, Units};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub(super) const POSITIONS: Columns =
-    Columns { required: &["account", "instrument", "quantity"], optional: &["entry_price"] };
-const COLLATERAL: Columns = Columns { required: &["account", "asset", "amount"], optional: &["position"] };
-const ORDERS: Columns = Columns { required: &["account", "instrument", "quantity"], optional: &["price"] };
+pub(super) const POSITIONS: Columns = Columns {
+    required: &["account", "instrument", "quantity"],
+    optional: &["entry_price"],
+    repeated: &["instrument"],
+};
+const COLLATERAL: Columns =
+    Columns { required: &["account", "asset", "amount"], optional: &["position"], repeated: &[] };
+const ORDERS: Columns =
+    Columns { required: &["account", "instrument", "quantity"], optional: &["price"], repeated: &[] };
 
 /// The files a book is made of.
 #[derive(Clone, Debug)]
@@ -149,10 +154,12 @@ const REPEATED_NAMED: usize = 100;
 
 fn read_collateral(path: &Path, builder: &mut BookBuilder) -> anyhow::Result<Vec<String>> {
     let mut rows: BTreeMap<[Box<str>; 3], u32> = BTreeMap::new();
-    each_row(path, COLLATERAL, &mut |_, row| {
-        let (account, asset, earmark) = (field(row, 0), field(row, 1), optional(row, 3));
-        if builder.collateral(account, asset, field(row, 2), earmark)? {
-            let key = [account.into(), asset.into(), earmark.unwrap_or_default().into()];
+    each_row_of_numbers(path, COLLATERAL, &mut |_, row| {
+        let text = |at: usize| row.get(at).and_then(Option::as_ref).map(Number::text);
+        let (account, asset, earmark) = (text(0).unwrap_or_default(), text(1).unwrap_or_default(), text(3));
+        let amount = row.get(2).copied().flatten().unwrap_or(Number::Text(""));
+        if builder.collateral(&account, &asset, amount, earmark.as_deref())? {
+            let key = [&account, &asset, &earmark.unwrap_or_default()].map(|text| Box::from(&**text));
             let count = rows.entry(key).or_insert(1);
             *count = count.saturating_add(1);
         }

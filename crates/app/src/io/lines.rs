@@ -333,7 +333,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const COLUMNS: Columns = Columns { required: &["a", "b"], optional: &["c"] };
+    const COLUMNS: Columns = Columns { required: &["a", "b"], optional: &["c"], repeated: &[] };
 
     type Rows = Vec<(u64, Vec<Option<String>>)>;
 

@@ -7,9 +7,10 @@ use super::book::{POSITIONS, Places};
 use super::error::{InputError, Refusal};
 use super::lines::{Layout, Lines, Piece, each_record};
 use super::source::{Content, Source};
-use super::table::{SharedFile, Span, Table, quietly};
+use super::table::{Column, SharedFile, Span, Table, quietly};
+use arrow_array::{Array, StringArray};
 use parquet::file::reader::ChunkReader;
-use plimsoll_engine::{BookBuilder, Number, Stretch};
+use plimsoll_engine::{BookBuilder, Number, Owner, Stretch, Terms};
 use rayon::prelude::*;
 use std::io::Read;
 use std::path::Path;
@@ -41,16 +42,55 @@ impl ReadStretch {
         &mut self,
         book: &BookBuilder,
         line: u64,
-        names: [&str; 2],
-        [quantity, entry_price]: [Option<Number<'_>>; 2],
+        [account, instrument]: [&str; 2],
+        amounts: Amounts<'_>,
     ) -> Result<(), Refusal> {
-        let quantity = quantity.unwrap_or(Number::Text(""));
-        self.stretch.position(book, names, quantity, entry_price)?;
+        let owner = self.stretch.owner(book, account)?;
+        let terms = self.instrument(book, line, [account, instrument])?;
+        self.hold(owner, terms, amounts)
+    }
+
+    /// The terms of an instrument; notes where it is named if nobody did before.
+    #[inline]
+    fn instrument(&mut self, book: &BookBuilder, line: u64, names: [&str; 2]) -> Result<Terms, Refusal> {
+        let terms = self.stretch.terms(book, names[1])?;
         if self.stretch.spellings() > self.firsts.len() {
             let [account, instrument] = names.map(str::to_owned);
             self.firsts.push(First { line, account, instrument });
         }
-        Ok(())
+        Ok(terms)
+    }
+
+    #[inline]
+    fn hold(&mut self, owner: Owner, terms: Terms, [quantity, entry]: Amounts<'_>) -> Result<(), Refusal> {
+        let quantity = quantity.unwrap_or(Number::Text(""));
+        Ok(self.stretch.hold(owner, terms, quantity, entry)?)
+    }
+}
+
+/// Quantity and entry price.
+type Amounts<'a> = [Option<Number<'a>>; 2];
+
+/// Terms by place in the list of instruments of a Parquet file, as they come to be known.
+#[derive(Default)]
+struct Listed {
+    list: Option<StringArray>,
+    terms: Vec<Option<Terms>>,
+}
+
+impl Listed {
+    /// Forgets the terms unless they are of this very list.
+    fn turn_to(&mut self, list: &StringArray) {
+        let same = |known: &StringArray| {
+            let place =
+                |list: &StringArray| (list.value_data().as_ptr(), list.value_offsets().as_ptr(), list.len());
+            place(known) == place(list)
+        };
+        // The list is held on to, so that no other can come to lie where it is.
+        if !self.list.as_ref().is_some_and(same) {
+            self.list = Some(list.clone());
+            self.terms = vec![None; list.len()];
+        }
     }
 }
 
@@ -158,22 +198,71 @@ where
     R: ChunkReader + Clone + 'static,
 {
     let mut made = ReadStretch::new(book);
-    let mut scratch = [String::new(), String::new()];
-    made.rows = table.each_in(span, |row, columns, at| {
-        let [account, instrument, quantity, entry_price] = columns else { return Ok(()) };
-        let [first, second] = &mut scratch;
-        let names = [account.text(at, first), instrument.text(at, second)];
-        made.position(book, row, names, [quantity.number(at), entry_price.number(at)])
+    let mut listed = Listed::default();
+    made.rows = table.each_batch(span, |columns, rows, before| {
+        let mut batch = Batch { columns, owner: None };
+        if let Some(list) = columns.get(1).and_then(Column::list) {
+            listed.turn_to(list);
+        }
+        for (at, row) in (0..rows).zip(before + 1..) {
+            let read = batch.position(&mut made, &mut listed, book, (at, row));
+            read.map_err(|refusal| refusal.at(table.name(), "row", row))?;
+        }
+        Ok(())
     })?;
     Ok(made)
+}
+
+/// Some rows of a table.
+struct Batch<'a> {
+    columns: &'a [Column],
+    /// Of the row before.
+    owner: Option<Owner>,
+}
+
+impl Batch<'_> {
+    /// Reads the row at a place of the batch, which has this number in the table.
+    #[inline]
+    fn position(
+        &mut self,
+        made: &mut ReadStretch,
+        listed: &mut Listed,
+        book: &BookBuilder,
+        (at, row): (usize, u64),
+    ) -> Result<(), Refusal> {
+        let [account, instrument, quantity, entry_price] = self.columns else { return Ok(()) };
+        let owner = match self.owner {
+            Some(owner) if account.repeats(at) => owner,
+            _ => made.stretch.owner(book, &account.text(at))?,
+        };
+        self.owner = Some(owner);
+        let place = instrument.place(at);
+        let terms = match place.and_then(|place| listed.terms.get(place).copied().flatten()) {
+            Some(terms) => terms,
+            None => {
+                let terms = made.instrument(book, row, [&account.text(at), &instrument.text(at)])?;
+                if let Some(known) = place.and_then(|place| listed.terms.get_mut(place)) {
+                    *known = Some(terms);
+                }
+                terms
+            }
+        };
+        made.hold(owner, terms, [quantity.number(at), entry_price.number(at)])
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::io::book::{BookFiles, ReadBook, read};
+    use arrow_array::{
+        ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    };
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::WriterProperties;
     use plimsoll_engine::{BookBuilder, ParamSet, PositionRow};
     use plimsoll_types::Units;
     use std::io::Write;
+    use std::sync::Arc;
 
     const INSTRUMENTS: [&str; 5] =
         ["BTC-27MAR26-100000-C", "BTC-PERPETUAL", "ETH_USDC-PERPETUAL", "BTC", "ETH-26JUN26-3000-P"];
@@ -295,5 +384,126 @@ mod tests {
         assert!(read_bytes("empty", b"").unwrap_err().to_string().contains(expected));
         let header = b"account,instrument,quantity\n\n";
         assert!(read_bytes("header", header).unwrap_err().to_string().contains("is empty; expected rows of"));
+    }
+
+    /// The columns as a table of row groups of so many rows, with lists of repeated values or without.
+    fn parquet(columns: &[(&str, ArrayRef)], group: usize, listed: bool) -> Vec<u8> {
+        let batch = RecordBatch::try_from_iter(columns.iter().cloned()).unwrap();
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(group))
+            .set_dictionary_enabled(listed)
+            .build();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        bytes
+    }
+
+    fn texts<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> ArrayRef {
+        Arc::new(StringArray::from_iter(values))
+    }
+
+    #[test]
+    fn however_a_table_is_typed_the_book_is_that_of_one_row_after_the_other() {
+        for (count, accounts, group) in [(3_000, 200, 700), (40_000, 30_000, 15_000)] {
+            let mut rows = rows(count, accounts);
+            rows.sort_by(|a, b| (a.0.len(), &a.0[..8]).cmp(&(b.0.len(), &b.0[..8])));
+            let mut naive_book = BookBuilder::new(&units());
+            for (account, instrument, quantity, entry) in &rows {
+                let entry = (!entry.is_empty()).then_some(entry.as_str());
+                naive_book.position(account, instrument, quantity, entry).unwrap();
+            }
+            let expected = (naive_book.duplicates().unwrap(), naive(&rows));
+            let whole = || rows.iter().map(|row| row.2.parse::<i64>().unwrap());
+            let decimals = Decimal128Array::from_iter_values(whole().map(|x| i128::from(x) * 1000));
+            let quantities: [ArrayRef; 4] = [
+                texts(rows.iter().map(|row| Some(row.2.as_str()))),
+                Arc::new(Float64Array::from_iter_values(whole().map(|x| x as f64))),
+                Arc::new(Int64Array::from_iter_values(whole())),
+                Arc::new(decimals.with_precision_and_scale(18, 3).unwrap()),
+            ];
+            for (quantity, listed) in quantities.iter().zip([true, false, false, true]) {
+                let columns = [
+                    ("account", texts(rows.iter().map(|row| Some(row.0.as_str())))),
+                    ("instrument", texts(rows.iter().map(|row| Some(row.1)))),
+                    ("quantity", quantity.clone()),
+                    ("entry_price", texts(rows.iter().map(|row| Some(row.3.as_str())))),
+                ];
+                let mut read = read_bytes("typed", &parquet(&columns, group, listed)).unwrap();
+                assert!(read.builder.duplicates().unwrap() == expected.0, "{quantity:?}");
+                assert!(read.builder.positions().unwrap() == expected.1, "{quantity:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_row_may_hold_is_refused_by_row_and_field_however_it_is_typed() {
+        let floats = |bad: f64| -> ArrayRef { Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0, bad, 5.0])) };
+        let wholes = |bad: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![1, 2, 3, bad, 5])) };
+        let decimal = Decimal128Array::from(vec![1000, 2000, 3000, 1500, 5000]);
+        let wide = Decimal128Array::from(vec![1, 2, 3, i128::MAX / 2, 5]);
+        let names = |bad: Option<&'static str>, good: &'static str| {
+            texts([Some(good), Some(good), Some(good), bad, Some(good)])
+        };
+        let none: ArrayRef =
+            Arc::new(Float64Array::from(vec![Some(1.0), Some(2.0), Some(3.0), None, Some(5.0)]));
+        let cases: [(&str, ArrayRef, &str); 14] = [
+            ("quantity", floats(f64::NAN), "`NaN`: is not a finite decimal number"),
+            ("quantity", floats(f64::INFINITY), "`inf`: is not a finite decimal number"),
+            ("quantity", floats(0.5), "`0.5`: is finer than a lot"),
+            ("quantity", floats(1e300), "`1e300`: is too large"),
+            ("quantity", none, "``: is not a finite decimal number"),
+            ("quantity", wholes(1 << 54), "`18014398509481984`: is too large: expected at most 2^53 lots"),
+            (
+                "quantity",
+                Arc::new(decimal.with_precision_and_scale(18, 3).unwrap()),
+                "`1.500`: is finer than a lot",
+            ),
+            ("quantity", Arc::new(wide.with_precision_and_scale(38, 0).unwrap()), "is too large"),
+            ("quantity", names(Some("1,5"), "1"), "`1,5`: is not a finite decimal number"),
+            ("account", names(Some(""), "a"), "``: "),
+            ("account", names(None, "a"), "``: "),
+            ("account", names(Some("a "), "a"), "`a `: "),
+            ("instrument", names(Some("BTC-X"), "BTC-PERPETUAL"), "`BTC-X`: "),
+            ("instrument", names(None, "BTC-PERPETUAL"), "``: "),
+        ];
+        for (field, column, expected) in cases {
+            for (group, listed) in [(2, true), (3, false), (5, true), (5, false)] {
+                let mut columns = [
+                    ("account", names(Some("a"), "a")),
+                    ("instrument", names(Some("BTC-PERPETUAL"), "BTC-PERPETUAL")),
+                    ("quantity", floats(4.0)),
+                ];
+                for own in columns.iter_mut().filter(|own| own.0 == field) {
+                    own.1 = column.clone();
+                }
+                let error = read_bytes("bad", &parquet(&columns, group, listed)).unwrap_err().to_string();
+                let place = format!(": row 4: field `{field}`: value ");
+                assert!(error.contains(&place) && error.contains(expected), "{error}");
+            }
+        }
+        let truth: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
+        let columns =
+            [("account", texts([Some("a")])), ("instrument", texts([Some("BTC")])), ("quantity", truth)];
+        let error = read_bytes("truth", &parquet(&columns, 5, true)).unwrap_err().to_string();
+        assert!(
+            error.contains("column `quantity` is Boolean: expected text, decimals or numbers"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_pair_in_two_row_groups_is_summed_and_named() {
+        let columns = [
+            ("account", texts([Some("a"), Some("b"), Some("a"), Some("a")])),
+            ("instrument", texts([Some("BTC"), Some("BTC"), Some("ETH-PERPETUAL"), Some("BTC")])),
+            ("quantity", Arc::new(Float64Array::from(vec![1.0, 1.0, 1.0, 0.5])) as ArrayRef),
+        ];
+        let mut read = read_bytes("twice", &parquet(&columns, 2, true)).unwrap();
+        let (named, count) = read.builder.duplicates().unwrap();
+        assert_eq!((count, named[0].account.as_str(), named[0].rows), (1, "a", 2));
+        let lots: Vec<i64> = read.builder.positions().unwrap().iter().map(|row| row.lots.0).collect();
+        assert_eq!(lots, [1500, 1, 1000]);
     }
 }

@@ -4,6 +4,7 @@ use super::error::{InputError, Refusal};
 use super::lines::{Lines, each_record};
 use super::source::{Content, Source};
 use super::table::{SharedFile, Table, quietly};
+use plimsoll_engine::Number;
 use std::io::Read;
 use std::path::Path;
 
@@ -14,6 +15,8 @@ pub struct Columns {
     pub required: &'static [&'static str],
     /// May be there.
     pub optional: &'static [&'static str],
+    /// Those with few values, of which each comes many times.
+    pub repeated: &'static [&'static str],
 }
 
 impl Columns {
@@ -45,11 +48,27 @@ impl Columns {
 /// when its column is optional and empty text when it is required.
 pub type Fields<'a> = [Option<&'a str>];
 
+/// The same row with numbers as the file has them.
+pub type Numbers<'a> = [Option<Number<'a>>];
+
 /// What a row is handed to, with the line (or the row of a Parquet table) it is on.
-pub type EachRow<'a> = dyn FnMut(u64, &Fields<'_>) -> Result<(), Refusal> + 'a;
+pub type EachRow<'a> = dyn FnMut(u64, &Numbers<'_>) -> Result<(), Refusal> + 'a;
+
+/// Hands every row of the file to `each` as text and says how many there were. Memory does not grow with the file.
+pub fn each_row(
+    path: &Path,
+    columns: Columns,
+    each: &mut dyn FnMut(u64, &Fields<'_>) -> Result<(), Refusal>,
+) -> Result<u64, InputError> {
+    each_row_of_numbers(path, columns, &mut |line, numbers| {
+        let texts: Vec<_> = numbers.iter().map(|number| number.as_ref().map(Number::text)).collect();
+        let fields: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
+        each(line, &fields)
+    })
+}
 
 /// Hands every row of the file to `each` and says how many there were. Memory does not grow with the file.
-pub fn each_row(path: &Path, columns: Columns, each: &mut EachRow<'_>) -> Result<u64, InputError> {
+pub fn each_row_of_numbers(path: &Path, columns: Columns, each: &mut EachRow<'_>) -> Result<u64, InputError> {
     let Source { name, content } = Source::open(path)?;
     match content {
         Content::Text(reader) => each_text_row(reader, &name, columns, each),
@@ -70,9 +89,13 @@ fn each_text_row(
 ) -> Result<u64, InputError> {
     let mut lines = Lines::new(reader, name);
     let (layout, first) = lines.begin(columns)?;
-    let mut rows = each_record(&first, &layout, name, &mut *each)?;
+    let mut each = |line: u64, fields: &Fields<'_>| {
+        let numbers: Vec<Option<Number<'_>>> = fields.iter().map(|text| text.map(Number::Text)).collect();
+        each(line, &numbers)
+    };
+    let mut rows = each_record(&first, &layout, name, &mut each)?;
     while let Some(piece) = lines.piece()? {
-        rows += each_record(&piece, &layout, name, &mut *each)?;
+        rows += each_record(&piece, &layout, name, &mut each)?;
     }
     Ok(rows)
 }
@@ -81,15 +104,18 @@ fn each_text_row(
 mod tests {
     use super::*;
 
-    const COLUMNS: Columns =
-        Columns { required: &["account", "instrument", "quantity"], optional: &["entry_price"] };
+    const COLUMNS: Columns = Columns {
+        required: &["account", "instrument", "quantity"],
+        optional: &["entry_price"],
+        repeated: &[],
+    };
 
     type Owned = Vec<Vec<Option<String>>>;
 
     fn read(text: &str) -> Result<Owned, String> {
         let mut rows = Owned::new();
-        let mut keep = |_: u64, fields: &Fields<'_>| {
-            rows.push(fields.iter().map(|f| f.map(str::to_owned)).collect());
+        let mut keep = |_: u64, fields: &Numbers<'_>| {
+            rows.push(fields.iter().map(|f| f.map(|f| f.text().into_owned())).collect());
             Ok(())
         };
         each_text_row(text.as_bytes(), "t.csv", COLUMNS, &mut keep).map_err(|e| e.to_string())?;

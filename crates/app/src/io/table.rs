@@ -3,23 +3,25 @@
 //! **The one idea:** every value stands for a text, that of a float being the shortest that reads back the same; what can
 //! be read without making that text is handed on as it is.
 
-use super::error::{InputError, Refusal};
+use super::error::InputError;
 use super::lines::wrong_columns;
-use super::rows::{Columns, Fields};
+use super::rows::{Columns, EachRow};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Decimal128Type, Decimal256Type, DecimalType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, StringViewArray};
+use arrow_array::{Array, ArrayRef, Int32Array, PrimitiveArray, RecordBatch, StringArray, StringViewArray};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use plimsoll_engine::Number;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -124,16 +126,26 @@ pub(super) fn quietly<T>(read: impl FnOnce() -> T) -> T {
     outcome.unwrap_or_else(|ours| std::panic::resume_unwind(ours))
 }
 
-/// The schema with texts as views, which are not copied. The writer's own Arrow types are ignored, so that text is text
-/// however the writer held it in memory.
-fn metadata<R: ChunkReader>(file: &R) -> Result<ArrowReaderMetadata, ParquetError> {
+/// The schema with texts as views, which are not copied, or as places in the file's own dictionary where a column of
+/// `repeated` has one. The writer's Arrow types are ignored, so that text is text however the writer held it in memory.
+fn metadata<R: ChunkReader>(file: &R, repeated: &[&str]) -> Result<ArrowReaderMetadata, ParquetError> {
     let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let found = ArrowReaderMetadata::load(file, plain)?;
-    let viewed = |field: &Arc<Field>| match field.data_type() {
+    let groups = found.metadata().row_groups();
+    let listed = |at: usize| {
+        let in_group = |group: &RowGroupMetaData| group.columns().get(at)?.dictionary_page_offset();
+        groups.iter().all(|group| group.num_rows() == 0 || in_group(group).is_some())
+    };
+    // Columns of the file and of the schema are the same where none is nested; a nested one is refused by its name.
+    let held = |(at, field): (usize, &Arc<Field>)| match field.data_type() {
+        DataType::Utf8 if repeated.contains(&field.name().as_str()) && listed(at) => {
+            let (key, value) = (Box::new(DataType::Int32), Box::new(DataType::Utf8));
+            Field::clone(field).with_data_type(DataType::Dictionary(key, value))
+        }
         DataType::Utf8 => Field::clone(field).with_data_type(DataType::Utf8View),
         _ => Field::clone(field),
     };
-    let schema = Schema::new(found.schema().fields().iter().map(viewed).collect::<Vec<_>>());
+    let schema = Schema::new(found.schema().fields().iter().enumerate().map(held).collect::<Vec<_>>());
     let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
     ArrowReaderMetadata::try_new(found.metadata().clone(), options)
 }
@@ -141,12 +153,18 @@ fn metadata<R: ChunkReader>(file: &R) -> Result<ArrowReaderMetadata, ParquetErro
 impl<R: ChunkReader + Clone + 'static> Table<R> {
     pub(super) fn open(file: R, name: &str, columns: Columns) -> Result<Self, InputError> {
         let refused = |reason| InputError::Parquet { file: name.to_owned(), reason };
-        let metadata = caught(|| metadata(&file).map_err(|e| e.to_string())).map_err(refused)?;
+        let metadata =
+            caught(|| metadata(&file, columns.repeated).map_err(|e| e.to_string())).map_err(refused)?;
         let found: Vec<String> =
             metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
         let places = columns.places(&found.iter().map(String::as_str).collect::<Vec<_>>());
         let places = places.ok_or_else(|| wrong_columns(name, &found, columns))?;
         Ok(Self { file, name: name.to_owned(), metadata, columns, places })
+    }
+
+    /// What the file is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     fn refused(&self, reason: String) -> InputError {
@@ -178,25 +196,38 @@ impl<R: ChunkReader + Clone + 'static> Table<R> {
             .map_err(|e| e.to_string())
     }
 
-    /// Hands every row of a stretch to `each` as its number, the columns and the place in them, and says how many there
-    /// were.
-    pub(super) fn each_in(
+    /// Hands some rows of a stretch at a time to `each`: their columns, how many there are and the number of rows of the
+    /// table before them. Says how many rows there were in all.
+    pub(super) fn each_batch(
         &self,
         span: Span,
-        mut each: impl FnMut(u64, &[Column], usize) -> Result<(), Refusal>,
+        mut each: impl FnMut(&[Column], usize, u64) -> Result<(), InputError>,
     ) -> Result<u64, InputError> {
         let mut reader = caught(|| self.reader(span)).map_err(|e| self.refused(e))?;
-        let mut row = span.before;
+        let mut rows = 0;
         while let Some(batch) =
             caught(|| reader.next().transpose().map_err(|e| e.to_string())).map_err(|e| self.refused(e))?
         {
-            let columns = self.typed(&batch)?;
-            for at in 0..batch.num_rows() {
-                row += 1;
-                each(row, &columns, at).map_err(|refusal| refusal.at(&self.name, "row", row))?;
-            }
+            each(&self.typed(&batch)?, batch.num_rows(), span.before + rows)?;
+            rows += batch.num_rows() as u64;
         }
-        Ok(row - span.before)
+        Ok(rows)
+    }
+
+    /// Hands every row to `each` with its number, and says how many there were.
+    pub(super) fn each_row(&self, each: &mut EachRow<'_>) -> Result<u64, InputError> {
+        let mut rows = 0;
+        for span in self.spans()? {
+            rows += self.each_batch(span, |columns, count, before| {
+                for (at, row) in (0..count).zip(before + 1..) {
+                    let numbers: Vec<Option<Number<'_>>> =
+                        columns.iter().map(|column| column.number(at)).collect();
+                    each(row, &numbers).map_err(|refusal| refusal.at(&self.name, "row", row))?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(rows)
     }
 
     /// The columns of a batch, in the order of their names.
@@ -212,24 +243,6 @@ impl<R: ChunkReader + Clone + 'static> Table<R> {
         };
         self.places.iter().zip(self.columns.names()).enumerate().map(typed).collect()
     }
-
-    /// Hands every row to `each` as text and says how many there were.
-    pub(super) fn each_row(
-        &self,
-        each: &mut dyn FnMut(u64, &Fields<'_>) -> Result<(), Refusal>,
-    ) -> Result<u64, InputError> {
-        let mut rows = 0;
-        for span in self.spans()? {
-            rows += self.each_in(span, |row, columns, at| {
-                let numbers: Vec<Option<Number<'_>>> =
-                    columns.iter().map(|column| column.number(at)).collect();
-                let texts: Vec<_> = numbers.iter().map(|n| n.as_ref().map(Number::text)).collect();
-                let fields: Vec<Option<&str>> = texts.iter().map(|text| text.as_deref()).collect();
-                each(row, &fields)
-            })?;
-        }
-        Ok(rows)
-    }
 }
 
 /// A column of a batch. A null, or an empty text, is nothing when the column is optional and empty text otherwise.
@@ -241,6 +254,8 @@ pub(super) struct Column {
 enum Values {
     Absent,
     Texts(StringViewArray),
+    /// Places in a list of texts.
+    Listed(Int32Array, StringArray),
     Floats(PrimitiveArray<Float64Type>),
     Wholes(PrimitiveArray<Int64Type>),
     /// All of 64 bits, and how many of their digits are decimals.
@@ -261,17 +276,33 @@ impl Column {
         found.or(self.required.then_some(Number::Text("")))
     }
 
-    /// The value as text, in `scratch` where it is a number.
+    /// The list of texts that the values are places in.
+    pub(super) fn list(&self) -> Option<&StringArray> {
+        if let Values::Listed(_, texts) = &self.values { Some(texts) } else { None }
+    }
+
+    /// The place of the value in the list of texts.
     #[inline]
-    pub(super) fn text<'a>(&'a self, at: usize, scratch: &'a mut String) -> &'a str {
+    pub(super) fn place(&self, at: usize) -> Option<usize> {
+        let Values::Listed(places, _) = &self.values else { return None };
+        places.is_valid(at).then(|| places.value(at) as usize)
+    }
+
+    /// Whether the value is seen to be the text of the row before; if not, it may still be.
+    #[inline]
+    pub(super) fn repeats(&self, at: usize) -> bool {
+        let Values::Texts(texts) = &self.values else { return false };
+        let views = texts.views();
+        at > 0 && texts.null_count() == 0 && views.get(at) == views.get(at - 1)
+    }
+
+    /// The value as text; empty where there is none.
+    #[inline]
+    pub(super) fn text(&self, at: usize) -> Cow<'_, str> {
         match self.number(at) {
-            None => "",
-            Some(Number::Text(text)) => text,
-            Some(number) => {
-                scratch.clear();
-                scratch.push_str(&number.text());
-                scratch
-            }
+            None => Cow::Borrowed(""),
+            Some(Number::Text(text)) => Cow::Borrowed(text),
+            Some(number) => Cow::Owned(number.text().into_owned()),
         }
     }
 }
@@ -281,6 +312,10 @@ impl Values {
     fn of(array: &ArrayRef) -> Result<Self, String> {
         Ok(match array.data_type() {
             DataType::Utf8View => Self::Texts(array.as_string_view().clone()),
+            DataType::Dictionary(..) => {
+                let listed = array.as_dictionary::<Int32Type>();
+                Self::Listed(listed.keys().clone(), listed.values().as_string().clone())
+            }
             DataType::Float64 => Self::Floats(array.as_primitive().clone()),
             DataType::Int64 => Self::Wholes(array.as_primitive().clone()),
             DataType::Decimal128(_, scale) if (0..=18).contains(scale) => {
@@ -300,6 +335,10 @@ impl Values {
         match self {
             Self::Absent => None,
             Self::Texts(array) => array.is_valid(at).then(|| Number::Text(array.value(at))),
+            Self::Listed(places, texts) => {
+                let place = places.is_valid(at).then(|| places.value(at) as usize)?;
+                texts.is_valid(place).then(|| Number::Text(texts.value(place)))
+            }
             Self::Floats(array) => array.is_valid(at).then(|| Number::Float(array.value(at))),
             Self::Wholes(array) => {
                 array.is_valid(at).then(|| Number::Decimal { mantissa: array.value(at), scale: 0 })

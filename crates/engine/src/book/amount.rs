@@ -4,7 +4,7 @@
 //! goes through the text, so that there is one meaning and one set of refusals.
 
 use super::RowError;
-use plimsoll_types::{Decimal, DecimalError, parse_scaled};
+use plimsoll_types::{Decimal, DecimalError, NANO, parse_scaled};
 use std::borrow::Cow;
 
 /// The largest position: every count up to it is exact as a float.
@@ -39,6 +39,18 @@ pub enum Number<'a> {
         /// How many of them are decimals.
         scale: u32,
     },
+}
+
+impl<'a> From<&'a str> for Number<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a String> for Number<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(text)
+    }
 }
 
 impl Number<'_> {
@@ -134,15 +146,48 @@ fn short(x: f64, scale: u32) -> Option<(i64, u32)> {
     (whole.abs() < 1e15 && whole / power == x).then_some((whole as i64, scale))
 }
 
+/// The number as `mantissa x 10^-decimals` where that is plain to see; floats with at most `scale` decimals.
+#[inline]
+fn decimal(number: Number<'_>, scale: u32) -> Option<(i64, u32)> {
+    match number {
+        Number::Text(text) => plain(text),
+        Number::Float(x) => short(x, scale),
+        Number::Decimal { mantissa, scale } => Some((mantissa, scale)),
+    }
+}
+
+/// Decimals of a billionth.
+const NANO_SCALE: u32 = 9;
+
+/// An amount in billionths, of at most 2^53 units either way.
+pub(super) fn nano_of(field: &'static str, amount: Number<'_>) -> Result<i128, RowError> {
+    let short = decimal(amount, NANO_SCALE).and_then(|(mantissa, scale)| {
+        // What fits 64 bits is beneath the limit.
+        mantissa.checked_mul(*POWERS.get(NANO_SCALE.checked_sub(scale)? as usize)?)
+    });
+    match short {
+        Some(nano) => Ok(i128::from(nano)),
+        None => nano(field, &amount.text()),
+    }
+}
+
+/// The same from text of any spelling.
+fn nano(field: &'static str, text: &str) -> Result<i128, RowError> {
+    let amount = parse_scaled(text.strip_prefix('+').unwrap_or(text), Decimal::new(1, NANO_SCALE));
+    let amount = amount.map_err(|e| {
+        let expected = format!("{e}: expected a decimal number no finer than 0.000000001");
+        RowError::new(field, text, expected)
+    })?;
+    if amount.unsigned_abs() > u128::from(LOTS_MAX) * NANO.unsigned_abs() as u128 {
+        return Err(RowError::new(field, text, "is too large: expected at most 2^53 units"));
+    }
+    Ok(amount)
+}
+
 /// A quantity as whole lots, at most 2^53 of them.
 #[inline]
 pub(super) fn lots_of(field: &'static str, quantity: Number<'_>, lot: Lot) -> Result<i64, RowError> {
-    let decimal = match quantity {
-        Number::Text(text) => plain(text),
-        Number::Float(x) => short(x, lot.scale),
-        Number::Decimal { mantissa, scale } => Some((mantissa, scale)),
-    };
-    match decimal.and_then(|(mantissa, scale)| lot.whole(mantissa, scale)) {
+    match decimal(quantity, lot.scale).and_then(|(mantissa, scale)| lot.whole(mantissa, scale)) {
         Some(count) => Ok(count),
         None => lots(field, &quantity.text(), lot.unit),
     }
@@ -228,6 +273,25 @@ mod tests {
         fn a_decimal_reads_as_its_text(mantissa in any::<i64>(), cut in 0_u32..63, scale in 0_u32..19, unit in units()) {
             let number = Number::Decimal { mantissa: mantissa >> cut, scale };
             prop_assert_eq!(lots_of("quantity", number, Lot::new(unit)), by_text(number, unit));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn an_amount_reads_as_by_the_decimal_parser(text in "[-+]{0,2}[0-9]{0,20}[.]{0,2}[0-9]{0,12}(e-?[0-9])?") {
+            prop_assert_eq!(nano_of("amount", Number::Text(&text)), nano("amount", &text));
+        }
+
+        #[test]
+        fn a_typed_amount_reads_as_its_text(mantissa in any::<i64>(), cut in 0_u32..63, scale in 0_u32..19, bits in any::<u64>()) {
+            let short: f64 = format!("{}e-{scale}", mantissa >> cut).parse().unwrap();
+            for x in [f64::from_bits(bits), short, short.next_up()] {
+                prop_assert_eq!(nano_of("amount", Number::Float(x)), nano("amount", &Number::Float(x).text()));
+            }
+            let number = Number::Decimal { mantissa: mantissa >> cut, scale };
+            prop_assert_eq!(nano_of("amount", number), nano("amount", &number.text()));
         }
     }
 

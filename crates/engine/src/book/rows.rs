@@ -1,7 +1,8 @@
-//! Rows of positions in 24 bytes each, brought into the order of account and instrument and summed.
+//! Rows of positions in 24 bytes each, brought into the order of accounts and summed where they repeat an instrument.
 //!
 //! **The one idea:** accounts are small whole numbers, so that rows are counted into place rather than compared; rows that
-//! come by account, as most files have them, stay where they are.
+//! come by account, as most files have them, stay where they are, and only accounts that name an instrument twice are
+//! ordered by instrument.
 
 use super::amount::LOTS_MAX;
 
@@ -160,21 +161,21 @@ impl Rows {
         if !self.all.is_sorted_by_key(|row| row.account) {
             self.all = counted(&self.all, accounts);
         }
-        order_instruments(&mut self.all);
-        if !self.all.is_sorted_by(|a, b| a.key() < b.key()) {
+        if order_repeated(&mut self.all) {
             self.sum()?;
         }
         self.merged = self.all.len();
         Ok(())
     }
 
-    /// Sums rows that are in order, in place.
+    /// Sums rows of one key, which are side by side, in place.
     fn sum(&mut self) -> Result<(), TooLarge> {
         let known = std::mem::take(&mut self.repeated);
         let mut known = known.iter();
         let (mut at, mut kept) = (0, 0);
         while let Some(first) = self.all.get(at).copied() {
-            // A sum comes before the rows that were read after it, and sums are in the order of `repeated`.
+            // A sum comes before the rows that were read after it, and sums are in the order of `repeated`: an account
+            // that has one was put in order.
             let mut sum = Sum::begin(first, if first.word & REPEATED == 0 { None } else { known.next() });
             at += 1;
             while let Some(row) = self.all.get(at).filter(|row| row.key() == first.key()) {
@@ -192,12 +193,12 @@ impl Rows {
     /// The rows in order, by account.
     pub(super) fn finish(mut self, accounts: usize) -> Result<Ordered, TooLarge> {
         self.merge(accounts)?;
-        let starts = starts(&self.all, accounts);
+        let starts = starts(self.all.iter().map(|row| row.account), accounts);
         Ok(Ordered { rows: self.all, starts, repeated: self.repeated })
     }
 }
 
-/// Rows summed and in order.
+/// Rows summed, by account.
 pub(super) struct Ordered {
     pub(super) rows: Vec<Row>,
     /// Where those of each account begin, with the end behind the last.
@@ -206,11 +207,11 @@ pub(super) struct Ordered {
     pub(super) repeated: Vec<Repeated>,
 }
 
-/// Where the rows of each account begin once they are in order, and where the last end.
-fn starts(rows: &[Row], accounts: usize) -> Vec<usize> {
+/// Where what belongs to each account begins once it is in order of account, and where the last ends.
+pub(super) fn starts(owners: impl Iterator<Item = u32>, accounts: usize) -> Vec<usize> {
     let mut starts = vec![0; accounts + 1];
-    for row in rows {
-        starts[row.account as usize + 1] += 1;
+    for account in owners {
+        starts[account as usize + 1] += 1;
     }
     let mut end = 0;
     for start in &mut starts {
@@ -222,7 +223,7 @@ fn starts(rows: &[Row], accounts: usize) -> Vec<usize> {
 
 /// The rows by account, in their order within each: counted into place.
 fn counted(rows: &[Row], accounts: usize) -> Vec<Row> {
-    let mut next = starts(rows, accounts);
+    let mut next = starts(rows.iter().map(|row| row.account), accounts);
     let mut placed = vec![Row::new(0, 0, 0, None); rows.len()];
     for row in rows {
         let slot = &mut next[row.account as usize];
@@ -232,20 +233,49 @@ fn counted(rows: &[Row], accounts: usize) -> Vec<Row> {
     placed
 }
 
-/// Orders the rows of each account by instrument, keeping the order of those on the same one. `rows` are by account.
-fn order_instruments(rows: &mut [Row]) {
+/// Orders the rows of each account that names an instrument twice by instrument, keeping the order of those on the same
+/// one, and says whether there are such. `rows` are by account.
+fn order_repeated(rows: &mut [Row]) -> bool {
     let middle = rows.len() / 2;
     let cut = if rows.len() > ORDER_AT_ONCE { boundary(rows, middle) } else { None };
-    let Some(cut) = cut else {
-        for run in rows.chunk_by_mut(|a, b| a.account == b.account) {
-            if !run.is_sorted_by_key(Row::instrument) {
-                run.sort_by_key(Row::instrument);
-            }
+    if let Some(cut) = cut {
+        let (before, after) = rows.split_at_mut(cut);
+        let (first, second) = rayon::join(|| order_repeated(before), || order_repeated(after));
+        return first || second;
+    }
+    let (mut met, mut any) = (Met::default(), false);
+    for run in rows.chunk_by_mut(|a, b| a.account == b.account) {
+        if met.twice(run) {
+            run.sort_by_key(Row::instrument);
+            any = true;
         }
-        return;
-    };
-    let (before, after) = rows.split_at_mut(cut);
-    rayon::join(|| order_instruments(before), || order_instruments(after));
+    }
+    any
+}
+
+/// Instruments that were met among the rows of an account.
+#[derive(Default)]
+struct Met {
+    /// By instrument number: the ordinal of the account that had it last; accounts count from 1.
+    last: Vec<u32>,
+    ordinal: u32,
+}
+
+impl Met {
+    /// Whether the rows of one more account, at most 2^32 - 1 of them, name an instrument twice.
+    fn twice(&mut self, run: &[Row]) -> bool {
+        self.ordinal += 1;
+        let mut twice = false;
+        for row in run {
+            let instrument = row.instrument() as usize;
+            if self.last.len() <= instrument {
+                self.last.resize(instrument + 1, 0);
+            }
+            twice |= self.last[instrument] == self.ordinal;
+            self.last[instrument] = self.ordinal;
+        }
+        twice
+    }
 }
 
 /// The first place from `at` on where another account begins.
@@ -301,13 +331,11 @@ mod tests {
         let counts: BTreeMap<_, _> = repeated.iter().map(|r| ((r.account, r.instrument), r.rows)).collect();
         let mut all = Summed::new();
         for account in 0..accounts {
-            let mut last = None;
             for p in positions(&rows[starts[account]..starts[account + 1]], &repeated) {
-                assert!(last < Some(p.instrument), "in order");
-                last = Some(p.instrument);
                 let key = (account as u32, p.instrument);
                 let count = counts.get(&key).copied().unwrap_or(1);
-                all.insert(key, (count, p.lots, p.entered, p.entry_sum.to_bits()));
+                let before = all.insert(key, (count, p.lots, p.entered, p.entry_sum.to_bits()));
+                assert!(before.is_none(), "once each");
             }
         }
         all

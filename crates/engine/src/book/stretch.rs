@@ -4,7 +4,7 @@
 //! names it does not know, and appended in the order of the file: the outcome is that of one row after the other.
 
 use super::amount::{Number, lots_of, price};
-use super::names::{NameHash, Names};
+use super::names::Names;
 use super::rows::{INSTRUMENTS_MAX, Row};
 use super::{BookBuilder, RowError, Terms, account_named, instrument};
 use plimsoll_types::Instrument;
@@ -35,6 +35,10 @@ pub struct Stretch {
     last: (String, Option<u32>),
 }
 
+/// The account of a row, as the stretch knows it that read it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Owner(Option<u32>);
+
 impl Stretch {
     /// No rows yet.
     pub fn new(book: &BookBuilder) -> Self {
@@ -63,15 +67,38 @@ impl Stretch {
         quantity: Number<'_>,
         entry_price: Option<Number<'_>>,
     ) -> Result<(), RowError> {
-        let owner = if self.last.0 == account && !account.is_empty() {
-            self.last.1
-        } else {
-            self.owner(book, account)?
-        };
+        let owner = self.owner(book, account)?;
         let terms = self.terms(book, instrument)?;
+        self.hold(owner, terms, quantity, entry_price)
+    }
+
+    /// The account of a row, the first of its three parts; the others are [`Stretch::terms`] and [`Stretch::hold`].
+    ///
+    /// # Errors
+    /// With field, value and what was expected.
+    #[inline]
+    pub fn owner(&mut self, book: &BookBuilder, account: &str) -> Result<Owner, RowError> {
+        if self.last.0 == account && !account.is_empty() {
+            return Ok(Owner(self.last.1));
+        }
+        self.other_owner(book, account).map(Owner)
+    }
+
+    /// Adds a row of positions of an account and instrument that this stretch has read.
+    ///
+    /// # Errors
+    /// With field, value and what was expected.
+    #[inline]
+    pub fn hold(
+        &mut self,
+        owner: Owner,
+        terms: Terms,
+        quantity: Number<'_>,
+        entry_price: Option<Number<'_>>,
+    ) -> Result<(), RowError> {
         let count = lots_of("quantity", quantity, terms.lot)?;
         let entry = entry_price.map(|number| price("entry_price", number)).transpose()?;
-        let Some(owner) = owner else { return Ok(()) };
+        let Some(owner) = owner.0 else { return Ok(()) };
         let lots = count as f64;
         let entry_sum = entry.map(|price| if terms.sized_in_quote { lots / price } else { lots * price });
         self.rows.push(Row::new(owner, terms.number, count, entry_sum));
@@ -85,7 +112,7 @@ impl Stretch {
     }
 
     /// The number of another account than that of the row before, if its rows are kept.
-    fn owner(&mut self, book: &BookBuilder, account: &str) -> Result<Option<u32>, RowError> {
+    fn other_owner(&mut self, book: &BookBuilder, account: &str) -> Result<Option<u32>, RowError> {
         let number = match &book.only {
             Some(only) if only.as_str() != account => account_named(account).map(|_| None)?,
             _ => Some(self.number(book, account)?),
@@ -97,36 +124,38 @@ impl Stretch {
     }
 
     fn number(&mut self, book: &BookBuilder, account: &str) -> Result<u32, RowError> {
-        let hash = NameHash::of(account);
-        let known = book.accounts.find(hash, account);
+        let known = book.accounts.find(account);
         if let Some(known) = known.filter(|number| *number < self.accounts_known) {
             return Ok(known);
         }
-        let own = match self.accounts.find(hash, account) {
+        let own = match self.accounts.find(account) {
             Some(own) => Some(own),
             None => {
                 account_named(account)?;
-                self.accounts.add(hash, account)
+                self.accounts.add(account)
             }
         };
         let number = own.and_then(|own| self.accounts_known.checked_add(own));
         number.ok_or_else(|| RowError::new("account", account, "is one account too many"))
     }
 
+    /// The instrument of a row, by any of its spellings.
+    ///
+    /// # Errors
+    /// With field, value and what was expected.
     #[inline]
-    fn terms(&mut self, book: &BookBuilder, text: &str) -> Result<Terms, RowError> {
-        let hash = NameHash::of(text);
-        if let Some(terms) = book.spellings.find(hash, text).and_then(|i| book.terms.get(i as usize)) {
+    pub fn terms(&mut self, book: &BookBuilder, text: &str) -> Result<Terms, RowError> {
+        if let Some(terms) = book.spellings.find(text).and_then(|i| book.terms.get(i as usize)) {
             return Ok(*terms);
         }
-        if let Some(terms) = self.spellings.find(hash, text).and_then(|i| self.terms.get(i as usize)) {
+        if let Some(terms) = self.spellings.find(text).and_then(|i| self.terms.get(i as usize)) {
             return Ok(*terms);
         }
-        self.first_terms(book, hash, text)
+        self.first_terms(book, text)
     }
 
     /// Terms of a spelling that neither the book nor the stretch has met.
-    fn first_terms(&mut self, book: &BookBuilder, hash: NameHash, text: &str) -> Result<Terms, RowError> {
+    fn first_terms(&mut self, book: &BookBuilder, text: &str) -> Result<Terms, RowError> {
         let parsed = instrument(text)?;
         let too_many = || RowError::new("instrument", text, "is one instrument too many");
         let number = match book.instruments.get(&parsed).or_else(|| self.instruments.get(&parsed)) {
@@ -141,7 +170,7 @@ impl Stretch {
         if number >= self.instruments_known {
             self.instruments.insert(parsed, number);
         }
-        self.spellings.add(hash, text).ok_or_else(too_many)?;
+        self.spellings.add(text).ok_or_else(too_many)?;
         self.terms.push(terms);
         Ok(terms)
     }

@@ -3,11 +3,11 @@
 //! The caller has proved `sum |lots| x max |entry| < 2^52` for the account: one bit beneath what floats hold exactly,
 //! which the bridge back to integers takes. Fused or not, a step gives the same number.
 
-use super::losses::Chunk;
+use super::losses::{CHUNK, Chunk};
+use super::plan::{Plan, Shelf, Slot};
 use super::rows::{Panel, Rows, STEP};
 use plimsoll_lanes::{Simd, WithSimd};
 use plimsoll_types::{Book, Held};
-use std::ops::Range;
 
 /// Sums beneath this are exact on lanes, and cross to integers by adding it: 2^52.
 pub(super) const EXACT: u64 = 1 << 52;
@@ -90,7 +90,13 @@ fn least<S: Simd, T: Entry, const W: usize>(simd: S, panel: &Panel<T>, at: usize
             sums[j] = step::<S>(row[j].lane(), lots, sums[j]);
         }
     }
-    let (lanes, _) = S::as_simd_f64s(&sums);
+    lowest(simd, &sums)
+}
+
+/// The least of some sums, or 0.
+#[inline(always)]
+fn lowest<S: Simd>(simd: S, sums: &[f64]) -> f64 {
+    let (lanes, _) = S::as_simd_f64s(sums);
     let mut least = simd.splat_f64s(0.0);
     for lane in lanes {
         least = simd.min_f64s(least, *lane);
@@ -98,15 +104,20 @@ fn least<S: Simd, T: Entry, const W: usize>(simd: S, panel: &Panel<T>, at: usize
     simd.reduce_min_f64s(least)
 }
 
+/// The scan loss of one position, in ticks: its worst column is its least entry for a long, its largest for a short.
+#[inline(always)]
+fn single<T: Entry>(panel: &Panel<T>, one: &Held) -> i64 {
+    let [least, most] = panel.extremes[one.instrument as usize];
+    let lots = f64::from(one.lots);
+    let (a, b) = (least.lane() * lots, most.lane() * lots);
+    ticks(-(if a < b { a } else { b }))
+}
+
 /// The scan loss of the positions in one underlying, in ticks.
 #[inline(always)]
 fn loss<S: Simd, T: Entry>(simd: S, panel: &Panel<T>, group: &[Held]) -> i64 {
     if let [one] = group {
-        // The worst column of one row is its least entry for a long, its largest for a short.
-        let [least, most] = panel.extremes[one.instrument as usize];
-        let lots = f64::from(one.lots);
-        let (a, b) = (least.lane() * lots, most.lane() * lots);
-        return ticks(-(if a < b { a } else { b }));
+        return single(panel, one);
     }
     let (mut at, mut worst) = (0, 0.0);
     let mut take = |value: f64| {
@@ -128,36 +139,72 @@ fn loss<S: Simd, T: Entry>(simd: S, panel: &Panel<T>, group: &[Held]) -> i64 {
     ticks(-worst)
 }
 
-/// The loss of the positions in the underlying of the one at `start`, over `W` columns, which is all there are, and
-/// where those of the next begin: one walk finds the end and sums on the way.
+/// The scan loss of `N` positions in one underlying over `W` columns, which is all there are.
 #[inline(always)]
-fn whole_group<S: Simd, T: Entry, const W: usize>(
+fn fixed<S: Simd, T: Entry, const W: usize, const N: usize>(
     simd: S,
-    rows: &Rows,
+    rows: &[[T; W]],
+    group: &[Held; N],
+) -> i64 {
+    let rows: [&[T; W]; N] = std::array::from_fn(|i| &rows[group[i].instrument as usize]);
+    let lots: [f64; N] = std::array::from_fn(|i| f64::from(group[i].lots));
+    let mut sums = [0.0; W];
+    for j in 0..W {
+        let mut sum = rows[0][j].lane() * lots[0];
+        for i in 1..N {
+            sum = step::<S>(rows[i][j].lane(), lots[i], sum);
+        }
+        sums[j] = sum;
+    }
+    ticks(-lowest(simd, &sums))
+}
+
+/// Calls `put` with the slot, the loss and the number of positions of every sum on a shelf, list by list.
+#[inline(always)]
+fn each<S: Simd, T: Entry>(
+    simd: S,
+    panel: &Panel<T>,
+    plan: &Plan,
+    shelf: &Shelf,
+    mut put: impl FnMut(Slot, i64, usize),
+) {
+    let [ones, twos, threes, more] = shelf.sums.map(|sums| sums as usize);
+    let (held, slots) = (&plan.held[shelf.held as usize..], &plan.slots[shelf.slot as usize..]);
+    let (own, held) = held.split_at(ones);
+    let (own_slots, slots) = slots.split_at(ones);
+    for (one, slot) in own.iter().zip(own_slots) {
+        put(*slot, single(panel, one), 1);
+    }
+    let (own, held) = held.split_at(2 * twos);
+    let (own_slots, slots) = slots.split_at(twos);
+    pairs::<S, T, 2>(simd, panel, own, own_slots, &mut put);
+    let (own, mut held) = held.split_at(3 * threes);
+    let (own_slots, slots) = slots.split_at(threes);
+    pairs::<S, T, 3>(simd, panel, own, own_slots, &mut put);
+    let lengths = &plan.lengths[shelf.length as usize..shelf.length as usize + more];
+    for (length, slot) in lengths.iter().zip(slots) {
+        let (group, rest) = held.split_at(*length as usize);
+        put(*slot, loss(simd, panel, group), group.len());
+        held = rest;
+    }
+}
+
+/// The sums of one list, each of `N` positions.
+#[inline(always)]
+fn pairs<S: Simd, T: Entry, const N: usize>(
+    simd: S,
     panel: &Panel<T>,
     held: &[Held],
-    start: usize,
-) -> (i64, usize) {
-    let of = rows.underlying[held[start].instrument as usize];
-    let more = |at: usize| at < held.len() && rows.underlying[held[at].instrument as usize] == of;
-    if !more(start + 1) {
-        return (loss(simd, panel, &held[start..=start]), start + 1);
+    slots: &[Slot],
+    put: &mut impl FnMut(Slot, i64, usize),
+) {
+    let groups = held.as_chunks::<N>().0.iter().zip(slots);
+    if panel.stride() == 64 {
+        let rows = panel.cells().as_chunks::<64>().0;
+        groups.for_each(|(group, slot)| put(*slot, fixed::<S, T, 64, N>(simd, rows, group), N));
+    } else {
+        groups.for_each(|(group, slot)| put(*slot, loss(simd, panel, group), N));
     }
-    let (cells, mut sums, mut at) = (panel.cells(), [0.0; W], start);
-    while more(at) {
-        let (first, lots) = (held[at].instrument as usize * W, f64::from(held[at].lots));
-        let row = &cells[first..first + W];
-        for j in 0..W {
-            sums[j] = step::<S>(row[j].lane(), lots, sums[j]);
-        }
-        at += 1;
-    }
-    let (lanes, _) = S::as_simd_f64s(&sums);
-    let mut least = simd.splat_f64s(0.0);
-    for lane in lanes {
-        least = simd.min_f64s(least, *lane);
-    }
-    (ticks(-simd.reduce_min_f64s(least)), at)
 }
 
 /// Appends the losses of an account whose positions lie underlying by underlying, and gives their sum, beneath 2^52.
@@ -169,20 +216,12 @@ fn walk<S: Simd, T: Entry>(
     held: &[Held],
     losses: &mut Vec<i64>,
 ) -> i64 {
-    let (mut start, mut total) = (0, 0_i64);
-    losses.reserve(held.len());
-    while start < held.len() {
-        let (loss, end) = if panel.stride() == 64 {
-            whole_group::<S, T, 64>(simd, rows, panel, held, start)
-        } else {
-            let of = rows.underlying[held[start].instrument as usize];
-            let ends = |one: &Held| rows.underlying[one.instrument as usize] != of;
-            let length = held[start..].iter().position(ends).unwrap_or(held.len() - start);
-            (loss(simd, panel, &held[start..start + length]), start + length)
-        };
+    let of = |held: &Held| rows.underlying[held.instrument as usize];
+    let mut total = 0_i64;
+    for group in held.chunk_by(|a, b| of(a) == of(b)) {
+        let loss = loss(simd, panel, group);
         losses.push(loss);
         total = total.wrapping_add(loss);
-        start = end;
     }
     total
 }
@@ -226,10 +265,13 @@ fn append<S: Simd, T: Entry>(simd: S, source: Source<'_, T>, account: usize, chu
     super::exact::append(source, account, chunk)
 }
 
-/// Scans all accounts of a chunk.
+/// No losses of an account are in the plan.
+const NOWHERE: u32 = u32::MAX;
+
+/// Scans all accounts of a chunk, which has a plan for them.
 pub(super) struct Scan<'a, T> {
     pub(super) source: Source<'a, T>,
-    pub(super) accounts: Range<usize>,
+    pub(super) first: usize,
     pub(super) chunk: &'a mut Chunk,
 }
 
@@ -238,13 +280,39 @@ impl<T: Entry> WithSimd for Scan<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { source, accounts, chunk } = self;
-        chunk.clear(accounts.len());
-        for account in accounts {
-            let total = append(simd, source, account, chunk);
-            chunk.close(total);
+        let Self { source, first, chunk } = self;
+        for i in 0..chunk.plan.odd.len() {
+            let place = usize::from(chunk.plan.odd[i]);
+            again(simd, source, first + place, place, chunk);
+        }
+        let starts = starts(chunk);
+        let Chunk { plan, losses, totals, ends, .. } = chunk;
+        for shelf in &plan.shelves {
+            each(simd, source.panel, plan, shelf, |slot, loss, _| {
+                let start = starts[slot.place()];
+                if start != NOWHERE {
+                    losses[start as usize + slot.pair()] = loss;
+                }
+            });
+        }
+        for (place, (total, end)) in totals.iter_mut().zip(ends.iter()).enumerate() {
+            if starts[place] != NOWHERE {
+                let own = &losses[starts[place] as usize..*end as usize];
+                *total = own.iter().fold(0, |sum: i64, loss| sum.wrapping_add(*loss));
+            }
         }
     }
+}
+
+/// Where the losses of each planned account begin.
+fn starts(chunk: &Chunk) -> [u32; CHUNK] {
+    let mut starts = [NOWHERE; CHUNK];
+    let mut start = 0;
+    for (place, end) in chunk.ends.iter().enumerate() {
+        starts[place] = if chunk.plan.is_odd(place) { NOWHERE } else { start };
+        start = *end;
+    }
+    starts
 }
 
 /// Scans one account of a chunk anew, in all its underlyings.
@@ -270,30 +338,11 @@ fn again<S: Simd, T: Entry>(simd: S, source: Source<'_, T>, account: usize, plac
     chunk.put(place, total);
 }
 
-/// The positions of an account in one underlying, and how many underlyings come before it; rows are grouped.
-#[inline(always)]
-fn group_of<'h>(rows: &Rows, held: &'h [Held], underlying: u32) -> (&'h [Held], usize) {
-    let (mut start, mut pair, mut before) = (0, 0, u32::MAX);
-    while let Some(one) = held.get(start) {
-        let of = rows.underlying[one.instrument as usize];
-        if of >= underlying {
-            break;
-        }
-        pair += usize::from(of != before);
-        before = of;
-        start += 1;
-    }
-    let mut end = start;
-    while held.get(end).is_some_and(|one| rows.underlying[one.instrument as usize] == underlying) {
-        end += 1;
-    }
-    (&held[start..end], pair)
-}
-
-/// Scans one underlying of the accounts of a chunk whose bits are set; gives how many accounts and positions that was.
+/// Scans one underlying of the accounts of a chunk that hold it, whose bits are set: from the plan, and the whole account
+/// where it is in none. Gives how many accounts and positions that was.
 pub(super) struct Rescan<'a, T> {
     pub(super) source: Source<'a, T>,
-    pub(super) underlying: u32,
+    pub(super) underlying: usize,
     pub(super) first: usize,
     pub(super) bits: &'a [u64],
     pub(super) chunk: &'a mut Chunk,
@@ -305,43 +354,38 @@ impl<T: Entry> WithSimd for Rescan<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> (usize, usize) {
         let Self { source, underlying, first, bits, chunk } = self;
+        if chunk.plan.gross_max > source.rows.lots_max() {
+            // The rows have grown so much that lanes may not be exact: account by account until all are scanned again.
+            chunk.plan.clear();
+        }
         let (mut accounts, mut positions) = (0, 0);
         for (i, word) in bits.iter().enumerate() {
-            let mut word = *word;
+            let mut word = word & !chunk.plan.planned(i);
             while word != 0 {
                 let place = i * 64 + word.trailing_zeros() as usize;
                 word &= word - 1;
+                again(simd, source, first + place, place, chunk);
                 accounts += 1;
-                positions += one(simd, source, underlying, (first, place), chunk);
+                positions += source.book.holdings(first + place).map_or(0, |holdings| holdings.len());
             }
         }
+        let starts = starts(chunk);
+        let Chunk { plan, losses, totals, .. } = chunk;
+        let Some(shelf) = plan.shelves.get(underlying) else {
+            return (accounts, positions);
+        };
+        each(simd, source.panel, plan, shelf, |slot, loss, length| {
+            let start = starts[slot.place()];
+            if start != NOWHERE {
+                let old = &mut losses[start as usize + slot.pair()];
+                // The new sum is beneath 2^52; on the way there nothing is lost by wrapping.
+                let total = &mut totals[slot.place()];
+                *total = total.wrapping_sub(*old).wrapping_add(loss);
+                *old = loss;
+                accounts += 1;
+                positions += length;
+            }
+        });
         (accounts, positions)
     }
-}
-
-/// Scans one underlying of one account where its sums are exact on lanes and its losses lie where they should, else the
-/// whole account; gives the positions read.
-#[inline(always)]
-fn one<S: Simd, T: Entry>(
-    simd: S,
-    source: Source<'_, T>,
-    underlying: u32,
-    (first, place): (usize, usize),
-    chunk: &mut Chunk,
-) -> usize {
-    let (rows, account) = (source.rows, first + place);
-    if rows.grouped
-        && let Some(narrow) = source.book.narrow(account)
-        && narrow.held.last().is_none_or(|last| (last.instrument as usize) < rows.len())
-        && rows.exact_on_lanes(&narrow)
-    {
-        let (group, pair) = group_of(rows, narrow.held, underlying);
-        if !group.is_empty() && chunk.has_pair(account, place, pair) {
-            let loss = loss(simd, source.panel, group);
-            chunk.set_pair(place, pair, loss);
-            return group.len();
-        }
-    }
-    again(simd, source, account, place, chunk);
-    source.book.holdings(account).map_or(0, |holdings| holdings.len())
 }

@@ -1,12 +1,13 @@
 //! Where scan losses are kept: chunk by chunk, with room that is used again.
 
 use super::exact::Leg;
+use super::plan::{Draft, Plan};
 use crate::MarginError;
-use plimsoll_types::Held;
+use plimsoll_types::{Book, Held};
 use std::collections::BTreeMap;
 
 /// Accounts in a chunk: a task of its own, whatever the number of threads.
-pub(super) const CHUNK: usize = 1024;
+pub(super) const CHUNK: usize = Book::BLOCK;
 
 /// What an account has beside its losses in 64 bits.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Chunk {
     pub(super) losses: Vec<i64>,
     pub(super) totals: Vec<i64>,
     pub(super) apart: BTreeMap<usize, Apart>,
+    /// In which order their positions are summed.
+    pub(super) plan: Plan,
     /// Room for the positions of one account in order of underlying, and for its losses at full width.
     pub(super) sorted: Vec<Held>,
     pub(super) legs: Vec<Leg>,
@@ -80,32 +83,19 @@ impl Chunk {
         Some(start..end)
     }
 
-    /// Whether an account has its losses in 64 bits and so many that this is one of them.
-    #[inline(always)]
-    pub(super) fn has_pair(&self, account: usize, place: usize, pair: usize) -> bool {
-        let apart = !self.apart.is_empty() && self.apart.contains_key(&account);
-        !apart && self.span(place).is_some_and(|span| pair < span.len())
-    }
-
-    /// Replaces one loss of an account.
-    #[inline(always)]
-    pub(super) fn set_pair(&mut self, place: usize, pair: usize, loss: i64) {
-        if let Some(span) = self.span(place)
-            && let Some(old) = self.losses.get_mut(span.start + pair)
-            && let Some(total) = self.totals.get_mut(place)
-        {
-            // The new sum is beneath 2^52; on the way there nothing is lost by wrapping.
-            *total = total.wrapping_sub(*old).wrapping_add(loss);
-            *old = loss;
-        }
-    }
-
     /// Puts the losses that were just appended in the place of an account, or after the last.
     pub(super) fn put(&mut self, place: usize, total: i64) {
         let Some(span) = self.span(place) else {
             return self.close(total);
         };
         let fresh = self.losses.len() - self.ends.last().map_or(0, |end| *end as usize);
+        if fresh == span.len() {
+            let end = self.losses.len() - fresh;
+            self.losses.copy_within(end.., span.start);
+            self.losses.truncate(end);
+            self.totals[place] = total;
+            return;
+        }
         if let Some(rest) = self.losses.get_mut(span.start..) {
             rest.rotate_right(fresh);
         }
@@ -119,7 +109,7 @@ impl Chunk {
     }
 
     fn bytes(&self) -> usize {
-        self.ends.capacity() * 4 + (self.losses.capacity() + self.totals.capacity()) * 8
+        self.ends.capacity() * 4 + (self.losses.capacity() + self.totals.capacity()) * 8 + self.plan.bytes()
     }
 }
 
@@ -158,6 +148,11 @@ impl Losses<'_> {
 pub struct ScanLosses {
     pub(super) chunks: Vec<Chunk>,
     pub(super) accounts: usize,
+    /// What the plans are of: the book, and the underlying of each instrument.
+    pub(super) book: u64,
+    pub(super) underlying: Vec<u32>,
+    /// Room for planning.
+    pub(super) drafts: Vec<Draft>,
 }
 
 impl ScanLosses {
@@ -203,7 +198,8 @@ impl ScanLosses {
 
     /// Bytes on the heap, but for accounts whose losses leave 64 bits or that have none.
     pub fn bytes(&self) -> usize {
-        self.chunks.iter().map(|chunk| size_of::<Chunk>() + chunk.bytes()).sum()
+        let chunks: usize = self.chunks.iter().map(|chunk| size_of::<Chunk>() + chunk.bytes()).sum();
+        chunks + self.drafts.iter().map(Draft::bytes).sum::<usize>() + self.underlying.capacity() * 4
     }
 }
 

@@ -39,6 +39,7 @@ mod exact;
 mod holders;
 mod lanes;
 mod losses;
+mod plan;
 mod rows;
 mod scan;
 

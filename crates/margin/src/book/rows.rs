@@ -196,6 +196,12 @@ impl Rows {
         self.underlying.get(instrument as usize).copied().map(UnderlyingIx)
     }
 
+    /// With gross lots up to this every sum is exact on lanes, whatever is held.
+    #[inline(always)]
+    pub(super) fn lots_max(&self) -> u64 {
+        self.lots_max
+    }
+
     /// Whether entries are kept in 32 bits.
     pub fn is_narrow(&self) -> bool {
         matches!(self.cells, Cells::Narrow(_))

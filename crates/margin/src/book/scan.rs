@@ -3,18 +3,23 @@
 use super::holders::Holders;
 use super::lanes::{Again, Entry, Rescan, Scan, Source};
 use super::losses::{CHUNK, Chunk, ScanLosses};
+use super::plan::Draft;
 use super::rows::{Cells, Rows};
 use plimsoll_lanes::Path;
 use plimsoll_types::{Book, UnderlyingIx};
 use rayon::prelude::*;
 use std::ops::Range;
 
+/// Chunks that share room for planning.
+const TASK: usize = 16;
+
 /// What a scan of one underlying has read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Touched {
     /// Accounts scanned.
     pub accounts: usize,
-    /// Positions read there: of the underlying alone, or of the whole account where it is not on lanes.
+    /// Positions read there: of the underlying alone, or of the whole account where it has changed since the last scan of
+    /// all, or is not on lanes.
     pub positions: usize,
 }
 
@@ -31,13 +36,37 @@ pub fn scan_losses(path: Path, book: &Book, rows: &Rows, out: &mut ScanLosses) {
 }
 
 fn scan_all<T: Entry>(path: Path, source: Source<'_, T>, out: &mut ScanLosses) {
+    out.settle(source.book, source.rows);
     out.accounts = source.book.len();
     out.chunks.resize_with(out.accounts.div_ceil(CHUNK), Chunk::default);
+    out.drafts.resize_with(out.chunks.len().div_ceil(TASK), Draft::default);
     let accounts = out.accounts;
-    out.chunks.par_iter_mut().enumerate().for_each(|(i, chunk)| {
-        let accounts: Range<usize> = i * CHUNK..accounts.min((i + 1) * CHUNK);
-        path.run(Scan { source, accounts, chunk });
+    let tasks = out.chunks.par_chunks_mut(TASK).zip(&mut out.drafts).enumerate();
+    tasks.for_each(|(task, (chunks, draft))| {
+        for (i, chunk) in (task * TASK..).zip(chunks) {
+            let own: Range<usize> = i * CHUNK..accounts.min((i + 1) * CHUNK);
+            chunk.prepare(source.book, source.rows, own.clone(), draft);
+            path.run(Scan { source, first: own.start, chunk });
+        }
     });
+}
+
+impl Chunk {
+    /// Sees to a plan for these accounts, and to room for their losses.
+    fn prepare(&mut self, book: &Book, rows: &Rows, accounts: Range<usize>, draft: &mut Draft) {
+        if self.plan.serves(book, rows, &accounts) {
+            return;
+        }
+        let count = accounts.len();
+        self.plan.make(book, rows, accounts, draft);
+        let plan = &self.plan;
+        self.apart.retain(|account, _| plan.is_odd(account % CHUNK));
+        self.clear(count);
+        for pairs in draft.pairs_of(count) {
+            self.losses.resize(self.losses.len() + pairs, 0);
+            self.close(0);
+        }
+    }
 }
 
 /// The scan losses in one underlying anew, of the accounts that hold it: `losses` are then what [`scan_losses`] would
@@ -65,18 +94,28 @@ fn rescan_holders<T: Entry>(
     holders: &Holders,
     losses: &mut ScanLosses,
 ) -> Touched {
+    losses.settle(source.book, source.rows);
     let chunks = losses.chunks.par_iter_mut().enumerate();
     let touched = chunks.map(|(i, chunk)| {
         let Some(bits) = holders.chunk(underlying, i) else {
             return (0, 0);
         };
-        path.run(Rescan { source, underlying: underlying.0, first: i * CHUNK, bits, chunk })
+        path.run(Rescan { source, underlying: underlying.index(), first: i * CHUNK, bits, chunk })
     });
     let (accounts, positions) = touched.reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     Touched { accounts, positions }
 }
 
 impl ScanLosses {
+    /// Forgets the plans of another book, or of instruments with other underlyings.
+    fn settle(&mut self, book: &Book, rows: &Rows) {
+        if self.book != book.identity() || self.underlying != rows.underlying {
+            self.chunks.iter_mut().for_each(|chunk| chunk.plan.clear());
+            self.book = book.identity();
+            self.underlying.clone_from(&rows.underlying);
+        }
+    }
+
     /// The losses of one account anew, after its positions have changed or it was added at the end of the book. Costs
     /// its own rows, and a move within its chunk of 1024 accounts where the underlyings it holds are not as many.
     pub fn update(&mut self, path: Path, book: &Book, rows: &Rows, account: usize) {
@@ -98,5 +137,6 @@ impl ScanLosses {
 }
 
 fn update_in<T: Entry>(path: Path, source: Source<'_, T>, account: usize, chunk: &mut Chunk) {
+    chunk.plan.set_odd(account % CHUNK);
     path.run(Again { source, account, place: account % CHUNK, chunk });
 }

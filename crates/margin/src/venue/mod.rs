@@ -218,7 +218,7 @@ pub(crate) fn parts(view: View, venue: &Venue) -> Result<Parts, MarginError> {
     let charges = charges(view, venue, view.positions)?;
     let total = total(view, &charges)?;
     let of = |measure| {
-        view.slots.iter().map(move |slot| scan(&slot.pnl, view.scene(measure).columns(BlockKind::Grid)))
+        view.slots.iter().map(move |slot| scan(&slot.pnl, view.scene(measure).runs(BlockKind::Grid)))
     };
     let scans: Vec<Scan> = of(Measure::Im).zip(of(Measure::Mm)).map(|(im, mm)| Scan { im, mm }).collect();
     let sum = view.exact.sum(scans.iter().map(|scan| scan.im.0), "the sum of scan losses")?;

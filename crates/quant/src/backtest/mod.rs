@@ -7,15 +7,18 @@
 //!   combinations, each a likelihood ratio; [`acceptance_region`], the counts of breaches a test does not reject;
 //! - zones: the Basel traffic light ([`cumulative_zone`], [`zone_limits`]) for independent days, and [`OverlappingLaw`] for
 //!   overlapping horizons, where breaches come in clusters and binomial limits are far too narrow;
+//! - comparison: [`pinball_loss`] of quantile forecasts and [`DieboldMariano`], which of two is better;
 //! - shortfall: the statistics of Acerbi and Szekely, [`z1`], [`z2`], [`z3`], and [`z2_critical_value`].
 //!
 //! Symbols: `T` observations, `x` breaches, `p` expected rate of breaches (1 less the confidence). `0 ln 0 = 0`.
 
+mod comparison;
 mod coverage;
 mod overlapping;
 mod shortfall;
 mod zones;
 
+pub use comparison::{DieboldMariano, newey_west_lags, newey_west_variance, pinball_loss};
 pub use coverage::{
     LikelihoodRatio, Transitions, acceptance_region, christoffersen_coverage, christoffersen_independence,
     haas_coverage, haas_independence, kupiec_pof, kupiec_tuff,

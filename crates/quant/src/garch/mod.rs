@@ -11,12 +11,22 @@
 //! ```
 //!
 //! `gamma = 0` is GARCH(1,1). Sources: Bollerslev (1986); Glosten, Jagannathan and Runkle (1993); Fiorentini, Calzolari and
-//! Panattoni (1996) for the start of the benchmark. Estimation is not done here: these functions are what it maximises.
+//! Panattoni (1996) for the start of the benchmark. [`fit`] maximises the likelihood; [`GarchFilter`] and [`RollingGarch`] go along
+//! a series one observation at a time.
 
 #![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a negated comparison refuses NaN too")]
 
-use crate::special::{ln, ln_1p, ln_gamma};
-use crate::stats::{StatsError, check_sample, count, not_negative, positive, sum};
+mod filter;
+mod fit;
+
+pub use filter::{GarchFilter, RollingGarch, RollingSpec};
+pub use fit::{Dynamics, FitSpec, GarchFit, Innovations, MeanModel, fit};
+
+use crate::special::{ln, ln_1p, ln_gamma_dd, norm_quantile, student_t_quantile};
+use crate::stats::{
+    StatsError, check_level, check_sample, count, not_negative, positive, student_t_unit_scale, sum,
+};
+use serde::{Deserialize, Serialize};
 
 /// `ln(2 pi)`.
 const LN_TWO_PI: f64 = 1.8378770664093456;
@@ -34,7 +44,8 @@ const LN_TWO_PI: f64 = 1.8378770664093456;
 /// assert!((path.before[1].sqrt() - 0.45276925690687087).abs() < 1e-15);
 /// assert!((path.next.sqrt() - 0.5133225107084239).abs() < 1e-15);
 /// ```
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Parameters")]
 pub struct Garch {
     omega: f64,
     alpha: f64,
@@ -42,8 +53,26 @@ pub struct Garch {
     beta: f64,
 }
 
+/// Parameters as they are written down, not yet checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    omega: f64,
+    alpha: f64,
+    gamma: f64,
+    beta: f64,
+}
+
+impl TryFrom<Parameters> for Garch {
+    type Error = StatsError;
+
+    fn try_from(p: Parameters) -> Result<Self, StatsError> {
+        Self::new(p.omega, p.alpha, p.gamma, p.beta)
+    }
+}
+
 /// What the recursion starts from.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Start {
     /// The variance before the first residual is this number, `> 0`.
     Variance(f64),
@@ -67,7 +96,7 @@ pub struct VariancePath {
 }
 
 /// Law of a residual divided by the root of its variance: mean 0, variance 1.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Law {
     /// Normal.
     Normal,
@@ -79,6 +108,25 @@ pub enum Law {
 }
 
 impl Law {
+    /// Quantile at `level` in (0, 1): negative below one half.
+    ///
+    /// ```
+    /// use plimsoll_quant::garch::Law;
+    /// // scipy.stats.t(5).ppf(0.01) sqrt(3/5)
+    /// let worst = Law::StudentT { nu: 5.0 }.quantile(0.01).unwrap();
+    /// assert!((worst + 2.6064635693842795).abs() < 1e-12);
+    /// ```
+    ///
+    /// # Errors
+    /// [`StatsError::Domain`] for a level outside (0, 1) or degrees of freedom at or below 2.
+    pub fn quantile(self, level: f64) -> Result<f64, StatsError> {
+        check_level(level)?;
+        match self {
+            Self::Normal => Ok(norm_quantile(level)),
+            Self::StudentT { nu } => Ok(student_t_quantile(level, nu) * student_t_unit_scale(nu)?),
+        }
+    }
+
     /// # Errors
     /// [`StatsError::Domain`] where the variance is infinite.
     pub(crate) fn check(self) -> Result<(), StatsError> {
@@ -154,7 +202,7 @@ impl Garch {
     #[inline]
     pub fn step(&self, residual: f64, variance: f64) -> f64 {
         let weight = if residual < 0.0 { self.alpha + self.gamma } else { self.alpha };
-        self.omega + weight * residual * residual + self.beta * variance
+        next_variance([self.omega, weight, self.beta], residual, variance)
     }
 
     /// Variances along `residuals` (returns less their mean).
@@ -229,6 +277,12 @@ impl Garch {
     }
 }
 
+/// `omega + weight e^2 + beta h`.
+#[inline]
+fn next_variance([omega, weight, beta]: [f64; 3], residual: f64, variance: f64) -> f64 {
+    omega + weight * residual * residual + beta * variance
+}
+
 /// Log-likelihood of residuals with known variances; the two series in step.
 ///
 /// # Errors
@@ -259,21 +313,26 @@ pub fn log_density(residual: f64, variance: f64, law: Law) -> Result<f64, StatsE
 }
 
 /// The part of the log-density that depends on the law alone.
-fn log_constant(law: Law) -> f64 {
+pub(crate) fn log_constant(law: Law) -> f64 {
     match law {
         Law::Normal => -0.5 * LN_TWO_PI,
         Law::StudentT { nu } => {
             let scale = 0.5 * ln(std::f64::consts::PI * (nu - 2.0));
-            ln_gamma(0.5 * (nu + 1.0)) - ln_gamma(0.5 * nu) - scale
+            // A difference of large logarithms: what is lost would be noise to a search for the degrees of freedom.
+            ln_gamma_dd(0.5 * (nu + 1.0)).sub(ln_gamma_dd(0.5 * nu)).hi - scale
         }
     }
 }
 
 fn log_kernel(residual: f64, variance: f64, law: Law) -> f64 {
-    let square = residual * residual / variance;
-    let tail = match law {
+    -0.5 * (ln(variance) + log_tail(residual * residual / variance, law))
+}
+
+/// The part of minus twice the log-density that depends on the square of the residual over its variance.
+#[inline]
+pub(crate) fn log_tail(square: f64, law: Law) -> f64 {
+    match law {
         Law::Normal => square,
         Law::StudentT { nu } => (nu + 1.0) * ln_1p(square / (nu - 2.0)),
-    };
-    -0.5 * (ln(variance) + tail)
+    }
 }

@@ -17,6 +17,8 @@ const STIRLING: [f64; 9] = [
     -0.029550653594771242,
     0.17964437236883057,
 ];
+/// `2k - 1`.
+const ODD: [f64; 9] = [1.0, 3.0, 5.0, 7.0, 9.0, 11.0, 13.0, 15.0, 17.0];
 const ITERATIONS_MAX: u32 = 200_000;
 
 /// `ln Gamma(x)` as a pair for `x > 0`, absolute error about 1e-18 and relative error about 1e-18 when large.
@@ -52,6 +54,28 @@ pub fn ln_gamma(x: f64) -> f64 {
         return f64::INFINITY;
     }
     ln_gamma_dd(x).hi
+}
+
+/// `psi(x)`, the derivative of [`ln_gamma`], for `x > 0`: absolute error about 1e-15 times `max(1, |psi|, 1/x)`; `x <= 0` gives NaN.
+///
+/// The asymptotic series after shifting the argument above 14 (Abramowitz and Stegun 6.3.18).
+#[must_use]
+pub fn digamma(x: f64) -> f64 {
+    if x.is_nan() || x <= 0.0 {
+        return f64::NAN;
+    }
+    let (mut shifted, mut sum) = (x, 0.0);
+    while shifted < 14.0 {
+        sum += 1.0 / shifted;
+        shifted += 1.0;
+    }
+    let inv = 1.0 / shifted;
+    // Stirling's coefficients c_k / x^(2k - 1) have the derivatives -(2k - 1) c_k / x^(2k).
+    let mut series = 0.0;
+    for (k, c) in STIRLING.iter().enumerate().rev() {
+        series = series * inv * inv + ODD[k] * c;
+    }
+    super::ln(shifted) - 0.5 * inv - series * inv * inv - sum
 }
 
 /// `x^a e^(-x) / Gamma(a)`.

@@ -34,7 +34,8 @@ pub(crate) use elementary::{
     EXP_TAIL, LN2_REST, LN2_TOP, ROUND_MAGIC, exp_dd, exp_parts, ln_dd, ln_ratio, scale2,
 };
 pub use elementary::{exp, exp_m1, ln, ln_1p, pow};
-pub use gamma::{chi2_cdf, chi2_sf, gamma_p, gamma_q, ln_gamma};
+pub(crate) use gamma::ln_gamma_dd;
+pub use gamma::{chi2_cdf, chi2_sf, digamma, gamma_p, gamma_q, ln_gamma};
 pub(crate) use normal::{INV_SQRT_2PI, mills, mills_first_moment, quantile_of_offset};
 pub use normal::{erfc, erfcx, norm_cdf, norm_pdf, norm_quantile};
 pub use student::{beta_inc, student_t_cdf, student_t_pdf, student_t_quantile};

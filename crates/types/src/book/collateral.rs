@@ -1,6 +1,6 @@
 //! Collateral in sixteen bytes a holding; what does not fit lives apart.
 
-use super::spans::{Span, Spans, heap, reserve};
+use super::spans::{CELLS_MAX, Span, Spans, heap, reserve};
 use crate::{Asset, Holding, InstrumentIx};
 use std::collections::BTreeMap;
 
@@ -116,6 +116,26 @@ impl Collateral {
         self.spans.push_apart();
         self.apart.insert(account, holdings);
         true
+    }
+
+    /// Whether another book's collateral fits beside this.
+    pub(crate) fn fits(&self, other: &Self) -> bool {
+        self.spans.end() + other.spans.end() <= CELLS_MAX
+            && self.assets.len() + other.assets.len() < usize::from(u16::MAX)
+    }
+
+    /// Adds the accounts of another book, whose collateral fits.
+    pub(crate) fn append(&mut self, other: Self) {
+        let before = self.spans.len() as u32;
+        let assets: Vec<u16> = other.assets.iter().map_while(|asset| self.asset(asset)).collect();
+        let placed = |cell: &Deposit| {
+            let asset = assets.get(usize::from(cell.asset)).copied().unwrap_or(cell.asset);
+            Deposit { asset, ..*cell }
+        };
+        reserve(&mut self.cells, other.cells.len());
+        self.cells.extend(other.cells.iter().map(placed));
+        self.spans.append(other.spans);
+        self.apart.extend(other.apart.into_iter().map(|(account, all)| (before + account, all)));
     }
 
     /// Replaces the holdings of an account. `false` when the arena is full, and then nothing has changed.

@@ -86,6 +86,30 @@ impl Names {
         self.ends.push(end);
     }
 
+    /// Whether the names of another book, all in order, come behind these and fit.
+    pub(crate) fn precede(&self, other: &Self) -> bool {
+        let fits = u32::try_from(self.text.len() + other.text.len()).is_ok()
+            && u32::try_from(self.len() + other.len()).is_ok();
+        fits && other.late.is_empty()
+            && other.get(0).is_none_or(|first| self.last().is_none_or(|last| last < first))
+    }
+
+    /// Adds names that [`Names::precede`] has seen. Those among them that were ordered stay so.
+    pub(crate) fn append(&mut self, other: &Self) {
+        let start = self.text.len() as u32;
+        if self.late.is_empty() {
+            self.ordered += other.len();
+        } else {
+            self.late.extend((self.len()..self.len() + other.len()).map(|place| place as u32));
+        }
+        if self.text.capacity() - self.text.len() < other.text.len() {
+            self.text.reserve_exact(other.text.len().max(self.text.len() / 8));
+        }
+        self.text.push_str(&other.text);
+        reserve(&mut self.ends, other.len());
+        self.ends.extend(other.ends.iter().map(|end| start + end));
+    }
+
     pub(crate) fn shrink_to_fit(&mut self) {
         self.text.shrink_to_fit();
         self.ends.shrink_to_fit();

@@ -94,6 +94,21 @@ impl Spans {
         self.push_span(Span::APART);
     }
 
+    /// Adds the accounts and free spans of another arena, whose cells the owner moves to the end. The caller has seen to
+    /// it that both fit one arena.
+    pub(crate) fn append(&mut self, other: Self) {
+        let moved = |span: &Span| {
+            if span.is_apart() { *span } else { Span { start: self.end + span.start, ..*span } }
+        };
+        reserve(&mut self.spans, other.spans.len());
+        self.spans.extend(other.spans.iter().map(moved));
+        let free: Vec<Span> = other.free.iter().flatten().map(moved).collect();
+        self.end += other.end;
+        for span in free {
+            self.give_back(span);
+        }
+    }
+
     fn push_span(&mut self, span: Span) {
         reserve(&mut self.spans, 1);
         self.spans.push(span);

@@ -288,9 +288,12 @@ impl Work for Report {
     }
 
     fn run(&mut self, _: Path) -> anyhow::Result<()> {
-        self.reports.clear();
-        for (portfolio, trade) in self.desk.portfolios.iter().zip(&self.desk.trades) {
-            self.reports.push(what_if(portfolio, &[*trade], &self.arrays, &self.desk.params)?);
+        for (account, (portfolio, trade)) in self.desk.portfolios.iter().zip(&self.desk.trades).enumerate() {
+            let report = what_if(portfolio, &[*trade], &self.arrays, &self.desk.params)?;
+            match self.reports.get_mut(account) {
+                Some(place) => *place = report,
+                None => self.reports.push(report),
+            }
         }
         Ok(())
     }

@@ -1,0 +1,191 @@
+//! Estimates of what one unit may lose over a horizon, online.
+//!
+//! **The one idea:** every way to estimate is the same thing to the rest of the policy: it takes in a return, and says which
+//! loss a long and a short unit will not exceed at a confidence, or that it has not seen enough. Losses over several steps are
+//! those over one times the root of their number, except where a model forecasts them itself; each entry says which.
+
+use plimsoll_quant::ewma::{EwmaVariance, TwoSpeedDeviation, TwoSpeedSpec};
+use plimsoll_quant::filtered::{FilteredHistory, FilteredSpec, TwoSided};
+use plimsoll_quant::garch::{Dynamics, Innovations, Law, MeanModel, RollingGarch, RollingSpec};
+use plimsoll_quant::pot::TailWindow;
+use plimsoll_quant::rank::RankWindow;
+use plimsoll_quant::stats::{StatsError, student_t_mean_abs};
+use serde::{Deserialize, Serialize};
+
+/// A way to estimate a quantile of losses.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Estimator {
+    /// Exponentially weighted variance about zero, times the quantile of a law. Root of time.
+    Ewma {
+        /// Half-life, observations.
+        half_life: f64,
+        /// Observations before a reading; their mean square is the first variance.
+        needed: usize,
+        /// Degrees of freedom of Student's t, > 2; the normal law when left out.
+        #[serde(default)]
+        nu: Option<f64>,
+    },
+    /// Mean absolute return, a mix of an exponential mean and one of a long window, times the quantile of Student's t over
+    /// its own mean absolute value: one extreme day moves it far less than it moves a variance. Root of time.
+    MeanAbs {
+        /// Half-life of the exponential mean, observations.
+        half_life: f64,
+        /// Observations of the plain mean.
+        window: usize,
+        /// Observations before a reading.
+        needed: usize,
+        /// Weight of the exponential mean, in [0, 1].
+        fast_weight: f64,
+        /// Degrees of freedom, > 2.
+        nu: f64,
+    },
+    /// GARCH(1,1), or GJR with an own weight of losses, by maximum likelihood on a rolling window. Forecasts the variance of
+    /// the whole horizon; the law is that of one step.
+    Garch {
+        /// Whether losses weigh more than gains.
+        gjr: bool,
+        /// Whether innovations are Student's t; normal otherwise.
+        student_t: bool,
+        /// Observations in a fit.
+        window: usize,
+        /// Observations before the first one.
+        needed: usize,
+        /// Observations between fits.
+        refit_every: usize,
+    },
+    /// Order statistic of the last returns. Root of time.
+    Historical {
+        /// Observations.
+        window: usize,
+        /// Observations before a reading.
+        needed: usize,
+    },
+    /// Historical simulation of returns rescaled to today's volatility. Root of time.
+    Filtered {
+        /// Observations.
+        window: usize,
+        /// Observations before a reading.
+        needed: usize,
+        /// Half-life of the volatility, observations.
+        half_life: f64,
+        /// Largest factor of rescaling, >= 1; none when left out.
+        #[serde(default)]
+        cap: Option<f64>,
+    },
+    /// A generalised Pareto law fitted to the worst losses of each side. Root of time.
+    Tail {
+        /// Observations.
+        window: usize,
+        /// Level of the threshold, in (0, 1) and beneath the confidence.
+        level: f64,
+        /// Observations before a reading.
+        needed: usize,
+        /// Observations between fits.
+        refit_every: usize,
+    },
+}
+
+/// An estimator and what it has seen.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) enum Gauge {
+    Ewma(EwmaVariance, Law),
+    MeanAbs(TwoSpeedDeviation, f64),
+    Garch(Box<RollingGarch>),
+    Historical(RankWindow),
+    Filtered(Box<FilteredHistory>),
+    Tail(Box<[TailWindow; 2]>),
+}
+
+/// Least volatility per step that rescaling divides by.
+const VOL_FLOOR: f64 = 1e-8;
+
+fn law(nu: Option<f64>) -> Law {
+    nu.map_or(Law::Normal, |nu| Law::StudentT { nu })
+}
+
+impl Estimator {
+    /// The estimator with nothing seen.
+    pub(crate) fn begin(&self) -> Result<Gauge, StatsError> {
+        Ok(match *self {
+            Self::Ewma { half_life, needed, nu } => {
+                let law = law(nu);
+                law.quantile(0.99)?;
+                Gauge::Ewma(EwmaVariance::new(half_life, needed)?, law)
+            }
+            Self::MeanAbs { half_life, window, needed, fast_weight, nu } => {
+                let spec = TwoSpeedSpec { half_life, window, needed, fast_weight, winsor: None };
+                student_t_mean_abs(nu)?;
+                Gauge::MeanAbs(TwoSpeedDeviation::new(spec)?, nu)
+            }
+            Self::Garch { gjr, student_t, window, needed, refit_every } => {
+                let dynamics = if gjr { Dynamics::Gjr } else { Dynamics::Garch };
+                let innovations = if student_t { Innovations::StudentT } else { Innovations::Normal };
+                let mean = MeanModel::Zero;
+                let spec = RollingSpec { dynamics, innovations, mean, window, needed, refit_every };
+                Gauge::Garch(Box::new(RollingGarch::new(spec)?))
+            }
+            Self::Historical { window, needed } => Gauge::Historical(RankWindow::new(window, needed)?),
+            Self::Filtered { window, needed, half_life, cap } => {
+                let vol_warm_up = needed.min(window);
+                let spec = FilteredSpec { window, needed, half_life, vol_warm_up, cap, vol_floor: VOL_FLOOR };
+                Gauge::Filtered(Box::new(FilteredHistory::new(spec)?))
+            }
+            Self::Tail { window, level, needed, refit_every } => {
+                let one = TailWindow::new(window, level, needed, refit_every)?;
+                Gauge::Tail(Box::new([one.clone(), one]))
+            }
+        })
+    }
+}
+
+impl Gauge {
+    /// Takes in the next return.
+    pub(crate) fn update(&mut self, value: f64) -> Result<(), StatsError> {
+        match self {
+            Self::Ewma(of, _) => of.update(value),
+            Self::MeanAbs(of, _) => of.update(value),
+            Self::Garch(of) => of.update(value).map(|_| ()),
+            Self::Historical(of) => of.update(value),
+            Self::Filtered(of) => of.update(value),
+            Self::Tail(of) => {
+                let [long, short] = of.as_mut();
+                long.update(-value)?;
+                short.update(value).map(|_| ())
+            }
+        }
+    }
+
+    /// Losses of a long and of a short unit over `steps` at a confidence.
+    pub(crate) fn losses(&self, confidence: f64, steps: f64, room: &mut Vec<f64>) -> Result<TwoSided, StatsError> {
+        let both = |loss: f64| TwoSided { long: loss, short: loss };
+        let root = steps.sqrt();
+        Ok(match self {
+            Self::Ewma(of, law) => both(root * of.vol()? * law.quantile(confidence)?),
+            Self::MeanAbs(of, nu) => {
+                // The law's own quantile over its own mean absolute value: free of its scale.
+                let unit = Law::StudentT { nu: *nu }.quantile(confidence)?;
+                let scale = ((nu - 2.0) / nu).sqrt();
+                both(root * of.deviation()? * unit / (scale * student_t_mean_abs(*nu)?))
+            }
+            Self::Garch(of) => {
+                let filter = of.filter()?;
+                both(filter.quantile(confidence, steps.ceil() as u32)?)
+            }
+            Self::Historical(of) => {
+                let long = -of.quantile(1.0 - confidence)?;
+                scaled(TwoSided { long, short: of.quantile(confidence)? }, root)
+            }
+            Self::Filtered(of) => scaled(of.losses(confidence, room)?, root),
+            Self::Tail(of) => {
+                let [long, short] = of.as_ref();
+                let loss = |of: &TailWindow| of.tail()?.quantile(confidence);
+                scaled(TwoSided { long: loss(long)?, short: loss(short)? }, root)
+            }
+        })
+    }
+}
+
+fn scaled(of: TwoSided, by: f64) -> TwoSided {
+    TwoSided { long: of.long * by, short: of.short * by }
+}
