@@ -13,8 +13,14 @@ pub enum Cause {
     Now,
     /// The weight of the stressed period.
     Stress,
+    /// Too many or too few breaches so far.
+    Coverage,
+    /// A loss beyond the margin has just happened.
+    Breach,
     /// The floor of the target.
     TargetFloor,
+    /// The cap of the target.
+    TargetCap,
     /// Too little history: the stress floor stands in.
     TooLittleHistory,
     /// A scheduled change that governance voted.
@@ -72,7 +78,10 @@ impl Cause {
             Self::Stated => "stated",
             Self::Now => "now",
             Self::Stress => "stress",
+            Self::Coverage => "coverage",
+            Self::Breach => "breach",
             Self::TargetFloor => "target_floor",
+            Self::TargetCap => "target_cap",
             Self::TooLittleHistory => "too_little_history",
             Self::Governance => "governance",
             Self::VolSpike => "vol_spike",

@@ -69,6 +69,8 @@ pub enum Estimator {
         needed: usize,
         /// Half-life of the volatility, observations.
         half_life: f64,
+        /// Observations before a volatility is known; they do not enter the window.
+        vol_needed: usize,
         /// Largest factor of rescaling, >= 1; none when left out.
         #[serde(default)]
         cap: Option<f64>,
@@ -126,8 +128,7 @@ impl Estimator {
                 Gauge::Garch(Box::new(RollingGarch::new(spec)?))
             }
             Self::Historical { window, needed } => Gauge::Historical(RankWindow::new(window, needed)?),
-            Self::Filtered { window, needed, half_life, cap } => {
-                let vol_warm_up = needed.min(window);
+            Self::Filtered { window, needed, half_life, vol_needed: vol_warm_up, cap } => {
                 let spec = FilteredSpec { window, needed, half_life, vol_warm_up, cap, vol_floor: VOL_FLOOR };
                 Gauge::Filtered(Box::new(FilteredHistory::new(spec)?))
             }
@@ -157,7 +158,12 @@ impl Gauge {
     }
 
     /// Losses of a long and of a short unit over `steps` at a confidence.
-    pub(crate) fn losses(&self, confidence: f64, steps: f64, room: &mut Vec<f64>) -> Result<TwoSided, StatsError> {
+    pub(crate) fn losses(
+        &self,
+        confidence: f64,
+        steps: f64,
+        room: &mut Vec<f64>,
+    ) -> Result<TwoSided, StatsError> {
         let both = |loss: f64| TwoSided { long: loss, short: loss };
         let root = steps.sqrt();
         Ok(match self {

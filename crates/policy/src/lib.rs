@@ -14,6 +14,7 @@
 mod adjust;
 mod buffer;
 mod cause;
+mod estimate;
 mod extremes;
 mod glide;
 mod governance;
@@ -24,11 +25,13 @@ mod scope;
 mod signals;
 mod stabilise;
 mod step;
+mod target;
 mod trail;
 
 pub use adjust::{Adjuster, AdjusterError, Adjusters, Group, Slope};
 pub use buffer::Buffer;
 pub use cause::Cause;
+pub use estimate::Estimator;
 pub use glide::{Choice, Glide, GlideError, Impact};
 pub use governance::{Governance, GovernanceError, Schedule, Scheduled, Vote};
 pub use limits::{Breach, InForce, Limits, LimitsError, Range};
@@ -38,4 +41,5 @@ pub use scope::{Key, Knob, Scope, Side, covering};
 pub use signals::{Bar, Implied, Quoted, SignalError, Signals, UnderlyingSignals};
 pub use stabilise::{Holding, Stabiliser, StabiliserError};
 pub use step::{Board, Decision, Proposal, StepError};
+pub use target::{Quantile, Series, TargetSpec, TargetSpecError, Tracking};
 pub use trail::{NanoLog, Trail};
