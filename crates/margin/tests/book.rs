@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use plimsoll_lanes::Path;
-use plimsoll_margin::book::{Holders, Losses, Rows, ScanLosses, Touched, rescan, scan_losses};
+use plimsoll_margin::book::{Holders, Rows, ScanLosses, Touched, rescan, scan_losses};
 use plimsoll_margin::{Aggregation, MarginError, Mode, OrderMethod, OrderTerms, Params, evaluate};
 use plimsoll_types::{
     Block, BlockKind, Book, Decimal, GreekTicks, InstrumentIx, InstrumentRow, Lots, Portfolio, Position, Ppb,
@@ -262,9 +262,9 @@ fn losses_beyond_64_bits_and_sums_beyond_126_are_told_apart() {
     check(&arrays, &all);
     let (book, rows, mut out) = (book(&all), Rows::new(&arrays), ScanLosses::default());
     scan_losses(Path::best(), &book, &rows, &mut out);
-    assert!(matches!(out.account(0), Some(Ok(Losses::Wide([_])))));
+    assert!(matches!(out.account(0), Some(Ok(losses)) if losses.is_wide() && losses.len() == 1));
     assert!(matches!(out.account(2), Some(Err(MarginError::Overflow { .. }))));
-    assert_eq!(out.account(4), Some(Ok(Losses::Narrow(&[0]))));
+    assert!(matches!(out.account(4), Some(Ok(losses)) if !losses.is_wide() && losses.iter().eq([0])));
 }
 
 #[test]

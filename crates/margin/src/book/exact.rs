@@ -25,18 +25,23 @@ impl Fault {
     }
 }
 
-/// Appends the losses of an account to those of its chunk and gives their sum. Where they leave 64 bits both are
+/// Appends the losses of an account to `losses` and gives their sum. Where they leave 64 bits both are
 /// saturated, and the chunk has them in full apart; of an account that cannot be answered it has the error, and no
 /// losses.
 #[cold]
 #[inline(never)]
-pub(super) fn append<T: Entry>(source: Source<'_, T>, account: usize, chunk: &mut Chunk) -> i64 {
+pub(super) fn append<T: Entry>(
+    source: Source<'_, T>,
+    account: usize,
+    chunk: &mut Chunk,
+    losses: &mut Vec<i64>,
+) -> i64 {
     let (mut legs, mut found) = (std::mem::take(&mut chunk.legs), std::mem::take(&mut chunk.found));
     legs.clear();
     found.clear();
     let total = collect(source, account, &mut legs).and_then(|()| walk(source.panel, &legs, &mut found));
     let saturated = match total {
-        Ok(total) => chunk.keep(account, &found, total),
+        Ok(total) => chunk.keep(account, &found, total, losses),
         Err(fault) => {
             if let Some(name) = source.book.id(account) {
                 chunk.apart.insert(account, Apart::Failed(fault.of(name, source.rows.len())));

@@ -3,8 +3,8 @@
 //! The caller has proved `sum |lots| x max |entry| < 2^52` for the account: one bit beneath what floats hold exactly,
 //! which the bridge back to integers takes. Fused or not, a step gives the same number.
 
-use super::losses::{CHUNK, Chunk};
-use super::plan::{Plan, Shelf, Slot};
+use super::losses::Chunk;
+use super::plan::{Plan, Shelf};
 use super::rows::{Panel, Rows, STEP};
 use plimsoll_lanes::{Simd, WithSimd};
 use plimsoll_types::{Book, Held};
@@ -159,51 +159,48 @@ fn fixed<S: Simd, T: Entry, const W: usize, const N: usize>(
     ticks(-lowest(simd, &sums))
 }
 
-/// Calls `put` with the slot, the loss and the number of positions of every sum on a shelf, list by list.
+/// Calls `put` with the number of a sum on a shelf, its loss and its positions, for each in turn, list by list.
 #[inline(always)]
 fn each<S: Simd, T: Entry>(
     simd: S,
     panel: &Panel<T>,
     plan: &Plan,
     shelf: &Shelf,
-    mut put: impl FnMut(Slot, i64, usize),
+    mut put: impl FnMut(usize, i64, usize),
 ) {
     let [ones, twos, threes, more] = shelf.sums.map(|sums| sums as usize);
-    let (held, slots) = (&plan.held[shelf.held as usize..], &plan.slots[shelf.slot as usize..]);
+    let (held, sum) = (&plan.held[shelf.held as usize..], shelf.sum as usize);
     let (own, held) = held.split_at(ones);
-    let (own_slots, slots) = slots.split_at(ones);
-    for (one, slot) in own.iter().zip(own_slots) {
-        put(*slot, single(panel, one), 1);
+    for (i, one) in own.iter().enumerate() {
+        put(sum + i, single(panel, one), 1);
     }
     let (own, held) = held.split_at(2 * twos);
-    let (own_slots, slots) = slots.split_at(twos);
-    pairs::<S, T, 2>(simd, panel, own, own_slots, &mut put);
+    list::<S, T, 2>(simd, panel, own, sum + ones, &mut put);
     let (own, mut held) = held.split_at(3 * threes);
-    let (own_slots, slots) = slots.split_at(threes);
-    pairs::<S, T, 3>(simd, panel, own, own_slots, &mut put);
+    list::<S, T, 3>(simd, panel, own, sum + ones + twos, &mut put);
     let lengths = &plan.lengths[shelf.length as usize..shelf.length as usize + more];
-    for (length, slot) in lengths.iter().zip(slots) {
+    for (i, length) in lengths.iter().enumerate() {
         let (group, rest) = held.split_at(*length as usize);
-        put(*slot, loss(simd, panel, group), group.len());
+        put(sum + ones + twos + threes + i, loss(simd, panel, group), group.len());
         held = rest;
     }
 }
 
-/// The sums of one list, each of `N` positions.
+/// The sums of one list from number `first` on, each of `N` positions.
 #[inline(always)]
-fn pairs<S: Simd, T: Entry, const N: usize>(
+fn list<S: Simd, T: Entry, const N: usize>(
     simd: S,
     panel: &Panel<T>,
     held: &[Held],
-    slots: &[Slot],
-    put: &mut impl FnMut(Slot, i64, usize),
+    first: usize,
+    put: &mut impl FnMut(usize, i64, usize),
 ) {
-    let groups = held.as_chunks::<N>().0.iter().zip(slots);
+    let groups = held.as_chunks::<N>().0.iter().enumerate();
     if panel.stride() == 64 {
         let rows = panel.cells().as_chunks::<64>().0;
-        groups.for_each(|(group, slot)| put(*slot, fixed::<S, T, 64, N>(simd, rows, group), N));
+        groups.for_each(|(i, group)| put(first + i, fixed::<S, T, 64, N>(simd, rows, group), N));
     } else {
-        groups.for_each(|(group, slot)| put(*slot, loss(simd, panel, group), N));
+        groups.for_each(|(i, group)| put(first + i, loss(simd, panel, group), N));
     }
 }
 
@@ -241,10 +238,15 @@ impl<T> Clone for Source<'_, T> {
 
 impl<T> Copy for Source<'_, T> {}
 
-/// Appends the losses of an account to those of its chunk and gives their sum: on lanes where that is exact, else in
-/// 128 bits.
+/// Appends the losses of an account to `losses` and gives their sum: on lanes where that is exact, else in 128 bits.
 #[inline(always)]
-fn append<S: Simd, T: Entry>(simd: S, source: Source<'_, T>, account: usize, chunk: &mut Chunk) -> i64 {
+fn append<S: Simd, T: Entry>(
+    simd: S,
+    source: Source<'_, T>,
+    account: usize,
+    chunk: &mut Chunk,
+    losses: &mut Vec<i64>,
+) -> i64 {
     let rows = source.rows;
     if let Some(narrow) = source.book.narrow(account)
         && narrow.held.last().is_none_or(|last| (last.instrument as usize) < rows.len())
@@ -252,21 +254,18 @@ fn append<S: Simd, T: Entry>(simd: S, source: Source<'_, T>, account: usize, chu
     {
         chunk.clear_apart(account);
         if rows.grouped {
-            return walk(simd, rows, source.panel, narrow.held, &mut chunk.losses);
+            return walk(simd, rows, source.panel, narrow.held, losses);
         }
         let mut sorted = std::mem::take(&mut chunk.sorted);
         sorted.clear();
         sorted.extend_from_slice(narrow.held);
         sorted.sort_unstable_by_key(|held| (rows.underlying[held.instrument as usize], held.instrument));
-        let total = walk(simd, rows, source.panel, &sorted, &mut chunk.losses);
+        let total = walk(simd, rows, source.panel, &sorted, losses);
         chunk.sorted = sorted;
         return total;
     }
-    super::exact::append(source, account, chunk)
+    super::exact::append(source, account, chunk, losses)
 }
-
-/// No losses of an account are in the plan.
-const NOWHERE: u32 = u32::MAX;
 
 /// Scans all accounts of a chunk, which has a plan for them.
 pub(super) struct Scan<'a, T> {
@@ -281,38 +280,21 @@ impl<T: Entry> WithSimd for Scan<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { source, first, chunk } = self;
+        let Chunk { plan, losses, totals, .. } = chunk;
+        totals.fill(0);
+        for shelf in &plan.shelves {
+            each(simd, source.panel, plan, shelf, |sum, loss, _| {
+                losses[sum] = loss;
+                // Beneath 2^52 for who is planned; of who is odd by now it is found anew beneath.
+                let total = &mut totals[usize::from(plan.places[sum])];
+                *total = total.wrapping_add(loss);
+            });
+        }
         for i in 0..chunk.plan.odd.len() {
             let place = usize::from(chunk.plan.odd[i]);
             again(simd, source, first + place, place, chunk);
         }
-        let starts = starts(chunk);
-        let Chunk { plan, losses, totals, ends, .. } = chunk;
-        for shelf in &plan.shelves {
-            each(simd, source.panel, plan, shelf, |slot, loss, _| {
-                let start = starts[slot.place()];
-                if start != NOWHERE {
-                    losses[start as usize + slot.pair()] = loss;
-                }
-            });
-        }
-        for (place, (total, end)) in totals.iter_mut().zip(ends.iter()).enumerate() {
-            if starts[place] != NOWHERE {
-                let own = &losses[starts[place] as usize..*end as usize];
-                *total = own.iter().fold(0, |sum: i64, loss| sum.wrapping_add(*loss));
-            }
-        }
     }
-}
-
-/// Where the losses of each planned account begin.
-fn starts(chunk: &Chunk) -> [u32; CHUNK] {
-    let mut starts = [NOWHERE; CHUNK];
-    let mut start = 0;
-    for (place, end) in chunk.ends.iter().enumerate() {
-        starts[place] = if chunk.plan.is_odd(place) { NOWHERE } else { start };
-        start = *end;
-    }
-    starts
 }
 
 /// Scans one account of a chunk anew, in all its underlyings.
@@ -332,10 +314,14 @@ impl<T: Entry> WithSimd for Again<'_, T> {
     }
 }
 
+/// Sums an account from the book, which makes it odd.
 #[inline(always)]
 fn again<S: Simd, T: Entry>(simd: S, source: Source<'_, T>, account: usize, place: usize, chunk: &mut Chunk) {
-    let total = append(simd, source, account, chunk);
-    chunk.put(place, total);
+    let odd = chunk.make_odd(place);
+    let mut losses = std::mem::take(&mut chunk.odd[odd]);
+    losses.clear();
+    chunk.totals[place] = append(simd, source, account, chunk, &mut losses);
+    chunk.odd[odd] = losses;
 }
 
 /// Scans one underlying of the accounts of a chunk that hold it, whose bits are set: from the plan, and the whole account
@@ -345,6 +331,8 @@ pub(super) struct Rescan<'a, T> {
     pub(super) underlying: usize,
     pub(super) first: usize,
     pub(super) bits: &'a [u64],
+    /// Whether the plan is of this book and these rows.
+    pub(super) planned: bool,
     pub(super) chunk: &'a mut Chunk,
 }
 
@@ -353,39 +341,52 @@ impl<T: Entry> WithSimd for Rescan<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> (usize, usize) {
-        let Self { source, underlying, first, bits, chunk } = self;
-        if chunk.plan.gross_max > source.rows.lots_max() {
-            // The rows have grown so much that lanes may not be exact: account by account until all are scanned again.
-            chunk.plan.clear();
-        }
+        let Self { source, underlying, first, bits, planned, chunk } = self;
+        // Where rows have grown so much that lanes may not be exact, account by account until all are scanned again.
+        let planned = planned && chunk.plan.gross_max <= source.rows.lots_max();
         let (mut accounts, mut positions) = (0, 0);
+        if planned {
+            (accounts, positions) = from_plan(simd, source, underlying, chunk);
+            if chunk.plan.odd.is_empty() {
+                return (accounts, positions);
+            }
+        }
         for (i, word) in bits.iter().enumerate() {
-            let mut word = word & !chunk.plan.planned(i);
+            let mut word = *word;
             while word != 0 {
                 let place = i * 64 + word.trailing_zeros() as usize;
                 word &= word - 1;
-                again(simd, source, first + place, place, chunk);
-                accounts += 1;
-                positions += source.book.holdings(first + place).map_or(0, |holdings| holdings.len());
+                if !(planned && chunk.plan.is_planned(place)) {
+                    again(simd, source, first + place, place, chunk);
+                    accounts += 1;
+                    positions += source.book.holdings(first + place).map_or(0, |holdings| holdings.len());
+                }
             }
         }
-        let starts = starts(chunk);
-        let Chunk { plan, losses, totals, .. } = chunk;
-        let Some(shelf) = plan.shelves.get(underlying) else {
-            return (accounts, positions);
-        };
-        each(simd, source.panel, plan, shelf, |slot, loss, length| {
-            let start = starts[slot.place()];
-            if start != NOWHERE {
-                let old = &mut losses[start as usize + slot.pair()];
-                // The new sum is beneath 2^52; on the way there nothing is lost by wrapping.
-                let total = &mut totals[slot.place()];
-                *total = total.wrapping_sub(*old).wrapping_add(loss);
-                *old = loss;
-                accounts += 1;
-                positions += length;
-            }
-        });
         (accounts, positions)
     }
+}
+
+/// The losses of one underlying from the plan of a chunk, for all that are planned; how many accounts and positions.
+#[inline(always)]
+fn from_plan<S: Simd, T: Entry>(
+    simd: S,
+    source: Source<'_, T>,
+    underlying: usize,
+    chunk: &mut Chunk,
+) -> (usize, usize) {
+    let Chunk { plan, losses, totals, .. } = chunk;
+    let (mut accounts, mut positions) = (0, 0);
+    let Some(shelf) = plan.shelves.get(underlying) else { return (0, 0) };
+    each(simd, source.panel, plan, shelf, |sum, loss, length| {
+        let place = usize::from(plan.places[sum]);
+        if plan.is_planned(place) {
+            // The new total is beneath 2^52; on the way there nothing is lost by wrapping.
+            totals[place] = totals[place].wrapping_sub(losses[sum]).wrapping_add(loss);
+            losses[sum] = loss;
+            accounts += 1;
+            positions += length;
+        }
+    });
+    (accounts, positions)
 }

@@ -21,13 +21,15 @@ pub(super) enum Apart {
 /// The losses of up to [`CHUNK`] accounts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chunk {
-    /// Where the losses of each account end.
-    pub(super) ends: Vec<u32>,
+    /// In which order positions are summed.
+    pub(super) plan: Plan,
+    /// The losses of planned accounts, in that order.
     pub(super) losses: Vec<i64>,
+    /// The losses of odd accounts, in the order of [`Plan::odd`]; room beyond them.
+    pub(super) odd: Vec<Vec<i64>>,
+    /// Of every account.
     pub(super) totals: Vec<i64>,
     pub(super) apart: BTreeMap<usize, Apart>,
-    /// In which order their positions are summed.
-    pub(super) plan: Plan,
     /// Room for the positions of one account in order of underlying, and for its losses at full width.
     pub(super) sorted: Vec<Held>,
     pub(super) legs: Vec<Leg>,
@@ -35,22 +37,6 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    /// Forgets all losses, and keeps the room for those of so many accounts.
-    pub(super) fn clear(&mut self, accounts: usize) {
-        self.ends.clear();
-        self.losses.clear();
-        self.totals.clear();
-        self.ends.reserve(accounts);
-        self.totals.reserve(accounts);
-    }
-
-    /// Ends the losses of the next account.
-    #[inline(always)]
-    pub(super) fn close(&mut self, total: i64) {
-        self.ends.push(place(self.losses.len()));
-        self.totals.push(total);
-    }
-
     /// Forgets what an account had apart.
     #[inline(always)]
     pub(super) fn clear_apart(&mut self, account: usize) {
@@ -59,10 +45,10 @@ impl Chunk {
         }
     }
 
-    /// Appends losses of any width; gives their sum, saturated.
-    pub(super) fn keep(&mut self, account: usize, found: &[i128], total: i128) -> i64 {
+    /// Appends losses of any width to `losses`; gives their sum, saturated.
+    pub(super) fn keep(&mut self, account: usize, found: &[i128], total: i128, losses: &mut Vec<i64>) -> i64 {
         let saturated = |x: i128| i64::try_from(x).unwrap_or(i64::MAX);
-        self.losses.extend(found.iter().map(|loss| saturated(*loss)));
+        losses.extend(found.iter().map(|loss| saturated(*loss)));
         if i64::try_from(total).is_ok() {
             // No loss is above the sum.
             self.clear_apart(account);
@@ -76,71 +62,91 @@ impl Chunk {
         saturated(total)
     }
 
-    fn span(&self, place: usize) -> Option<std::ops::Range<usize>> {
-        let end = *self.ends.get(place)? as usize;
-        let start =
-            place.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
-        Some(start..end)
+    /// Makes an account odd, if it is not, and gives its place among the odd ones.
+    pub(super) fn make_odd(&mut self, place: usize) -> usize {
+        let odd = self.plan.set_odd(place);
+        if self.odd.len() <= odd {
+            self.odd.resize_with(odd + 1, Vec::new);
+        }
+        if self.totals.len() <= place {
+            self.totals.resize(place + 1, 0);
+        }
+        odd
     }
 
-    /// Puts the losses that were just appended in the place of an account, or after the last.
-    pub(super) fn put(&mut self, place: usize, total: i64) {
-        let Some(span) = self.span(place) else {
-            return self.close(total);
-        };
-        let fresh = self.losses.len() - self.ends.last().map_or(0, |end| *end as usize);
-        if fresh == span.len() {
-            let end = self.losses.len() - fresh;
-            self.losses.copy_within(end.., span.start);
-            self.losses.truncate(end);
-            self.totals[place] = total;
-            return;
+    /// The losses of an account that fit 64 bits, in order of underlying.
+    fn of(&self, place: usize) -> Option<Kept<'_>> {
+        match self.plan.odd_at(place) {
+            Some(odd) => self.odd.get(odd).map(|losses| Kept::Odd(losses)),
+            None => Some(Kept::Planned(&self.losses, self.plan.index_of(place)?)),
         }
-        if let Some(rest) = self.losses.get_mut(span.start..) {
-            rest.rotate_right(fresh);
-        }
-        self.losses.drain(span.start + fresh..span.end + fresh);
-        for end in self.ends.iter_mut().skip(place) {
-            *end = place_moved(*end, span.len(), fresh);
-        }
-        if let Some(slot) = self.totals.get_mut(place) {
-            *slot = total;
-        }
+    }
+
+    fn pairs(&self) -> usize {
+        let planned = |place: &usize| self.plan.odd_at(*place).is_none();
+        let of = |place: usize| self.plan.index_of(place).map_or(0, <[u32]>::len);
+        let odd = self.odd.iter().take(self.plan.odd.len()).map(Vec::len).sum::<usize>();
+        odd + (0..self.totals.len()).filter(planned).map(of).sum::<usize>()
     }
 
     fn bytes(&self) -> usize {
-        self.ends.capacity() * 4 + (self.losses.capacity() + self.totals.capacity()) * 8 + self.plan.bytes()
+        let odd = self.odd.iter().map(|losses| losses.capacity() * 8).sum::<usize>();
+        (self.losses.capacity() + self.totals.capacity()) * 8 + odd + self.plan.bytes()
     }
 }
 
-/// A chunk has fewer than 2^32 losses: an account has at most one per instrument.
-fn place(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
-}
-
-fn place_moved(end: u32, old: usize, new: usize) -> u32 {
-    place((end as usize + new).saturating_sub(old))
-}
-
-/// The scan losses of an account, by rising underlying among those it holds, in ticks; >= 0.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Losses<'a> {
-    /// All of them and their sum in 64 bits.
-    Narrow(&'a [i64]),
+#[derive(Clone, Copy, Debug)]
+enum Kept<'a> {
+    /// All losses of a plan, and the places of one account's.
+    Planned(&'a [i64], &'a [u32]),
+    /// Those of one account.
+    Odd(&'a [i64]),
     /// Some of them or their sum leaves 64 bits.
     Wide(&'a [i128]),
 }
 
-impl Losses<'_> {
-    /// At full width.
-    pub fn iter(&self) -> impl Iterator<Item = i128> + '_ {
-        let (narrow, wide) = match self {
-            Losses::Narrow(losses) => (*losses, &[][..]),
-            Losses::Wide(losses) => (&[][..], *losses),
-        };
-        narrow.iter().map(|loss| i128::from(*loss)).chain(wide.iter().copied())
+/// The scan losses of an account, by rising underlying among those it holds, in ticks; >= 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Losses<'a>(Kept<'a>);
+
+impl<'a> Losses<'a> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self.0 {
+            Kept::Planned(_, index) => index.len(),
+            Kept::Odd(losses) => losses.len(),
+            Kept::Wide(losses) => losses.len(),
+        }
+    }
+
+    /// Whether the account holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether some of them or their sum leaves 64 bits.
+    pub fn is_wide(&self) -> bool {
+        matches!(self.0, Kept::Wide(_))
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = i128> + 'a {
+        let kept = self.0;
+        (0..self.len()).map(move |i| match kept {
+            Kept::Planned(losses, index) => i128::from(losses[index[i] as usize]),
+            Kept::Odd(losses) => i128::from(losses[i]),
+            Kept::Wide(losses) => losses[i],
+        })
     }
 }
+
+impl PartialEq for Losses<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Losses<'_> {}
 
 /// The scan losses of every account of a book, per underlying held and in sum. To be used again from tick to tick: then
 /// nothing is allocated. Equal when the numbers are.
@@ -175,9 +181,9 @@ impl ScanLosses {
     pub fn account(&self, account: usize) -> Option<Result<Losses<'_>, &MarginError>> {
         let (chunk, place) = self.chunk(account)?;
         match chunk.apart.get(&account) {
-            Some(Apart::Wide { losses, .. }) => Some(Ok(Losses::Wide(losses))),
+            Some(Apart::Wide { losses, .. }) => Some(Ok(Losses(Kept::Wide(losses)))),
             Some(Apart::Failed(error)) => Some(Err(error)),
-            None => Some(Ok(Losses::Narrow(chunk.losses.get(chunk.span(place)?)?))),
+            None => chunk.of(place).map(|kept| Ok(Losses(kept))),
         }
     }
 
@@ -193,7 +199,7 @@ impl ScanLosses {
 
     /// How many losses there are: pairs of an account and an underlying it holds.
     pub fn pairs(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.losses.len()).sum()
+        self.chunks.iter().map(Chunk::pairs).sum()
     }
 
     /// Bytes on the heap, but for accounts whose losses leave 64 bits or that have none.

@@ -18,33 +18,12 @@ const ODD: usize = 64;
 /// Lengths that have a list of their own; the last list has all longer ones.
 pub(super) const LISTS: usize = 4;
 
-/// An account's place in its chunk and which of its losses: ten bits and 22.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slot(u32);
-
-impl Slot {
-    /// `None` when there are too many pairs.
-    fn new(place: usize, pair: usize) -> Option<Self> {
-        let pair = u32::try_from(pair).ok().filter(|pair| *pair < 1 << 22)?;
-        Some(Self((pair << 10) | (place as u32 % CHUNK as u32)))
-    }
-
-    #[inline(always)]
-    pub(super) fn place(self) -> usize {
-        self.0 as usize % CHUNK
-    }
-
-    #[inline(always)]
-    pub(super) fn pair(self) -> usize {
-        (self.0 >> 10) as usize
-    }
-}
-
 /// What a chunk holds of one underlying: where it begins, and how many sums each list has.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Shelf {
     pub(super) held: u32,
-    pub(super) slot: u32,
+    /// Its first sum.
+    pub(super) sum: u32,
     pub(super) length: u32,
     pub(super) sums: [u32; LISTS],
 }
@@ -61,13 +40,18 @@ pub(super) struct Plan {
     /// One for each underlying.
     pub(super) shelves: Vec<Shelf>,
     pub(super) held: Vec<Held>,
-    /// One for each sum.
-    pub(super) slots: Vec<Slot>,
+    /// Of each sum: the account's place in the chunk.
+    pub(super) places: Vec<u16>,
     /// Of the sums in the last lists.
     pub(super) lengths: Vec<u32>,
+    /// Account by account and there by underlying: which sum it is.
+    index: Vec<u32>,
+    /// Where that ends for each account.
+    ends: Vec<u32>,
     /// Places of accounts that are summed from the book.
     pub(super) odd: Vec<u16>,
-    is_odd: [u64; CHUNK / 64],
+    /// By place: which of the odd ones, and one; 0 for planned ones.
+    odd_at: Vec<u16>,
     /// How many of them no plan takes.
     never: usize,
 }
@@ -76,7 +60,7 @@ pub(super) struct Plan {
 #[derive(Clone, Debug)]
 struct Pair {
     underlying: u32,
-    slot: Slot,
+    place: u16,
     held: Range<usize>,
 }
 
@@ -87,7 +71,7 @@ pub(super) struct Draft {
     pairs: Vec<Pair>,
     /// By underlying: positions of each list.
     sizes: Vec<[u32; LISTS]>,
-    /// By underlying: where the next sum of each list goes, as positions, slots, lengths.
+    /// By underlying: where the next sum of each list goes, as positions, sums, lengths.
     next: Vec<[[u32; 3]; LISTS]>,
 }
 
@@ -96,31 +80,41 @@ fn list(length: usize) -> usize {
 }
 
 impl Plan {
-    /// Forgets everything.
+    /// Forgets everything; what was odd stays so.
     pub(super) fn clear(&mut self) {
         self.accounts = 0;
-        self.shelves.clear();
     }
 
-    /// Whether an account is summed from the book.
+    /// Which of the odd ones an account is; `None` for planned ones.
     #[inline(always)]
-    pub(super) fn is_odd(&self, place: usize) -> bool {
-        self.is_odd[place / 64] >> (place % 64) & 1 == 1
+    pub(super) fn odd_at(&self, place: usize) -> Option<usize> {
+        usize::from(*self.odd_at.get(place)?).checked_sub(1)
     }
 
-    /// The bits of planned accounts that are not odd, 64 places from `64 word` on.
-    pub(super) fn planned(&self, word: usize) -> u64 {
-        let in_word = self.accounts.saturating_sub(64 * word).min(64);
-        let all = if in_word == 64 { u64::MAX } else { (1 << in_word) - 1 };
-        all & !self.is_odd[word]
+    /// Whether an account is in the plan, and has not changed since.
+    #[inline(always)]
+    pub(super) fn is_planned(&self, place: usize) -> bool {
+        self.odd_at.get(place) == Some(&0)
     }
 
-    /// From now on an account is summed from the book.
-    pub(super) fn set_odd(&mut self, place: usize) {
-        if self.accounts > place && !self.is_odd(place) {
-            self.is_odd[place / 64] |= 1 << (place % 64);
-            self.odd.push(place as u16);
+    /// Which sums are those of a planned account, by rising underlying.
+    pub(super) fn index_of(&self, place: usize) -> Option<&[u32]> {
+        let end = *self.ends.get(place)? as usize;
+        let start =
+            place.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
+        self.index.get(start..end)
+    }
+
+    /// From now on an account is summed from the book; gives which of the odd ones it is. Accounts after the last are new.
+    pub(super) fn set_odd(&mut self, place: usize) -> usize {
+        if self.odd_at.len() <= place {
+            self.odd_at.resize(place + 1, 0);
         }
+        if self.odd_at[place] == 0 {
+            self.odd.push(place as u16);
+            self.odd_at[place] = self.odd.len() as u16;
+        }
+        usize::from(self.odd_at[place]) - 1
     }
 
     /// Whether the plan still serves these accounts, those that changed being odd now.
@@ -140,19 +134,24 @@ impl Plan {
         self.odd.len() <= self.never + ODD
     }
 
-    /// Plans a chunk anew; gives the number of pairs of each account, 0 for odd ones.
+    /// Plans a chunk anew.
     pub(super) fn make(&mut self, book: &Book, rows: &Rows, accounts: Range<usize>, draft: &mut Draft) {
         draft.held.clear();
         draft.pairs.clear();
         self.odd.clear();
-        self.is_odd = [0; CHUNK / 64];
+        self.odd_at.clear();
+        self.odd_at.resize(accounts.len(), 0);
+        self.ends.clear();
         (self.accounts, self.gross_max) = (accounts.len(), 0);
         self.edits = book.last_edit_in(accounts.start / CHUNK);
         for (place, account) in accounts.enumerate() {
             match book.narrow(account).and_then(|narrow| draft.add(place, narrow, rows)) {
                 Some(gross) => self.gross_max = self.gross_max.max(gross),
-                None => self.set_odd(place),
+                None => {
+                    self.set_odd(place);
+                }
             }
+            self.ends.push(draft.pairs.len() as u32);
         }
         self.never = self.odd.len();
         self.sort(rows.underlyings(), draft);
@@ -171,13 +170,15 @@ impl Plan {
             sizes[shelf][list] += pair.held.len() as u32;
         }
         self.lay_out(sizes, next);
+        self.index.clear();
         for pair in pairs.iter() {
             let list = list(pair.held.len());
-            let [held, slot, length] = &mut next[pair.underlying as usize][list];
+            let [held, sum, length] = &mut next[pair.underlying as usize][list];
             let to = *held as usize..*held as usize + pair.held.len();
             self.held[to].copy_from_slice(&from[pair.held.clone()]);
-            self.slots[*slot as usize] = pair.slot;
-            (*held, *slot) = (*held + pair.held.len() as u32, *slot + 1);
+            self.places[*sum as usize] = pair.place;
+            self.index.push(*sum);
+            (*held, *sum) = (*held + pair.held.len() as u32, *sum + 1);
             if list + 1 == LISTS {
                 self.lengths[*length as usize] = pair.held.len() as u32;
                 *length += 1;
@@ -191,24 +192,25 @@ impl Plan {
         next.resize(sizes.len(), [[0; 3]; LISTS]);
         let mut end = [0; 3];
         for ((shelf, next), sizes) in self.shelves.iter_mut().zip(next).zip(sizes) {
-            [shelf.held, shelf.slot, shelf.length] = end;
+            [shelf.held, shelf.sum, shelf.length] = end;
             for (list, (next, size)) in next.iter_mut().zip(sizes).enumerate() {
                 *next = end;
                 let lengths = if list + 1 == LISTS { shelf.sums[list] } else { 0 };
                 end = [end[0] + size, end[1] + shelf.sums[list], end[2] + lengths];
             }
         }
-        let [held, slots, lengths] = end.map(|end| end as usize);
+        let [held, sums, lengths] = end.map(|end| end as usize);
         self.held.resize(held, Held::default());
-        self.slots.resize(slots, Slot(0));
+        self.places.resize(sums, 0);
         self.lengths.resize(lengths, 0);
     }
 
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        let words = self.slots.capacity() + self.lengths.capacity();
+        let words = self.lengths.capacity() + self.index.capacity() + self.ends.capacity();
+        let places = self.places.capacity() + self.odd.capacity() + self.odd_at.capacity();
         let shelves = self.shelves.capacity() * size_of::<Shelf>();
-        self.held.capacity() * size_of::<Held>() + words * 4 + shelves + self.odd.capacity() * 2
+        self.held.capacity() * size_of::<Held>() + words * 4 + shelves + places * 2
     }
 }
 
@@ -229,37 +231,19 @@ impl Draft {
         if !known || gross > rows.lots_max() / 4 {
             return None;
         }
-        let (first, before) = (self.held.len(), self.pairs.len());
+        let first = self.held.len();
         self.held.extend_from_slice(narrow.held);
         let own = &mut self.held[first..];
+        let of = |held: &Held| rows.underlying[held.instrument as usize];
         if !rows.grouped {
-            own.sort_unstable_by_key(|held| (rows.underlying[held.instrument as usize], held.instrument));
+            own.sort_unstable_by_key(|held| (of(held), held.instrument));
         }
         let mut start = first;
-        for group in own
-            .chunk_by(|a, b| rows.underlying[a.instrument as usize] == rows.underlying[b.instrument as usize])
-        {
-            let Some(slot) = Slot::new(place, self.pairs.len() - before) else {
-                self.held.truncate(first);
-                self.pairs.truncate(before);
-                return None;
-            };
-            let underlying = rows.underlying[group[0].instrument as usize];
-            self.pairs.push(Pair { underlying, slot, held: start..start + group.len() });
-            start += group.len();
+        for group in own.chunk_by(|a, b| of(a) == of(b)) {
+            let held = start..start + group.len();
+            start = held.end;
+            self.pairs.push(Pair { underlying: of(&group[0]), place: place as u16, held });
         }
         Some(gross)
-    }
-
-    /// How many pairs each of so many accounts has.
-    pub(super) fn pairs_of(&self, accounts: usize) -> impl Iterator<Item = usize> + '_ {
-        let mut at = 0;
-        (0..accounts).map(move |place| {
-            let start = at;
-            while self.pairs.get(at).is_some_and(|pair| pair.slot.place() == place) {
-                at += 1;
-            }
-            at - start
-        })
     }
 }

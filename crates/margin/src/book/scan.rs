@@ -60,12 +60,9 @@ impl Chunk {
         let count = accounts.len();
         self.plan.make(book, rows, accounts, draft);
         let plan = &self.plan;
-        self.apart.retain(|account, _| plan.is_odd(account % CHUNK));
-        self.clear(count);
-        for pairs in draft.pairs_of(count) {
-            self.losses.resize(self.losses.len() + pairs, 0);
-            self.close(0);
-        }
+        self.apart.retain(|account, _| plan.odd_at(account % CHUNK).is_some());
+        self.losses.resize(self.plan.places.len(), 0);
+        self.totals.resize(count, 0);
     }
 }
 
@@ -94,22 +91,27 @@ fn rescan_holders<T: Entry>(
     holders: &Holders,
     losses: &mut ScanLosses,
 ) -> Touched {
-    losses.settle(source.book, source.rows);
+    let planned = losses.is_of(source.book, source.rows);
     let chunks = losses.chunks.par_iter_mut().enumerate();
     let touched = chunks.map(|(i, chunk)| {
         let Some(bits) = holders.chunk(underlying, i) else {
             return (0, 0);
         };
-        path.run(Rescan { source, underlying: underlying.index(), first: i * CHUNK, bits, chunk })
+        path.run(Rescan { source, underlying: underlying.index(), first: i * CHUNK, bits, planned, chunk })
     });
     let (accounts, positions) = touched.reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     Touched { accounts, positions }
 }
 
 impl ScanLosses {
+    /// Whether the plans are of this book and of instruments with these underlyings.
+    fn is_of(&self, book: &Book, rows: &Rows) -> bool {
+        self.book == book.identity() && self.underlying == rows.underlying
+    }
+
     /// Forgets the plans of another book, or of instruments with other underlyings.
     fn settle(&mut self, book: &Book, rows: &Rows) {
-        if self.book != book.identity() || self.underlying != rows.underlying {
+        if !self.is_of(book, rows) {
             self.chunks.iter_mut().for_each(|chunk| chunk.plan.clear());
             self.book = book.identity();
             self.underlying.clone_from(&rows.underlying);
@@ -117,7 +119,7 @@ impl ScanLosses {
     }
 
     /// The losses of one account anew, after its positions have changed or it was added at the end of the book. Costs
-    /// its own rows, and a move within its chunk of 1024 accounts where the underlyings it holds are not as many.
+    /// its own rows; from then on it is summed apart from the plan of its chunk, until the next plan.
     pub fn update(&mut self, path: Path, book: &Book, rows: &Rows, account: usize) {
         while self.accounts <= account && self.accounts < book.len() {
             self.accounts += 1;
@@ -137,6 +139,5 @@ impl ScanLosses {
 }
 
 fn update_in<T: Entry>(path: Path, source: Source<'_, T>, account: usize, chunk: &mut Chunk) {
-    chunk.plan.set_odd(account % CHUNK);
     path.run(Again { source, account, place: account % CHUNK, chunk });
 }
