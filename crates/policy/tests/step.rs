@@ -159,7 +159,7 @@ fn a_vote_waits_for_its_timelock_goes_through_the_limits_and_is_the_cause() {
     state.vote(&policy, vote("nothing", of_btc(Knob::Spread), Ppb(NANO / 2), 10)).unwrap_err();
     let decisions = along(&policy, &mut state, 0, &alternating(0.01, 60));
     let value = |day: usize| {
-        let change = decisions[..=day].iter().flat_map(|d| &d.changes).filter(|c| c.key == key).last();
+        let change = decisions[..=day].iter().flat_map(|d| &d.changes).rfind(|c| c.key == key);
         change.map(|change| change.to)
     };
     assert_eq!(value(9), None);

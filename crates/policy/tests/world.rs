@@ -41,9 +41,9 @@ fn run(spoil: impl Fn(&mut Signals)) -> (State, Vec<Decision>) {
     for day in 0..150 {
         step(&policy, &mut state, &good(day, &mut dice)).unwrap();
     }
-    for i in 0..240 {
-        let mut signals = good(0, &mut Dice(i));
-        signals.as_of = at(DAY * 150 + 7_200 * i as i64);
+    for i in 0..240_u32 {
+        let mut signals = good(0, &mut Dice(u64::from(i)));
+        signals.as_of = at(DAY * 150 + 7_200 * i64::from(i));
         spoil(&mut signals);
         decisions.push(step(&policy, &mut state, &signals).unwrap());
     }
@@ -75,14 +75,16 @@ fn a_good_world_adds_nothing() {
     assert_eq!(value(&state, Knob::ImScale, Scope::default()), 1.0);
 }
 
+/// Why, what it lifts, by how much at least, and what makes it so.
+type Bad = (Cause, Knob, Scope, f64, Box<dyn Fn(&mut Signals)>);
+
 #[test]
 fn each_signal_that_goes_bad_lifts_its_parameters_and_says_so() {
     let (calm, _) = run(|_| ());
-    type Spoil = fn(&mut Signals);
     let implied =
         |change: fn(&mut Implied)| move |s: &mut Signals| one(s).implied.iter_mut().for_each(change);
     let btc = || Scope::of("BTC");
-    let worse: [(Cause, Knob, Scope, f64, Box<dyn Fn(&mut Signals)>); 8] = [
+    let worse: [Bad; 8] = [
         (Cause::VolSpike, Knob::ShortOption, Scope::default(), 1.3, Box::new(implied(|i| i.atm = 1.5))),
         (Cause::Skew, Knob::SkewScan, Scope::default(), 1.3, Box::new(implied(|i| i.risk_reversal = -0.2))),
         (Cause::TermInversion, Knob::TermScan, Scope::default(), 1.9, Box::new(implied(|i| i.slope = -0.3))),
@@ -91,28 +93,28 @@ fn each_signal_that_goes_bad_lifts_its_parameters_and_says_so() {
             Knob::ImScale,
             Scope::default(),
             1.4,
-            Box::new((|s| s.pool_coverage = Some(0.8)) as Spoil),
+            Box::new((|s| s.pool_coverage = Some(0.8)) as fn(&mut Signals)),
         ),
         (
             Cause::Pool,
             Knob::MmScale,
             Scope::default(),
             1.4,
-            Box::new((|s| s.pool_coverage = Some(0.0)) as Spoil),
+            Box::new((|s| s.pool_coverage = Some(0.0)) as fn(&mut Signals)),
         ),
         (
             Cause::OpenInterest,
             Knob::ImFraction,
             btc(),
             1.8,
-            Box::new((|s| one(s).open_interest = Some(9e9)) as Spoil),
+            Box::new((|s| one(s).open_interest = Some(9e9)) as fn(&mut Signals)),
         ),
         (
             Cause::Concentration,
             Knob::ImFraction,
             btc(),
             1.4,
-            Box::new((|s| one(s).concentration = Some(0.95)) as Spoil),
+            Box::new((|s| one(s).concentration = Some(0.95)) as fn(&mut Signals)),
         ),
         (Cause::Liquidity, Knob::Impact, Scope::default(), 1.2, Box::new(drain)),
     ];

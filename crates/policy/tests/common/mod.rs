@@ -57,11 +57,11 @@ pub fn price(seconds: i64, close: f64) -> Signals {
 /// Steps along daily returns from day `first` on.
 pub fn along(policy: &Policy, state: &mut State, first: i64, returns: &[f64]) -> Vec<Decision> {
     let mut close = 100.0;
-    let day = |(i, change): (usize, &f64)| {
+    let day = |(day, change): (i64, &f64)| {
         close *= 1.0 + change;
-        step(policy, state, &price(DAY * (first + i as i64), close)).unwrap()
+        step(policy, state, &price(DAY * day, close)).unwrap()
     };
-    returns.iter().enumerate().map(day).collect()
+    (first..).zip(returns).map(day).collect()
 }
 
 /// Returns of alternating sign and one size.
