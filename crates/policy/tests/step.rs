@@ -244,9 +244,13 @@ fn a_result_that_is_not_sound_moves_nothing_at_all() {
     let decision = decide(&policy, &mut state, proposal.clone(), None).unwrap();
     assert!(!decision.changes.is_empty());
     let after = state.clone();
-    let stale = decide(&policy, &mut state, proposal, None).unwrap_err();
+    let stale = decide(&policy, &mut state, proposal.clone(), None).unwrap_err();
     assert!(matches!(stale, StepError::Stale { .. }));
     assert_eq!(state, after);
+    // Nor does one that a later one has taken the place of.
+    propose(&policy, &mut state, &price(201 * DAY, 70.0)).unwrap();
+    let late = decide(&policy, &mut state, proposal, None).unwrap_err();
+    assert!(matches!(late, StepError::Clock { .. }));
 }
 
 #[test]
