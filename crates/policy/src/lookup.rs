@@ -2,6 +2,7 @@
 
 use crate::{Board, Key, Knob, Place, Policy, covering};
 use plimsoll_types::{Ppb, Timestamp};
+use std::fmt;
 
 /// What is in force at a place.
 #[derive(Clone, PartialEq, Debug)]
@@ -14,6 +15,16 @@ pub struct Found {
     pub maintenance: Ppb,
     /// What it takes precedence over, the next to count first.
     pub over: Vec<Key>,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}", self.initial, self.key)?;
+        if self.maintenance != self.initial {
+            write!(f, ", {} for existing positions", self.maintenance)?;
+        }
+        self.over.iter().try_for_each(|key| write!(f, ", over {key}"))
+    }
 }
 
 impl Policy {

@@ -170,6 +170,8 @@ fn a_vote_waits_for_its_timelock_goes_through_the_limits_and_is_the_cause() {
     let first = decisions[10].changes.iter().find(|change| change.key == key).unwrap();
     assert!(first.causes.iter().any(|(cause, part)| *cause == Cause::Governance && *part > 0));
     assert!(first.causes.iter().any(|(cause, part)| *cause == Cause::Limit && *part < 0));
+    let text = "floor_share[*] from 0.35 to 0.4375: governance +35.67 %, limit -13.35 %";
+    assert_eq!(first.to_string(), text);
     assert!(value(40).unwrap() < Ppb(NANO / 2), "the vote has expired and the target counts again");
     assert!(state.cancel("floor").is_err(), "what has ended is forgotten");
 }
@@ -262,6 +264,7 @@ fn the_most_specific_statement_wins_and_is_named() {
     let week = of(Place { underlying: Some("BTC"), tenor_days: Some(6.9), ..Place::default() });
     assert_eq!((week.key.to_string().as_str(), week.initial), ("short_option[tenor 0]", Ppb(12_500_000)));
     assert_eq!(week.over, [global(Knob::ShortOption)]);
+    assert_eq!(week.to_string(), "0.0125 by short_option[tenor 0], over short_option[*]");
     let month = of(Place { underlying: Some("BTC"), tenor_days: Some(7.0), ..Place::default() });
     assert_eq!((month.key, month.initial), (global(Knob::ShortOption), Ppb(10_000_000)));
     let place = Place { underlying: Some("ETH"), ..Place::default() };
