@@ -31,10 +31,10 @@ impl Policy {
     /// What is in force of a knob at a place and an instant; `None` where the policy says nothing of it.
     ///
     /// ```
-    /// # use plimsoll_policy::{Knob, Place, Policy, State};
-    /// # use plimsoll_types::{Ppb, Timestamp};
-    /// # let policy = Policy::from_toml(include_str!("../../../policies/static.toml"))?;
-    /// # let now = Timestamp::from_seconds(0);
+    /// use plimsoll_policy::{Knob, Place, Policy, State};
+    /// use plimsoll_types::{Ppb, Timestamp};
+    /// let policy = Policy::shipped("static")?;
+    /// let now = Timestamp::from_seconds(0);
     /// let state = State::new(&policy, now)?;
     /// let place = Place { underlying: Some("BTC"), ..Place::default() };
     /// let found = policy.in_force(state.board(), Knob::PriceScanDown, &place, now).ok_or("none")?;

@@ -195,7 +195,7 @@ fn initial_margin_that_would_not_cover_maintenance_moves_neither() {
 #[test]
 fn a_state_of_another_policy_is_refused() {
     let mut state = State::new(&plimsoll(), at(0)).unwrap();
-    let other = Policy::from_toml(include_str!("../../../policies/static.toml")).unwrap();
+    let other = Policy::shipped("static").unwrap();
     let before = state.clone();
     assert!(matches!(step(&other, &mut state, &price(DAY, 100.0)), Err(StepError::Unknown(_))));
     assert_eq!(state, before);
