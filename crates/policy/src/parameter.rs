@@ -232,12 +232,14 @@ impl ParameterState {
         motion: &Motion,
         now: Timestamp,
     ) -> Result<Change, Breach> {
-        let Proposed { key, new, exact, trail, .. } = proposed;
+        let Proposed { key, new, exact, mut trail, .. } = proposed;
         let from = self.value();
         motion.limits.apply(&mut self.in_force, new, now, now)?;
         self.exact = exact;
         let Announce { notice_seconds, ramp_seconds } = motion.announce;
         self.maintenance = self.maintenance.follow(new, now, (notice_seconds, ramp_seconds));
+        // Where it stands already, unless somebody changed the proposal: causes add up whatever was done to it.
+        trail.to(Cause::Rounding, new.to_f64());
         let causes = trail.since(&self.trail);
         self.trail = trail;
         Ok(Change { key: Key::clone(&key), from, to: new, maintenance: self.maintenance, causes })
