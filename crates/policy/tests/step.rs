@@ -126,6 +126,35 @@ fn a_breach_within_a_day_is_answered_within_hours() {
 }
 
 #[test]
+fn with_signals_every_hour_it_loosens_once_a_day_and_existing_positions_follow() {
+    let policy = plimsoll();
+    let mut state = State::new(&policy, at(0)).unwrap();
+    along(&policy, &mut state, 0, &alternating(0.04, 150));
+    let key = of_btc(Knob::PriceScanDown);
+    let (mut dice, mut close, mut last) = (Dice(2), 100.0, i64::MIN);
+    let (mut falls, mut rises) = (0, 0);
+    for hour in 1..24 * 60 {
+        let now = 149 * DAY + 3_600 * hour;
+        close *= 1.0 + 0.02 * dice.bell();
+        let decision = step(&policy, &mut state, &price(now, close)).unwrap();
+        let Some(change) = decision.changes.iter().find(|change| change.key == key) else { continue };
+        if change.to < change.from {
+            assert!(now.saturating_sub(last) >= 82_800, "hour {hour}");
+            falls += 1;
+        } else {
+            rises += 1;
+        }
+        last = now;
+        // A jump is felt by existing positions a day and an hour later, whatever has happened since.
+        let later = state.board().get(&key).unwrap().maintenance(at(now + DAY + 3_600));
+        assert_eq!(later, change.to);
+    }
+    assert!(falls > 10 && falls + rises < 70, "{falls} falls, {rises} rises");
+    let parameter = state.board().get(&key).unwrap();
+    assert!(parameter.maintenance(state.now().unwrap()).to_f64() > 0.95 * parameter.value().to_f64());
+}
+
+#[test]
 fn days_without_an_observation_are_one_and_are_counted() {
     let policy = plimsoll();
     let mut state = State::new(&policy, at(0)).unwrap();
