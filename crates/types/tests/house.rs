@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Who may depend on whom (`docs/architecture.md`).
-const EDGES: [(&str, &[&str]); 8] = [
+const EDGES: [(&str, &[&str]); 9] = [
     ("plimsoll-lanes", &[]),
     ("plimsoll-types", &[]),
     ("plimsoll-quant", &["plimsoll-lanes"]),
     ("plimsoll-market", &["plimsoll-lanes", "plimsoll-types", "plimsoll-quant"]),
     ("plimsoll-risk", &["plimsoll-lanes", "plimsoll-types", "plimsoll-quant", "plimsoll-market"]),
     ("plimsoll-margin", &["plimsoll-lanes", "plimsoll-types"]),
+    ("plimsoll-policy", &["plimsoll-types", "plimsoll-quant"]),
     (
         "plimsoll-engine",
         &[
@@ -23,6 +24,7 @@ const EDGES: [(&str, &[&str]); 8] = [
             "plimsoll-market",
             "plimsoll-risk",
             "plimsoll-margin",
+            "plimsoll-policy",
         ],
     ),
     (
@@ -118,7 +120,7 @@ fn no_crate_depends_on_one_it_must_not_know() {
 
 #[test]
 fn below_the_binary_there_is_no_clock_hash_order_file_or_chance() {
-    for name in ["types", "quant", "market", "risk", "margin", "engine"] {
+    for name in ["types", "quant", "market", "risk", "margin", "policy", "engine"] {
         for path in sources(&root().join("crates").join(name).join("src")) {
             let code = code(&path);
             for (banned, instead) in BANNED {

@@ -1,0 +1,122 @@
+//! The glide path: how large a step of a tightening the whole book can bear.
+//!
+//! **The one idea:** the policy proposes a few fractions of its step, each a complete and coupled set of values; somebody who
+//! knows the accounts evaluates the whole book under each and hands back four numbers; the policy takes the largest fraction
+//! whose induced impact stays under the limit, and a larger one where waiting would cost more than it induces. Nothing here
+//! sees an account.
+
+use serde::{Deserialize, Serialize};
+
+/// What the whole book would do under one candidate. Amounts are in the currency of the book.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Impact {
+    /// Accounts that would be liquidatable and are not now.
+    pub newly_liquidatable: u64,
+    /// Their equity, as a share of that of all accounts; in [0, 1].
+    pub newly_liquidatable_share: f64,
+    /// What liquidating them would cost against depth; >= 0.
+    pub induced: f64,
+    /// Expected loss beyond margin until the next step; >= 0, falling as values rise.
+    pub waiting: f64,
+    /// Whether initial margin covers maintenance everywhere, and the linter has nothing against the set.
+    pub sound: bool,
+}
+
+/// What a book may be made to bear.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Glide {
+    /// Fractions of the step that are tried, rising, in (0, 1], the last 1.
+    pub fractions: [f64; 4],
+    /// Most that a step may induce, unless waiting costs more; >= 0.
+    pub induced_max: f64,
+    /// Most equity, as a share of all, that a step may make liquidatable, whatever waiting costs; in [0, 1].
+    pub liquidatable_share_max: f64,
+}
+
+/// What was chosen and why.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Choice {
+    /// The fraction of the tightening: 0 is none of it.
+    pub fraction: f64,
+    /// Accounts it makes liquidatable.
+    pub newly_liquidatable: u64,
+    /// Their equity, as a share of that of all accounts.
+    pub newly_liquidatable_share: f64,
+    /// What it induces.
+    pub induced: f64,
+    /// What waiting would have cost at the largest fraction under the limit.
+    pub waiting: f64,
+    /// Whether waiting cost more than going further.
+    pub urgent: bool,
+}
+
+/// What a glide path cannot do without.
+#[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
+pub enum GlideError {
+    /// There must be one impact for every candidate.
+    #[error("{impacts} impacts for {candidates} candidates")]
+    Count {
+        /// Impacts given.
+        impacts: usize,
+        /// Candidates proposed.
+        candidates: usize,
+    },
+    /// A number of an impact is not finite, or negative.
+    #[error("impact {index}: `{field}` is {value}, expected finite and >= 0")]
+    Number {
+        /// Which impact.
+        index: usize,
+        /// Which number.
+        field: &'static str,
+        /// The number.
+        value: f64,
+    },
+}
+
+impl Glide {
+    /// Chooses among candidates: the first leaves all tightening out, then one for each fraction. `None` when not even
+    /// the first is sound: nothing moves then.
+    pub fn choose(&self, impacts: &[Impact]) -> Result<Option<Choice>, GlideError> {
+        check(impacts, self.fractions.len() + 1)?;
+        let fraction = |i: usize| if i == 0 { 0.0 } else { self.fractions[i - 1] };
+        let bearable = |i: &usize| {
+            impacts[*i].sound && impacts[*i].newly_liquidatable_share <= self.liquidatable_share_max
+        };
+        let allowed: Vec<usize> = (0..impacts.len()).filter(bearable).collect();
+        let under = |i: &&usize| **i == 0 || impacts[**i].induced <= self.induced_max;
+        let Some(calm) = allowed.iter().rfind(under).or(allowed.first()).copied() else {
+            return Ok(None);
+        };
+        let waiting = impacts[calm].waiting;
+        let cost = |i: usize| impacts[i].induced + impacts[i].waiting;
+        // Further only where what is saved exceeds what it induces: the least sum, the smaller step among equals.
+        let best = allowed
+            .iter()
+            .copied()
+            .filter(|i| *i > calm)
+            .fold(calm, |best, i| if cost(i) < cost(best) { i } else { best });
+        let urgent = best > calm;
+        let Impact { newly_liquidatable, newly_liquidatable_share, induced, .. } = impacts[best];
+        let fraction = fraction(best);
+        Ok(Some(Choice { fraction, newly_liquidatable, newly_liquidatable_share, induced, waiting, urgent }))
+    }
+}
+
+fn check(impacts: &[Impact], candidates: usize) -> Result<(), GlideError> {
+    if impacts.len() != candidates {
+        return Err(GlideError::Count { impacts: impacts.len(), candidates });
+    }
+    for (index, impact) in impacts.iter().enumerate() {
+        let numbers = [
+            ("newly_liquidatable_share", impact.newly_liquidatable_share),
+            ("induced", impact.induced),
+            ("waiting", impact.waiting),
+        ];
+        if let Some((field, value)) = numbers.into_iter().find(|(_, x)| !(x.is_finite() && *x >= 0.0)) {
+            return Err(GlideError::Number { index, field, value });
+        }
+    }
+    Ok(())
+}
