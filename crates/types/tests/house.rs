@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Who may depend on whom (`docs/architecture.md`).
-const EDGES: [(&str, &[&str]); 8] = [
+const EDGES: [(&str, &[&str]); 10] = [
     ("plimsoll-lanes", &[]),
     ("plimsoll-types", &[]),
     ("plimsoll-quant", &["plimsoll-lanes"]),
     ("plimsoll-market", &["plimsoll-lanes", "plimsoll-types", "plimsoll-quant"]),
     ("plimsoll-risk", &["plimsoll-lanes", "plimsoll-types", "plimsoll-quant", "plimsoll-market"]),
     ("plimsoll-margin", &["plimsoll-lanes", "plimsoll-types"]),
+    ("plimsoll-policy", &["plimsoll-types", "plimsoll-quant"]),
     (
         "plimsoll-engine",
         &[
@@ -23,6 +24,20 @@ const EDGES: [(&str, &[&str]); 8] = [
             "plimsoll-market",
             "plimsoll-risk",
             "plimsoll-margin",
+            "plimsoll-policy",
+        ],
+    ),
+    (
+        "plimsoll-sim",
+        &[
+            "plimsoll-lanes",
+            "plimsoll-types",
+            "plimsoll-quant",
+            "plimsoll-market",
+            "plimsoll-risk",
+            "plimsoll-margin",
+            "plimsoll-policy",
+            "plimsoll-engine",
         ],
     ),
     (
@@ -34,7 +49,9 @@ const EDGES: [(&str, &[&str]); 8] = [
             "plimsoll-market",
             "plimsoll-risk",
             "plimsoll-margin",
+            "plimsoll-policy",
             "plimsoll-engine",
+            "plimsoll-sim",
         ],
     ),
 ];

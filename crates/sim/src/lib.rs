@@ -1,0 +1,29 @@
+//! Offline research on the live engine: history is replayed through the policy and the margin that an exchange would run.
+//!
+//! ```text
+//! PriceRow -> clean, splice -> History -> replay (policy::step) -> margins (risk, margin) -> figures (quant)
+//! ```
+//!
+//! **The one idea:** nothing here computes a margin or moves a parameter. A backtest is the live code fed from a file, and what
+//! it says of an instant depends on nothing after it.
+//!
+//! **Must never know:** a private shortcut into a stage, files, clocks or randomness. Histories, policies and portfolios come
+//! as values.
+
+mod figures;
+mod history;
+mod margining;
+mod portfolio;
+mod replay;
+mod splice;
+mod study;
+mod surface;
+
+pub use figures::{CONFIDENCE, Figures, Judged, Laws, worse};
+pub use history::{Fault, Finding, History, HistoryError, PriceRow, clean};
+pub use margining::{Bench, Margining, MarginingError, Revaluing};
+pub use portfolio::{INDEX, Leg, LegKind, PortfolioError, PortfolioSpec, STANDARD};
+pub use replay::{Dated, InForceFrom, ReplayError, Track, Without, replay};
+pub use splice::splice;
+pub use study::{Group, Impulse, Margins, Outcome, Row, Study, StudyError, Tell};
+pub use surface::StatedVol;
