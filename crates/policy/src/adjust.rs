@@ -54,6 +54,8 @@ pub enum Group {
     Capital,
     /// Whether underlyings move together.
     Dependence,
+    /// Whether many are on one side, or few hold much.
+    Crowding,
 }
 
 /// One adjuster.
@@ -71,6 +73,9 @@ pub struct Adjuster {
     pub scope: Scope,
     /// How strongly.
     pub slope: Slope,
+    /// How strongly for single underlyings, where their readings are amounts.
+    #[serde(default)]
+    pub underlyings: BTreeMap<String, Slope>,
 }
 
 /// The adjusters of a policy, by the reason they give.
@@ -104,7 +109,7 @@ pub enum AdjusterError {
 }
 
 /// The reasons that adjusters give. `risk_neutral` and `model` have their place and no reading yet.
-const CAUSES: [Cause; 11] = [
+const CAUSES: [Cause; 14] = [
     Cause::VolSpike,
     Cause::Skew,
     Cause::TermInversion,
@@ -114,9 +119,18 @@ const CAUSES: [Cause; 11] = [
     Cause::Correlation,
     Cause::Concentration,
     Cause::Regime,
+    Cause::Jump,
+    Cause::Funding,
+    Cause::Sentiment,
     Cause::RiskNeutral,
     Cause::Model,
 ];
+
+impl Adjuster {
+    fn slope_of(&self, scope: &Scope) -> &Slope {
+        scope.underlying.as_ref().and_then(|name| self.underlyings.get(name)).unwrap_or(&self.slope)
+    }
+}
 
 impl Adjusters {
     /// Whether these are adjusters.
@@ -128,21 +142,24 @@ impl Adjusters {
             if !CAUSES.contains(cause) {
                 return Err(AdjusterError::Cause(*cause));
             }
-            if !adjuster.slope.sound() {
-                return Err(AdjusterError::Slope { cause: *cause, slope: adjuster.slope });
+            for slope in adjuster.underlyings.values().chain([&adjuster.slope]) {
+                if !slope.sound() {
+                    return Err(AdjusterError::Slope { cause: *cause, slope: *slope });
+                }
             }
         }
         Ok(())
     }
 
     /// The value of a parameter after all adjusters that act on it, each group's largest on the trail, which stands at
-    /// `value`. `readings` are of the parameter's underlying; an adjuster without a reading does nothing.
+    /// `value`. `readings` are of the parameter's underlying; an adjuster without a reading does nothing, one whose reading is no
+    /// number does its most.
     pub fn apply(&self, key: &Key, value: f64, readings: &BTreeMap<Cause, f64>, trail: &mut Trail) -> f64 {
         let mut largest: BTreeMap<Group, (Cause, f64)> = BTreeMap::new();
         for (cause, adjuster) in &self.by {
             let acts = adjuster.on && adjuster.knobs.contains(&key.knob) && adjuster.scope.covers(&key.scope);
             let Some(reading) = readings.get(cause).filter(|_| acts) else { continue };
-            let factor = adjuster.slope.factor(*reading);
+            let factor = adjuster.slope_of(&key.scope).factor(*reading);
             let best = largest.entry(adjuster.group).or_insert((*cause, factor));
             if factor > best.1 {
                 *best = (*cause, factor);

@@ -26,9 +26,20 @@ impl Buffer {
         RankWindow::new(self.window, 1)
     }
 
-    /// A target with its buffer; `target` is finite and > 0 and enters the window.
-    pub fn apply(&self, usual: &mut RankWindow, target: f64) -> Result<f64, StatsError> {
-        usual.update(target)?;
+    /// Whether it is one.
+    pub fn check(&self) -> Result<(), StatsError> {
+        let refused = |parameter, value, domain| Err(StatsError::Domain { parameter, value, domain });
+        if !(self.share >= 0.0 && self.share.is_finite()) {
+            return refused("buffer share", self.share, "finite and >= 0");
+        }
+        if !(self.level > 0.0 && self.level < 1.0) {
+            return refused("buffer level", self.level, "(0, 1)");
+        }
+        self.begin().map(|_| ())
+    }
+
+    /// A target with its buffer; `target` is finite and > 0, and `usual` has seen one at least.
+    pub fn apply(&self, usual: &RankWindow, target: f64) -> Result<f64, StatsError> {
         let raised = (1.0 + self.share) * target;
         let most = (1.0 + self.share) * usual.quantile(self.level)?;
         let buffered = if raised < most { raised } else { most };

@@ -17,8 +17,6 @@ pub enum Cause {
     Coverage,
     /// A loss beyond the margin has just happened.
     Breach,
-    /// The floor of the target.
-    TargetFloor,
     /// The cap of the target.
     TargetCap,
     /// Too little history: the stress floor stands in.
@@ -43,8 +41,16 @@ pub enum Cause {
     Concentration,
     /// Probability of a stressed regime.
     Regime,
-    /// The floor under stress, from the long look-back.
+    /// A price jumped.
+    Jump,
+    /// Funding far from nothing: one side is crowded.
+    Funding,
+    /// Fear or greed.
+    Sentiment,
+    /// The floor under the target, from the long look-back.
     StressFloor,
+    /// The price scan that a margin fraction is a multiple of.
+    PriceScan,
     /// Net exposure of the protocol; its place is kept.
     RiskNeutral,
     /// A learned tail forecast; its place is kept.
@@ -80,7 +86,6 @@ impl Cause {
             Self::Stress => "stress",
             Self::Coverage => "coverage",
             Self::Breach => "breach",
-            Self::TargetFloor => "target_floor",
             Self::TargetCap => "target_cap",
             Self::TooLittleHistory => "too_little_history",
             Self::Governance => "governance",
@@ -93,7 +98,11 @@ impl Cause {
             Self::Correlation => "correlation",
             Self::Concentration => "concentration",
             Self::Regime => "regime",
+            Self::Jump => "jump",
+            Self::Funding => "funding",
+            Self::Sentiment => "sentiment",
             Self::StressFloor => "stress_floor",
+            Self::PriceScan => "price_scan",
             Self::RiskNeutral => "risk_neutral",
             Self::Model => "model",
             Self::AdjusterCap => "adjuster_cap",

@@ -1,16 +1,34 @@
 //! Estimates of what one unit may lose over a horizon, online.
 //!
-//! **The one idea:** every way to estimate is the same thing to the rest of the policy: it takes in a return, and says which
-//! loss a long and a short unit will not exceed at a confidence, or that it has not seen enough. Losses over several steps are
-//! those over one times the root of their number, except where a model forecasts them itself; each entry says which.
+//! **The one idea:** every way to estimate is the same thing to the rest of the policy: it takes in what happened over a step,
+//! and says which loss a long and a short unit will not exceed at a confidence, or that it has not seen enough. Losses over
+//! several steps are those over one times the root of their number, except where a model forecasts them itself; each entry says
+//! which.
 
+use crate::Bar;
 use plimsoll_quant::ewma::{EwmaVariance, TwoSpeedDeviation, TwoSpeedSpec};
 use plimsoll_quant::filtered::{FilteredHistory, FilteredSpec, TwoSided};
 use plimsoll_quant::garch::{Dynamics, Innovations, Law, MeanModel, RollingGarch, RollingSpec};
+use plimsoll_quant::har::{Har, HarScale, HarSpec};
 use plimsoll_quant::pot::TailWindow;
+use plimsoll_quant::range::{self, RangeEstimator, RangeEwma, YangZhangEwma};
 use plimsoll_quant::rank::RankWindow;
-use plimsoll_quant::stats::{StatsError, student_t_mean_abs};
+use plimsoll_quant::stats::{StatsError, student_t_mean_abs, student_t_unit_scale};
 use serde::{Deserialize, Serialize};
+
+/// How the range of a bar is read as a variance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RangeMethod {
+    /// High and low.
+    Parkinson,
+    /// High, low, open and close, without drift.
+    GarmanKlass,
+    /// High, low, open and close, whatever the drift.
+    RogersSatchell,
+    /// The same with the gap before the open.
+    YangZhang,
+}
 
 /// A way to estimate a quantile of losses.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -54,6 +72,35 @@ pub enum Estimator {
         /// Observations between fits.
         refit_every: usize,
     },
+    /// Heterogeneous autoregression of squared returns over a day, a week and a month, times the quantile of a law. Forecasts
+    /// the variance of the whole horizon.
+    Har {
+        /// Observations of the middle average.
+        week: usize,
+        /// Observations of the long average.
+        month: usize,
+        /// Rows of the regression.
+        window: usize,
+        /// Rows of the first regression.
+        needed: usize,
+        /// Observations between regressions.
+        refit_every: usize,
+        /// Degrees of freedom of Student's t, > 2; the normal law when left out.
+        #[serde(default)]
+        nu: Option<f64>,
+    },
+    /// Exponentially weighted variance of the ranges of bars, times the quantile of a law. Root of time.
+    Range {
+        /// How a bar is read.
+        method: RangeMethod,
+        /// Half-life, observations.
+        half_life: f64,
+        /// Observations before a reading.
+        needed: usize,
+        /// Degrees of freedom of Student's t, > 2; the normal law when left out.
+        #[serde(default)]
+        nu: Option<f64>,
+    },
     /// Order statistic of the last returns. Root of time.
     Historical {
         /// Observations.
@@ -94,6 +141,9 @@ pub(crate) enum Gauge {
     Ewma(EwmaVariance, Law),
     MeanAbs(TwoSpeedDeviation, f64),
     Garch(Box<RollingGarch>),
+    Har(Box<Har>, Law),
+    Range(RangeEwma, Law),
+    YangZhang(Box<YangZhangEwma>, Law),
     Historical(RankWindow),
     Filtered(Box<FilteredHistory>),
     Tail(Box<[TailWindow; 2]>),
@@ -102,8 +152,11 @@ pub(crate) enum Gauge {
 /// Least volatility per step that rescaling divides by.
 const VOL_FLOOR: f64 = 1e-8;
 
-fn law(nu: Option<f64>) -> Law {
-    nu.map_or(Law::Normal, |nu| Law::StudentT { nu })
+/// Student's t, or the normal law; refused where it has no variance.
+fn law(nu: Option<f64>) -> Result<Law, StatsError> {
+    let law = nu.map_or(Law::Normal, |nu| Law::StudentT { nu });
+    law.quantile(0.99)?;
+    Ok(law)
 }
 
 impl Estimator {
@@ -111,21 +164,26 @@ impl Estimator {
     pub(crate) fn begin(&self) -> Result<Gauge, StatsError> {
         Ok(match *self {
             Self::Ewma { half_life, needed, nu } => {
-                let law = law(nu);
-                law.quantile(0.99)?;
-                Gauge::Ewma(EwmaVariance::new(half_life, needed)?, law)
+                Gauge::Ewma(EwmaVariance::new(half_life, needed)?, law(nu)?)
             }
             Self::MeanAbs { half_life, window, needed, fast_weight, nu } => {
                 let spec = TwoSpeedSpec { half_life, window, needed, fast_weight, winsor: None };
-                student_t_mean_abs(nu)?;
+                student_t_unit_scale(nu)?;
                 Gauge::MeanAbs(TwoSpeedDeviation::new(spec)?, nu)
             }
             Self::Garch { gjr, student_t, window, needed, refit_every } => {
-                let dynamics = if gjr { Dynamics::Gjr } else { Dynamics::Garch };
+                let dynamics = if gjr { Dynamics::Gjr } else { Dynamics::Symmetric };
                 let innovations = if student_t { Innovations::StudentT } else { Innovations::Normal };
                 let mean = MeanModel::Zero;
                 let spec = RollingSpec { dynamics, innovations, mean, window, needed, refit_every };
                 Gauge::Garch(Box::new(RollingGarch::new(spec)?))
+            }
+            Self::Har { week, month, window, needed, refit_every, nu } => {
+                let spec = HarSpec { week, month, window, needed, refit_every, scale: HarScale::Level };
+                Gauge::Har(Box::new(Har::new(spec)?), law(nu)?)
+            }
+            Self::Range { method, half_life, needed, nu } => {
+                range_gauge(method, half_life, needed, law(nu)?)?
             }
             Self::Historical { window, needed } => Gauge::Historical(RankWindow::new(window, needed)?),
             Self::Filtered { window, needed, half_life, vol_needed: vol_warm_up, cap } => {
@@ -140,13 +198,30 @@ impl Estimator {
     }
 }
 
+fn range_gauge(method: RangeMethod, half_life: f64, needed: usize, law: Law) -> Result<Gauge, StatsError> {
+    let single = |of| Ok(Gauge::Range(RangeEwma::new(of, half_life, needed)?, law));
+    match method {
+        RangeMethod::Parkinson => single(RangeEstimator::Parkinson),
+        RangeMethod::GarmanKlass => single(RangeEstimator::GarmanKlass),
+        RangeMethod::RogersSatchell => single(RangeEstimator::RogersSatchell),
+        RangeMethod::YangZhang => Ok(Gauge::YangZhang(Box::new(YangZhangEwma::new(half_life, needed)?), law)),
+    }
+}
+
+fn checked(bar: &Bar) -> Result<range::Bar, StatsError> {
+    range::Bar::new(bar.open, bar.high, bar.low, bar.close)
+}
+
 impl Gauge {
-    /// Takes in the next return.
-    pub(crate) fn update(&mut self, value: f64) -> Result<(), StatsError> {
+    /// Takes in a step: its bar, and the relative change from the last close to its own. Nothing changes on an error.
+    pub(crate) fn update(&mut self, bar: &Bar, value: f64) -> Result<(), StatsError> {
         match self {
             Self::Ewma(of, _) => of.update(value),
             Self::MeanAbs(of, _) => of.update(value),
             Self::Garch(of) => of.update(value).map(|_| ()),
+            Self::Har(of, _) => of.update(value * value).map(|_| ()),
+            Self::Range(of, _) => of.update(&checked(bar)?),
+            Self::YangZhang(of, _) => of.update(&checked(bar)?),
             Self::Historical(of) => of.update(value),
             Self::Filtered(of) => of.update(value),
             Self::Tail(of) => {
@@ -161,23 +236,26 @@ impl Gauge {
     pub(crate) fn losses(
         &self,
         confidence: f64,
-        steps: f64,
+        steps: u32,
         room: &mut Vec<f64>,
     ) -> Result<TwoSided, StatsError> {
         let both = |loss: f64| TwoSided { long: loss, short: loss };
-        let root = steps.sqrt();
+        let root = f64::from(steps).sqrt();
         Ok(match self {
             Self::Ewma(of, law) => both(root * of.vol()? * law.quantile(confidence)?),
             Self::MeanAbs(of, nu) => {
                 // The law's own quantile over its own mean absolute value: free of its scale.
                 let unit = Law::StudentT { nu: *nu }.quantile(confidence)?;
-                let scale = ((nu - 2.0) / nu).sqrt();
-                both(root * of.deviation()? * unit / (scale * student_t_mean_abs(*nu)?))
+                let mean_abs = student_t_unit_scale(*nu)? * student_t_mean_abs(*nu)?;
+                both(root * of.deviation()? * (unit / mean_abs))
             }
             Self::Garch(of) => {
                 let filter = of.filter()?;
-                both(filter.quantile(confidence, steps.ceil() as u32)?)
+                both(filter.quantile(confidence, steps)?)
             }
+            Self::Har(of, law) => both(of.forecast_total(steps as usize)?.sqrt() * law.quantile(confidence)?),
+            Self::Range(of, law) => both(root * of.variance()?.sqrt() * law.quantile(confidence)?),
+            Self::YangZhang(of, law) => both(root * of.variance()?.sqrt() * law.quantile(confidence)?),
             Self::Historical(of) => {
                 let long = -of.quantile(1.0 - confidence)?;
                 scaled(TwoSided { long, short: of.quantile(confidence)? }, root)

@@ -54,6 +54,12 @@ pub struct Governance {
 /// Why a vote does not count.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum GovernanceError {
+    /// The policy knows no votes.
+    #[error("`{id}`: the policy has no [governance]")]
+    None {
+        /// Its name.
+        id: String,
+    },
     /// There is one of this name.
     #[error("`{id}` is scheduled already")]
     Twice {
@@ -121,6 +127,11 @@ pub enum GovernanceError {
 }
 
 impl Governance {
+    /// Whether these are rules: a timelock of no negative time.
+    pub fn sound(&self) -> bool {
+        self.timelock_seconds >= 0
+    }
+
     /// Whether a vote may be scheduled for a parameter with these limits.
     pub fn check(&self, new: &Scheduled, limits: &Limits) -> Result<(), GovernanceError> {
         let id = || new.id.clone();

@@ -1,6 +1,8 @@
 //! One parameter: what it is, what is in force, and one step of it.
 
-use crate::{Breach, Cause, Holding, InForce, Key, Limits, Ramp, Stabiliser, Trail};
+use crate::{
+    Breach, Cause, Holding, InForce, Key, Limits, LimitsError, Ramp, Stabiliser, StabiliserError, Trail,
+};
 use plimsoll_quant::special::{exp, ln};
 use plimsoll_types::{Ppb, QuantiseError, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,8 @@ pub struct Motion {
 pub struct ParameterState {
     /// What binds new risk.
     in_force: InForce,
+    /// The same before it was rounded: what the stabiliser goes on from, so that rounding never adds up.
+    exact: f64,
     /// What binds existing positions.
     maintenance: Ramp,
     holding: Holding,
@@ -51,6 +55,8 @@ pub struct Proposed {
     pub old: Ppb,
     /// The value proposed: within the limits, and `old` where it does not move.
     pub new: Ppb,
+    /// The same before it was rounded.
+    pub exact: f64,
     /// How it was made.
     pub trail: Trail,
 }
@@ -70,6 +76,25 @@ pub struct Change {
     pub causes: Vec<(Cause, i64)>,
 }
 
+/// Why a motion is none.
+#[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
+pub enum MotionSpecError {
+    /// How it follows.
+    #[error(transparent)]
+    Stabiliser(#[from] StabiliserError),
+    /// What bounds it.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
+    /// When positions feel it.
+    #[error("announce `{field}` is {seconds} s: expected >= 0")]
+    Announce {
+        /// Its name.
+        field: &'static str,
+        /// The number.
+        seconds: i64,
+    },
+}
+
 /// Why a parameter did not step.
 #[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
 pub enum MotionError {
@@ -86,14 +111,39 @@ pub enum MotionError {
     },
 }
 
+impl Motion {
+    /// Whether it is one.
+    pub fn check(&self) -> Result<(), MotionSpecError> {
+        self.stabiliser.check()?;
+        self.limits.check()?;
+        let Announce { notice_seconds, ramp_seconds } = self.announce;
+        for (field, seconds) in [("notice_seconds", notice_seconds), ("ramp_seconds", ramp_seconds)] {
+            if seconds < 0 {
+                return Err(MotionSpecError::Announce { field, seconds });
+            }
+        }
+        Ok(())
+    }
+
+    /// The least a value may loosen to in the time since it last changed: rounding up must not make a loosening faster than
+    /// its limit.
+    fn slowest(&self, of: &InForce, now: Timestamp) -> Ppb {
+        let Some(changed) = of.changed() else { return Ppb::ZERO };
+        let days = (now.seconds() - changed.seconds()) as f64 / DAY;
+        let least = of.value().to_f64() * exp(-self.stabiliser.loosen_per_day * days);
+        Ppb::from_f64(least).map_or(of.value(), |least| self.limits.to_step_up(least))
+    }
+}
+
 impl ParameterState {
-    /// A parameter that starts at `value` > 0.
-    pub fn new(value: Ppb, now: Timestamp) -> Self {
+    /// A parameter that starts at `value` > 0 because of `cause`.
+    pub fn new(value: Ppb, cause: Cause, now: Timestamp) -> Self {
         Self {
             in_force: InForce::new(value, now),
+            exact: value.to_f64(),
             maintenance: Ramp::level(value, now),
             holding: Holding::default(),
-            trail: Trail::begin(Cause::Stated, value.to_f64()),
+            trail: Trail::begin(cause, value.to_f64()),
             stepped: now,
         }
     }
@@ -118,6 +168,11 @@ impl ParameterState {
         &self.trail
     }
 
+    /// What binds new risk before it was rounded.
+    pub fn exact(&self) -> f64 {
+        self.exact
+    }
+
     /// Where a target would take the parameter at `now`: stabilised, unless a vote governs it, cut to the limits, rounded
     /// up. The trail stands at the target.
     pub(crate) fn propose(
@@ -128,27 +183,33 @@ impl ParameterState {
         now: Timestamp,
     ) -> Result<Proposed, MotionError> {
         let Target { value: target, governed, mut trail } = target;
-        let unread = |source| MotionError::Target { value: target, source };
-        Ppb::from_f64(target).map_err(unread)?;
         let old = self.value();
         let range = motion.limits.range(&mut self.in_force, now)?;
         let days = (now.seconds() - self.stepped.seconds()) as f64 / DAY;
         self.stepped = now;
-        let mut followed_trail = trail.clone();
-        let from_to = (old.to_f64(), target);
-        let followed = motion.stabiliser.follow(&mut self.holding, from_to, (now, days), &mut followed_trail);
-        let mut value = target;
-        if !governed {
-            (value, trail) = (followed, followed_trail);
+        let mut followed = trail.clone();
+        let from_to = (self.exact, target);
+        let mut value = motion.stabiliser.follow(&mut self.holding, from_to, (now, days), &mut followed);
+        let mut slowest = range.least;
+        if governed {
+            value = target;
+        } else {
+            trail = followed;
+            slowest = motion.slowest(&self.in_force, now).clamp(range.least, old);
         }
         let within = |value: f64, (least, most): (Ppb, Ppb)| value.clamp(least.to_f64(), most.to_f64());
         trail.to(Cause::Limit, within(value, range.unwindowed));
-        value = within(value, (range.least, range.most));
-        trail.to(Cause::Window, value);
-        let new =
-            motion.limits.to_step_up(Ppb::from_f64(value).map_err(unread)?).clamp(range.least, range.most);
+        let exact = within(value, (range.least, range.most));
+        trail.to(Cause::Window, exact);
+        let rounded = Ppb::from_f64(exact).map_err(|source| MotionError::Target { value: target, source })?;
+        let new = motion.limits.to_step_up(rounded).clamp(slowest, range.most);
         trail.to(Cause::Rounding, new.to_f64());
-        Ok(Proposed { key, old, new, trail })
+        Ok(Proposed { key, old, new, exact, trail })
+    }
+
+    /// The value before rounding follows also where rounding hides that it moved.
+    pub(crate) fn settle(&mut self, proposed: &Proposed) {
+        self.exact = proposed.exact;
     }
 
     /// Puts a proposal in force.
@@ -158,9 +219,10 @@ impl ParameterState {
         motion: &Motion,
         now: Timestamp,
     ) -> Result<Change, Breach> {
-        let Proposed { key, new, trail, .. } = proposed;
+        let Proposed { key, new, exact, trail, .. } = proposed;
         let from = self.value();
         motion.limits.apply(&mut self.in_force, new, now, now)?;
+        self.exact = exact;
         let Announce { notice_seconds, ramp_seconds } = motion.announce;
         self.maintenance = self.maintenance.follow(new, now, (notice_seconds, ramp_seconds));
         let causes = trail.since(&self.trail);
@@ -170,6 +232,7 @@ impl ParameterState {
 }
 
 /// Where a parameter should be.
+#[derive(Clone, Debug)]
 pub(crate) struct Target {
     /// Finite and > 0.
     pub(crate) value: f64,
@@ -180,6 +243,13 @@ pub(crate) struct Target {
 }
 
 impl Proposed {
+    /// The proposal that was refused: the value stays.
+    pub(crate) fn refused(&self) -> Self {
+        let mut trail = self.trail.clone();
+        trail.to(Cause::ResultCheck, self.old.to_f64());
+        Self { new: self.old, exact: self.old.to_f64(), trail, ..self.clone() }
+    }
+
     /// The proposal with a fraction of its tightening, in [0, 1], between old and new in logarithms and rounded up;
     /// loosening is not cut.
     pub fn part(&self, fraction: f64, limits: &Limits) -> Self {
@@ -193,6 +263,6 @@ impl Proposed {
         let cut = if cut > self.old { limits.to_step_up(cut).min(self.new) } else { self.old };
         let mut trail = self.trail.clone();
         trail.to(Cause::GlidePath, cut.to_f64());
-        Self { new: cut, trail, ..self.clone() }
+        Self { new: cut, exact: cut.to_f64(), trail, ..self.clone() }
     }
 }

@@ -119,6 +119,23 @@ impl Scope {
             && same(&self.underlying, &place.underlying)
     }
 
+    /// The places that lie in both, if there are any.
+    pub fn and(&self, other: &Self) -> Option<Self> {
+        fn both<T: PartialEq + Clone>(a: &Option<T>, b: &Option<T>) -> Option<Option<T>> {
+            match (a, b) {
+                (Some(a), Some(b)) => (a == b).then(|| Some(a.clone())),
+                (a, b) => Some(a.clone().or_else(|| b.clone())),
+            }
+        }
+        Some(Self {
+            tier: both(&self.tier, &other.tier)?,
+            side: both(&self.side, &other.side)?,
+            moneyness: both(&self.moneyness, &other.moneyness)?,
+            tenor: both(&self.tenor, &other.tenor)?,
+            underlying: both(&self.underlying, &other.underlying)?,
+        })
+    }
+
     fn fields(&self) -> [bool; 5] {
         [
             self.tier.is_some(),
@@ -192,4 +209,24 @@ pub fn covering<'t, V>(table: &'t BTreeMap<Key, V>, knob: Knob, place: &Scope) -
         .collect();
     found.sort_by_key(|(scope, _)| std::cmp::Reverse(scope.weight()));
     found
+}
+
+/// Maps of keys as lists of pairs: no format has structs for names.
+pub(crate) mod pairs {
+    use super::Key;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    pub(crate) fn serialize<S: Serializer, V: Serialize>(
+        map: &BTreeMap<Key, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Key, V>, D::Error> {
+        Ok(Vec::<(Key, V)>::deserialize(deserializer)?.into_iter().collect())
+    }
 }

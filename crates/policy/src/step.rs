@@ -5,7 +5,8 @@
 
 use crate::parameter::Target;
 use crate::{
-    Breach, Change, Choice, Glide, GlideError, Impact, Key, Motion, MotionError, ParameterState, Proposed,
+    Breach, Cause, Change, Choice, Glide, GlideError, Impact, Key, Knob, Motion, MotionError, ParameterState,
+    Policy, Proposed, Scope, Series, SignalError, covering,
 };
 use plimsoll_types::{Ppb, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 pub struct Board {
     /// Grows by one with every decision that changes something.
     version: u64,
+    #[serde(with = "crate::scope::pairs")]
     parameters: BTreeMap<Key, ParameterState>,
 }
 
@@ -24,6 +26,10 @@ pub struct Board {
 pub struct Proposal {
     /// When it was made.
     pub now: Timestamp,
+    /// Of which version of the parameters.
+    pub version: u64,
+    /// What could not be read, or was bridged.
+    pub notes: Vec<Note>,
     /// Every parameter of the policy, whether it moves or not, in the order of keys.
     pub parameters: Vec<Proposed>,
 }
@@ -41,6 +47,56 @@ pub struct Decision {
     pub glide: Option<Choice>,
     /// Whether the result was refused, and nothing moved.
     pub refused: bool,
+    /// What could not be read, or was bridged.
+    pub notes: Vec<Note>,
+}
+
+/// What a decision had to do without. None of it stops a step.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "note", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Note {
+    /// A parameter began: the policy has it for every underlying, and this one was seen for the first time.
+    Began {
+        /// Which.
+        key: Key,
+        /// Where it starts.
+        value: Ppb,
+    },
+    /// Too little history for an estimate: the stress floor stands in.
+    TooLittleHistory {
+        /// Whose target.
+        key: Key,
+    },
+    /// Observations were missing, and what happened meanwhile counts as one.
+    Bridged {
+        /// The underlying.
+        underlying: String,
+        /// Steps without an observation.
+        steps: i64,
+    },
+    /// An underlying that was seen before is not among the signals, or a series of it is not.
+    Missing {
+        /// The underlying.
+        underlying: String,
+        /// Which series.
+        series: Series,
+    },
+    /// An estimator or a reading refused a number and keeps what it knew.
+    Refused {
+        /// The underlying, or `*`.
+        place: String,
+        /// Why.
+        reason: String,
+    },
+    /// Initial margin would not have covered maintenance: those parameters stay as they are.
+    Uncovered {
+        /// The place.
+        scope: Scope,
+        /// What initial margin would have been scaled by.
+        im: Ppb,
+        /// And maintenance.
+        mm: Ppb,
+    },
 }
 
 /// Why nothing was decided. Nothing has changed then.
@@ -60,6 +116,34 @@ pub enum StepError {
     /// The impacts are not those of the candidates.
     #[error(transparent)]
     Glide(#[from] GlideError),
+    /// A number that no market says.
+    #[error(transparent)]
+    Signal(#[from] SignalError),
+    /// Signals of an instant that is not after the last one.
+    #[error("signals of {now}: the last ones are of {last}")]
+    Clock {
+        /// The instant given.
+        now: Timestamp,
+        /// The last one.
+        last: Timestamp,
+    },
+    /// The parameters have moved since the proposal was made.
+    #[error("a proposal for version {proposal} of the parameters: they are at {version}")]
+    Stale {
+        /// What it was made for.
+        proposal: u64,
+        /// What there is.
+        version: u64,
+    },
+    /// A book was shown, and the policy has no glide path.
+    #[error("the policy has no glide path: no book can be judged")]
+    NoGlide,
+    /// An estimator could not begin: never for a policy that was checked.
+    #[error("{reason}")]
+    Estimator {
+        /// Why.
+        reason: String,
+    },
 }
 
 impl StepError {
@@ -69,9 +153,9 @@ impl StepError {
 }
 
 impl Board {
-    /// A parameter that starts at `value` > 0; one of the same key is replaced.
-    pub fn insert(&mut self, key: Key, value: Ppb, now: Timestamp) {
-        self.parameters.insert(key, ParameterState::new(value, now));
+    /// A parameter that starts at `value` > 0 because of `cause`; one of the same key is replaced.
+    pub(crate) fn insert(&mut self, key: Key, value: Ppb, cause: Cause, now: Timestamp) {
+        self.parameters.insert(key, ParameterState::new(value, cause, now));
     }
 
     /// Version of the parameters: 0 until something changed.
@@ -89,81 +173,113 @@ impl Board {
         &self.parameters
     }
 
-    /// Where targets would take the parameters; those without a target stay.
+    /// Where targets would take the parameters, in the order of keys; those without a target stay.
     pub(crate) fn propose(
         &mut self,
-        motions: &BTreeMap<Key, Motion>,
+        policy: &Policy,
         mut targets: BTreeMap<Key, Target>,
         now: Timestamp,
-    ) -> Result<Proposal, StepError> {
-        let mut next = self.parameters.clone();
-        let mut parameters = Vec::with_capacity(targets.len());
-        for (key, state) in &mut next {
+    ) -> Result<Vec<Proposed>, StepError> {
+        let mut proposals = Vec::with_capacity(targets.len());
+        for (key, state) in &mut self.parameters {
             let Some(target) = targets.remove(key) else { continue };
-            let motion = motions.get(key).ok_or_else(|| StepError::Unknown(key.clone()))?;
+            let motion = motion_of(policy, key)?;
             let proposed = state.propose(key.clone(), motion, target, now);
-            parameters.push(proposed.map_err(|source| StepError::Parameter { key: key.clone(), source })?);
+            proposals.push(proposed.map_err(|source| StepError::Parameter { key: key.clone(), source })?);
         }
-        if let Some(key) = targets.into_keys().next() {
-            return Err(StepError::Unknown(key));
-        }
-        self.parameters = next;
-        Ok(Proposal { now, parameters })
+        targets.into_keys().next().map_or(Ok(proposals), |key| Err(StepError::Unknown(key)))
     }
 
     /// Puts a proposal in force: the candidate that the glide path chooses by its `impacts`, in the order of
     /// [`Proposal::candidates`], or the whole where no book is shown. All changes go in force, or none.
-    pub fn decide(
+    pub(crate) fn decide(
         &mut self,
-        motions: &BTreeMap<Key, Motion>,
+        policy: &Policy,
         proposal: Proposal,
         book: Option<(&Glide, &[Impact])>,
     ) -> Result<Decision, StepError> {
-        let now = proposal.now;
+        let Proposal { now, version, mut notes, parameters } = proposal;
+        if version != self.version {
+            return Err(StepError::Stale { proposal: version, version: self.version });
+        }
         let glide = book.map(|(glide, impacts)| glide.choose(impacts)).transpose()?;
-        let fraction = match glide {
-            Some(None) => {
-                return Ok(Decision {
-                    now,
-                    version: self.version,
-                    changes: vec![],
-                    glide: None,
-                    refused: true,
-                });
-            }
-            Some(Some(choice)) => choice.fraction,
-            None => 1.0,
-        };
+        if glide == Some(None) {
+            return Ok(Decision { now, version, changes: vec![], glide: None, refused: true, notes });
+        }
+        let glide = glide.flatten();
+        let fraction = glide.map_or(1.0, |choice| choice.fraction);
+        let mut parts = Vec::with_capacity(parameters.len());
+        for proposed in parameters {
+            let motion = motion_of(policy, &proposed.key)?;
+            parts.push(proposed.part(fraction, &motion.limits));
+        }
+        notes.extend(coupled(&self.parameters, &mut parts));
         let mut next = self.parameters.clone();
         let mut changes = Vec::new();
-        for proposed in proposal.parameters {
-            let unknown = || StepError::Unknown(proposed.key.clone());
-            let motion = motions.get(&proposed.key).ok_or_else(unknown)?;
-            let part = proposed.part(fraction, &motion.limits);
+        for part in parts {
+            let key = part.key.clone();
+            let state = next.get_mut(&key).ok_or_else(|| StepError::Unknown(key.clone()))?;
             if part.new == part.old {
+                state.settle(&part);
                 continue;
             }
-            let state = next.get_mut(&part.key).ok_or_else(unknown)?;
-            let key = part.key.clone();
+            let motion = motion_of(policy, &key)?;
             changes.push(state.apply(part, motion, now).map_err(|source| StepError::limit(&key, source))?);
         }
         self.parameters = next;
         self.version += u64::from(!changes.is_empty());
-        Ok(Decision { now, version: self.version, changes, glide: glide.flatten(), refused: false })
+        Ok(Decision { now, version: self.version, changes, glide, refused: false, notes })
     }
+}
+
+fn motion_of<'p>(policy: &'p Policy, key: &Key) -> Result<&'p Motion, StepError> {
+    policy.motion(key).ok_or_else(|| StepError::Unknown(key.clone()))
+}
+
+/// Initial margin is never scaled by less than maintenance, at any place: where it would be, all of both stay as they are,
+/// which is sound as long as it was sound before.
+fn coupled(now: &BTreeMap<Key, ParameterState>, parts: &mut [Proposed]) -> Option<Note> {
+    let scales = |knob| knob == Knob::ImScale || knob == Knob::MmScale;
+    if !parts.iter().any(|p| scales(p.key.knob) && p.new != p.old) {
+        return None;
+    }
+    let mut next: BTreeMap<Key, Ppb> = now
+        .iter()
+        .filter(|(key, _)| scales(key.knob))
+        .map(|(key, state)| (key.clone(), state.value()))
+        .collect();
+    next.extend(parts.iter().filter(|p| scales(p.key.knob)).map(|p| (p.key.clone(), p.new)));
+    let (scope, im, mm) = uncovered(&next)?;
+    for part in parts.iter_mut().filter(|p| scales(p.key.knob)) {
+        *part = part.refused();
+    }
+    Some(Note::Uncovered { scope, im, mm })
+}
+
+/// A place where the scale of initial margin is beneath that of maintenance: it is enough to look where some scale is stated.
+pub(crate) fn uncovered(scales: &BTreeMap<Key, Ppb>) -> Option<(Scope, Ppb, Ppb)> {
+    let at = |knob, place: &Scope| covering(scales, knob, place).first().map(|(_, value)| **value);
+    let beneath = |scope: &Scope| {
+        let (im, mm) = (at(Knob::ImScale, scope)?, at(Knob::MmScale, scope)?);
+        (im < mm).then(|| (scope.clone(), im, mm))
+    };
+    let scopes: Vec<&Scope> = scales.keys().map(|key| &key.scope).collect();
+    let joint = |a: &Scope| scopes.iter().find_map(|b| beneath(&a.and(b)?));
+    scopes.iter().find_map(|a| joint(a))
 }
 
 impl Proposal {
     /// Complete sets of values: the first without any tightening, then one for each fraction of it.
-    pub fn candidates(&self, glide: &Glide, motions: &BTreeMap<Key, Motion>) -> Vec<BTreeMap<Key, Ppb>> {
+    pub fn candidates(&self, policy: &Policy) -> Vec<BTreeMap<Key, Ppb>> {
         let values = |fraction: f64| {
             let part = |p: &Proposed| {
-                let new = motions.get(&p.key).map_or(p.old, |motion| p.part(fraction, &motion.limits).new);
-                (p.key.clone(), new)
+                let limits = policy.motion(&p.key).map(|motion| &motion.limits);
+                (p.key.clone(), limits.map_or(p.old, |limits| p.part(fraction, limits).new))
             };
             self.parameters.iter().map(part).collect()
         };
-        std::iter::once(0.0).chain(glide.fractions).map(values).collect()
+        let fractions = policy.glide().map_or([1.0; 4], |glide| glide.fractions);
+        std::iter::once(0.0).chain(fractions).map(values).collect()
     }
 
     /// Whether any parameter would tighten: only then must a book be evaluated.

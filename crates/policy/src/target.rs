@@ -1,7 +1,7 @@
 //! Where a parameter should be before anybody adjusts it.
 //!
-//! **The one idea:** a target is a quantile of what one unit may lose over the margin period of risk, half of it from how the
-//! world is and half from how it was in the long run, between a floor and a cap in units of the latter. It learns from its own
+//! **The one idea:** a target is a quantile of what one unit may lose over the margin period of risk, part of it from how the
+//! world is and part from how it was in the long run, between a floor and a cap in units of the latter. It learns from its own
 //! breaches: their share moves it slowly, one just seen lifts it at once.
 //!
 //! ```text
@@ -14,7 +14,7 @@
 
 use crate::estimate::Gauge;
 use crate::parameter::Target;
-use crate::{Cause, Estimator, Trail};
+use crate::{Bar, Cause, Estimator, Trail};
 use plimsoll_quant::filtered::TwoSided;
 use plimsoll_quant::special::exp;
 use plimsoll_quant::stats::StatsError;
@@ -36,7 +36,7 @@ pub enum Series {
 /// Which change is a loss.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Change {
+pub enum Loss {
     /// Who is long loses.
     Fall,
     /// Who is short loses.
@@ -55,6 +55,20 @@ pub struct Tracking {
     pub most: f64,
 }
 
+/// The long run, and how far a target follows it.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stress {
+    /// Its estimate.
+    pub estimator: Estimator,
+    /// Its weight, in [0, 1].
+    pub weight: f64,
+    /// Least target in units of the long run; >= 0.
+    pub floor: f64,
+    /// Largest target in units of the long run; above the floor.
+    pub cap: f64,
+}
+
 /// A target that is estimated.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,22 +76,18 @@ pub struct Quantile {
     /// Of what.
     pub series: Series,
     /// Which change is a loss.
-    pub loss: Change,
+    pub loss: Loss,
     /// The share of losses that the margin covers, in (0, 1).
     pub confidence: f64,
     /// The margin period of risk, in steps of observation; >= 1.
-    pub steps: u32,
+    pub horizon_steps: u32,
     /// Estimates of today; the largest counts.
     pub now: Vec<Estimator>,
-    /// The estimate of the long run.
-    pub stress: Estimator,
-    /// Weight of the long run, in [0, 1].
-    pub stress_weight: f64,
-    /// Least target in units of the long run; >= 0.
-    pub floor: f64,
-    /// Largest target in units of the long run; above the floor.
-    pub cap: f64,
+    /// The long run; none when left out.
+    #[serde(default)]
+    pub stress: Option<Stress>,
     /// A breach lifts the target to so many times its loss, up to the cap; 0 for not at all.
+    #[serde(default)]
     pub shock: f64,
     /// How it learns; not at all when left out.
     #[serde(default)]
@@ -97,6 +107,13 @@ pub enum TargetSpec {
     },
     /// An estimate.
     Quantile(Box<Quantile>),
+    /// A multiple of the larger price scan of the same place, both as they are proposed in the same step.
+    PriceScan {
+        /// The multiple; > 0.
+        times: f64,
+        /// What stands in where there is no price scan.
+        fallback: Ppb,
+    },
 }
 
 /// Why a target is none.
@@ -117,19 +134,41 @@ pub enum TargetSpecError {
     Estimator(#[from] StatsError),
 }
 
+/// What one step of a series was.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Observation {
+    /// Its bar; finite and > 0.
+    pub(crate) bar: Bar,
+    /// Whether the step is over; one that is not shows how far it has come.
+    pub(crate) closed: bool,
+}
+
+/// A margin that has not ended.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+struct Open {
+    /// The number observed when it was set.
+    seen: f64,
+    /// The value in force then; `None` where it was no estimate, and is not judged.
+    margin: Option<f64>,
+}
+
 /// A target and what it has seen.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Estimated {
     now: Vec<Gauge>,
-    stress: Gauge,
+    stress: Option<Gauge>,
     tracker: Option<CoverageTracker>,
     /// The last number observed.
     last: Option<f64>,
-    /// Numbers observed and the values then in force, of the margins that have not ended, oldest first.
-    open: VecDeque<(f64, Option<f64>)>,
-    /// Whether the last target was an estimate: only then is what follows counted.
+    /// Margins that have not ended, oldest first.
+    open: VecDeque<Open>,
+    /// Whether the margin that was set at the last observation is not among them yet.
+    unopened: bool,
+    /// Losses now and in the long run, as of the last observation; `None` until enough was seen.
+    reading: Option<(f64, Option<f64>)>,
+    /// Whether the last target was an estimate: only then is what follows judged.
     estimated: bool,
-    /// The loss of the margin that ended with the last observation, if it was a breach.
+    /// The loss of the margin that ends with this step, if it is a breach.
     breach: Option<f64>,
 }
 
@@ -139,6 +178,19 @@ impl TargetSpec {
         match self {
             Self::Stated { value } => bounded("value", value.to_f64(), value.0 > 0, "> 0"),
             Self::Quantile(of) => of.check(),
+            Self::PriceScan { times, fallback } => {
+                bounded("times", *times, *times > 0.0 && times.is_finite(), "finite and > 0")?;
+                bounded("fallback", fallback.to_f64(), fallback.0 > 0, "> 0")
+            }
+        }
+    }
+
+    /// The value before anything was seen.
+    pub fn first(&self) -> Ppb {
+        match self {
+            Self::Stated { value } => *value,
+            Self::Quantile(of) => of.fallback,
+            Self::PriceScan { fallback, .. } => *fallback,
         }
     }
 }
@@ -147,108 +199,149 @@ fn bounded(field: &'static str, value: f64, ok: bool, expected: &'static str) ->
     if ok { Ok(()) } else { Err(TargetSpecError::Field { field, value, expected }) }
 }
 
+impl Stress {
+    fn check(&self) -> Result<(), TargetSpecError> {
+        let Self { weight, floor, cap, .. } = *self;
+        bounded("stress.weight", weight, (0.0..=1.0).contains(&weight), "from 0 to 1")?;
+        bounded("stress.floor", floor, floor >= 0.0 && floor.is_finite(), "finite and >= 0")?;
+        bounded("stress.cap", cap, cap > floor && cap.is_finite(), "finite and above the floor")
+    }
+}
+
 impl Quantile {
     fn check(&self) -> Result<(), TargetSpecError> {
-        let Self { confidence, steps, stress_weight, floor, cap, shock, fallback, .. } = *self;
+        let Self { confidence, horizon_steps, shock, fallback, .. } = *self;
         bounded("confidence", confidence, confidence > 0.5 && confidence < 1.0, "above 0.5 and beneath 1")?;
-        bounded("steps", f64::from(steps), steps > 0, ">= 1")?;
+        bounded("horizon_steps", f64::from(horizon_steps), horizon_steps > 0, ">= 1")?;
         bounded("now", 0.0, !self.now.is_empty(), "one estimator at least")?;
-        bounded("stress_weight", stress_weight, (0.0..=1.0).contains(&stress_weight), "from 0 to 1")?;
-        bounded("floor", floor, floor >= 0.0 && floor.is_finite(), "finite and >= 0")?;
-        bounded("cap", cap, cap > floor && cap.is_finite(), "finite and above the floor")?;
+        self.stress.as_ref().map_or(Ok(()), Stress::check)?;
         bounded("shock", shock, shock >= 0.0 && shock.is_finite(), "finite and >= 0")?;
         bounded("fallback", fallback.to_f64(), fallback.0 > 0, "> 0")?;
-        self.begin().map(|_| ())
+        self.begin()?;
+        Ok(())
     }
 
     /// The target with nothing seen.
-    pub(crate) fn begin(&self) -> Result<Estimated, TargetSpecError> {
+    pub(crate) fn begin(&self) -> Result<Estimated, StatsError> {
         let tracker = |t: Tracking| CoverageTracker::new(1.0 - self.confidence, t.gain, (t.least, t.most));
         Ok(Estimated {
             now: self.now.iter().map(Estimator::begin).collect::<Result<_, _>>()?,
-            stress: self.stress.begin()?,
+            stress: self.stress.map(|stress| stress.estimator.begin()).transpose()?,
             tracker: self.tracking.map(tracker).transpose()?,
             last: None,
             open: VecDeque::new(),
+            unopened: false,
+            reading: None,
             estimated: false,
             breach: None,
         })
     }
 
-    fn side(&self, of: TwoSided) -> f64 {
+    /// The loss of one unit as a share of what it was at `then`.
+    fn lost(&self, then: f64, now: f64) -> f64 {
+        let change = now / then - 1.0;
         match self.loss {
-            Change::Fall => of.long,
-            Change::Rise => of.short,
+            Loss::Fall => -change,
+            Loss::Rise => change,
         }
     }
 
-    /// Takes in the next observation, finite and > 0, when `value` has been in force since the last one.
-    pub(crate) fn observe(&self, of: &mut Estimated, seen: f64, value: f64) -> Result<(), StatsError> {
-        let Some(before) = of.last.replace(seen) else { return Ok(()) };
-        let change = seen / before - 1.0;
-        for gauge in of.now.iter_mut().chain([&mut of.stress]) {
-            gauge.update(change)?;
-        }
-        of.open.push_back((before, of.estimated.then_some(value)));
-        of.breach = None;
-        if of.open.len() >= self.steps as usize
-            && let Some((then, Some(margin))) = of.open.pop_front()
+    /// Takes in what was seen since the last step, during which `margin` was in force. Says what an estimator refused; it
+    /// keeps what it knew.
+    pub(crate) fn observe(
+        &self,
+        of: &mut Estimated,
+        seen: &Observation,
+        margin: f64,
+        room: &mut Vec<f64>,
+    ) -> Result<(), StatsError> {
+        let close = seen.bar.close;
+        if std::mem::take(&mut of.unopened)
+            && let Some(last) = of.last
         {
-            let move_ = seen / then - 1.0;
-            let loss = if self.loss == Change::Fall { -move_ } else { move_ };
-            of.breach = (loss > margin).then_some(loss);
-            if let Some(tracker) = &mut of.tracker {
-                tracker.update(loss > margin);
-            }
+            of.open.push_back(Open { seen: last, margin: of.estimated.then_some(margin) });
         }
-        Ok(())
-    }
-
-    /// The target as it stands, with how it was made.
-    pub(crate) fn target(&self, of: &mut Estimated, room: &mut Vec<f64>) -> Target {
-        let estimate = self.estimate(of, room).filter(|(value, _)| value.is_finite() && *value > 0.0);
-        of.estimated = estimate.is_some();
-        match estimate {
-            Some((value, trail)) => Target { value, governed: false, trail },
-            None => {
-                let value = self.fallback.to_f64();
-                Target { value, governed: false, trail: Trail::begin(Cause::TooLittleHistory, value) }
-            }
+        let ends = of.open.len() >= self.horizon_steps as usize;
+        let oldest = of.open.front().filter(|_| ends).and_then(|open| Some((open.seen, open.margin?)));
+        let ended = oldest.map(|(then, margin)| (self.lost(then, close), margin));
+        of.breach = ended.filter(|(loss, margin)| loss > margin).map(|(loss, _)| loss);
+        if !seen.closed {
+            return Ok(());
         }
+        if ends {
+            of.open.pop_front();
+        }
+        if let (Some(tracker), Some(_)) = (&mut of.tracker, ended) {
+            tracker.update(of.breach.is_some());
+        }
+        of.unopened = true;
+        let Some(before) = of.last.replace(close) else { return Ok(()) };
+        let mut refused = Ok(());
+        for gauge in of.now.iter_mut().chain(&mut of.stress) {
+            refused = gauge.update(&seen.bar, close / before - 1.0).and(refused);
+        }
+        of.reading = self.read(of, room);
+        refused
     }
 
     /// `None` until every estimator has seen enough, and where one says nothing positive.
-    fn estimate(&self, of: &Estimated, room: &mut Vec<f64>) -> Option<(f64, Trail)> {
-        let steps = f64::from(self.steps);
-        let mut reading = |gauge: &Gauge| {
-            let losses = gauge.losses(self.confidence, steps, room).ok()?;
-            Some(self.side(losses)).filter(|loss| *loss > 0.0 && loss.is_finite())
+    fn read(&self, of: &Estimated, room: &mut Vec<f64>) -> Option<(f64, Option<f64>)> {
+        let mut loss = |gauge: &Gauge| {
+            let TwoSided { long, short } = gauge.losses(self.confidence, self.horizon_steps, room).ok()?;
+            let loss = if self.loss == Loss::Fall { long } else { short };
+            (loss > 0.0 && loss.is_finite()).then_some(loss)
         };
         let mut now = 0.0;
         for gauge in &of.now {
-            let one = reading(gauge)?;
+            let one = loss(gauge)?;
             now = if one > now { one } else { now };
         }
-        let stress = reading(&of.stress)?;
+        match &of.stress {
+            None => Some((now, None)),
+            Some(gauge) => Some((now, Some(loss(gauge)?))),
+        }
+    }
+
+    /// The target as it stands, with how it was made.
+    pub(crate) fn target(&self, of: &mut Estimated) -> Target {
+        let estimate = of.reading.map(|reading| self.estimate(of, reading));
+        let estimate = estimate.filter(|(value, _)| value.is_finite() && *value > 0.0);
+        of.estimated = estimate.is_some();
+        let (value, trail) = estimate.unwrap_or_else(|| {
+            let value = self.fallback.to_f64();
+            (value, Trail::begin(Cause::TooLittleHistory, value))
+        });
+        Target { value, governed: false, trail }
+    }
+
+    fn estimate(&self, of: &Estimated, (now, long_run): (f64, Option<f64>)) -> (f64, Trail) {
         let mut trail = Trail::begin(Cause::Now, now);
-        let blend = (1.0 - self.stress_weight) * now + self.stress_weight * stress;
-        trail.to(Cause::Stress, blend);
+        let long_run = self.stress.zip(long_run);
+        let mut value = long_run.map_or(now, |(s, level)| (1.0 - s.weight) * now + s.weight * level);
+        trail.to(Cause::Stress, value);
         let learned = exp(of.tracker.as_ref().map_or(0.0, CoverageTracker::correction));
-        let mut value = blend * learned;
+        value *= learned;
         trail.to(Cause::Coverage, value);
-        let mut raise = |cause, to: f64| {
-            if to > value {
-                value = to;
-                trail.to(cause, value);
+        let raise = |value: &mut f64, to: f64, trail: &mut Trail, cause| {
+            if to > *value {
+                *value = to;
+                trail.to(cause, to);
             }
         };
-        raise(Cause::Breach, self.shock * of.breach.unwrap_or(0.0));
-        raise(Cause::TargetFloor, self.floor * stress * learned);
-        let cap = self.cap * stress * learned;
-        if value > cap {
-            value = cap;
+        raise(&mut value, self.shock * of.breach.unwrap_or(0.0), &mut trail, Cause::Breach);
+        if let Some((s, level)) = long_run {
+            raise(&mut value, s.floor * level * learned, &mut trail, Cause::StressFloor);
+            let cap = s.cap * level * learned;
+            value = if value > cap { cap } else { value };
             trail.to(Cause::TargetCap, value);
         }
-        Some((value, trail))
+        (value, trail)
+    }
+}
+
+impl Estimated {
+    /// Whether the last target was an estimate.
+    pub(crate) fn estimated(&self) -> bool {
+        self.estimated
     }
 }

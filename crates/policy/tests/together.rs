@@ -104,7 +104,8 @@ fn impacts_that_are_no_numbers_or_too_few_are_refused() {
 
 fn adjuster(group: Group, most: f64) -> Adjuster {
     let slope = Slope { start: 1.0, full: 3.0, most };
-    Adjuster { on: true, group, knobs: vec![Knob::PriceScanDown], scope: Scope::default(), slope }
+    let (knobs, scope) = (vec![Knob::PriceScanDown], Scope::default());
+    Adjuster { on: true, group, knobs, scope, slope, underlyings: BTreeMap::new() }
 }
 
 #[test]

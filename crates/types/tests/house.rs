@@ -135,7 +135,7 @@ fn no_crate_depends_on_one_it_must_not_know() {
 
 #[test]
 fn below_the_binary_there_is_no_clock_hash_order_file_or_chance() {
-    for name in ["types", "quant", "market", "risk", "margin", "engine"] {
+    for name in ["types", "quant", "market", "risk", "margin", "policy", "engine"] {
         for path in sources(&root().join("crates").join(name).join("src")) {
             let code = code(&path);
             for (banned, instead) in BANNED {

@@ -1,0 +1,462 @@
+//! A policy: the file that says what moves, why, how fast and how far, parsed and checked.
+//!
+//! **The one idea:** a policy that exists is one that may run: what could loosen without limit, what contradicts itself and what
+//! names something that is not there is refused with the number before there is a [`Policy`].
+
+use crate::readings::Readings;
+use crate::step::uncovered;
+use crate::{
+    AdjusterError, Adjusters, Buffer, Cause, Glide, Governance, GovernanceError, Key, Knob, LeverageTiers,
+    Motion, MotionSpecError, Scheduled, Scope, Side, TargetSpec, TargetSpecError,
+};
+use plimsoll_quant::stats::StatsError;
+use plimsoll_types::Ppb;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How the world is cut into observations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObservationSpec {
+    /// Length of a step, seconds: one observation each, which begins at a whole multiple of it in UTC; > 0.
+    pub step_seconds: i64,
+}
+
+/// Where buckets begin and end.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Buckets {
+    /// Edges of tenor, days to expiry, rising; bucket 0 lies beneath the first.
+    pub tenor_days: Vec<f64>,
+    /// Edges of moneyness, strike over forward, rising; bucket 0 lies beneath the first.
+    pub moneyness: Vec<f64>,
+    /// Account tiers there are.
+    pub tiers: Vec<String>,
+}
+
+/// One parameter, or one for every underlying.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParameterSpec {
+    /// What.
+    pub knob: Knob,
+    /// For what; for all when left out.
+    #[serde(default)]
+    pub scope: Scope,
+    /// Whether every underlying has one of its own, beginning when it is first seen.
+    #[serde(default)]
+    pub each_underlying: bool,
+    /// How it may move: a name among the motions.
+    pub motion: String,
+    /// Where it should be.
+    pub target: TargetSpec,
+    /// A buffer on the target; none when left out.
+    #[serde(default)]
+    pub buffer: Option<Buffer>,
+}
+
+/// A policy as it is written down.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFile {
+    /// Its name.
+    pub name: String,
+    /// One sentence on what it is.
+    pub description: String,
+    /// How the world is cut into observations.
+    pub observation: ObservationSpec,
+    /// Where buckets begin and end.
+    #[serde(default)]
+    pub buckets: Buckets,
+    /// How parameters may move, by name.
+    pub motions: BTreeMap<String, Motion>,
+    /// What moves.
+    pub parameters: Vec<ParameterSpec>,
+    /// What the state of the world adds.
+    #[serde(default)]
+    pub adjusters: Option<Adjusters>,
+    /// What adjusters read.
+    #[serde(default)]
+    pub readings: Readings,
+    /// What the book may be made to bear; without it no book is judged.
+    #[serde(default)]
+    pub glide: Option<Glide>,
+    /// What votes must satisfy; without it there are none.
+    #[serde(default)]
+    pub governance: Option<Governance>,
+    /// Votes there are.
+    #[serde(default)]
+    pub schedule: Vec<Scheduled>,
+    /// Tiers of the margin fraction of futures and perpetuals.
+    #[serde(default)]
+    pub leverage: Option<LeverageTiers>,
+}
+
+/// Why a file is no policy.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// Not TOML, or not of this form.
+    #[error("{reason}")]
+    Unreadable {
+        /// Where and why.
+        reason: String,
+    },
+    /// A number is outside what it may be.
+    #[error("`{field}` is {value}: expected {expected}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// The number.
+        value: f64,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A motion is none.
+    #[error("motion `{name}`: {source}")]
+    Motion {
+        /// Which.
+        name: String,
+        /// Why.
+        source: MotionSpecError,
+    },
+    /// A parameter moves in a way that is not there.
+    #[error("{key}: there is no motion `{name}`")]
+    NoMotion {
+        /// Which.
+        key: Key,
+        /// The name.
+        name: String,
+    },
+    /// A parameter is stated twice.
+    #[error("{0} is stated twice")]
+    Twice(Key),
+    /// A parameter is for every underlying and for one.
+    #[error("{0} is for each underlying and for one")]
+    Each(Key),
+    /// A target is none.
+    #[error("{key}: {source}")]
+    Target {
+        /// Whose.
+        key: Key,
+        /// Why.
+        source: TargetSpecError,
+    },
+    /// A parameter would start outside its limits, and could not be moved back at once.
+    #[error("{key} starts at {value}: its limits are {minimum} to {maximum}")]
+    Start {
+        /// Which.
+        key: Key,
+        /// Where it starts.
+        value: Ppb,
+        /// The least value.
+        minimum: Ppb,
+        /// The largest.
+        maximum: Ppb,
+    },
+    /// A scope names a bucket or tier that is not there.
+    #[error("{key}: there is no {what} in [buckets]")]
+    Bucket {
+        /// Whose.
+        key: Key,
+        /// What is not there.
+        what: String,
+    },
+    /// Initial margin does not cover maintenance.
+    #[error("at {scope} initial margin is scaled by {im} and maintenance by {mm}: expected at least as much")]
+    Uncovered {
+        /// The place.
+        scope: Scope,
+        /// Scale of initial margin.
+        im: Ppb,
+        /// Scale of maintenance.
+        mm: Ppb,
+    },
+    /// Adjusters are none.
+    #[error(transparent)]
+    Adjuster(#[from] AdjusterError),
+    /// An adjuster has nothing to read.
+    #[error("adjuster `{0}` is on and there is nothing in [readings] to read it with")]
+    NoReading(Cause),
+    /// A reading, or a buffer, is none.
+    #[error("{place}: {source}")]
+    Statistic {
+        /// Which.
+        place: String,
+        /// Why.
+        source: StatsError,
+    },
+    /// A vote does not count.
+    #[error(transparent)]
+    Vote(#[from] GovernanceError),
+}
+
+/// A parameter with its motion.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Parameter {
+    pub(crate) target: TargetSpec,
+    pub(crate) motion: Motion,
+    pub(crate) buffer: Option<Buffer>,
+}
+
+/// A policy that was checked.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Policy {
+    file: PolicyFile,
+    /// Those that are stated.
+    single: BTreeMap<Key, Parameter>,
+    /// Those that every underlying has, by the key without it.
+    each: BTreeMap<Key, Parameter>,
+}
+
+/// A place that a value is asked for.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Place<'p> {
+    /// Underlying, or asset of collateral.
+    pub underlying: Option<&'p str>,
+    /// Days to expiry.
+    pub tenor_days: Option<f64>,
+    /// Strike over forward.
+    pub moneyness: Option<f64>,
+    /// Side of the position.
+    pub side: Option<Side>,
+    /// Account tier.
+    pub tier: Option<&'p str>,
+}
+
+impl Policy {
+    /// Reads and checks a policy.
+    ///
+    /// # Errors
+    /// [`PolicyError`] for what is no policy, could loosen without limit, contradicts itself, or names what is not there.
+    pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
+        let unreadable = |e: toml::de::Error| PolicyError::Unreadable { reason: e.to_string() };
+        Self::new(toml::from_str(text).map_err(unreadable)?)
+    }
+
+    /// Checks a policy.
+    ///
+    /// # Errors
+    /// As [`Policy::from_toml`].
+    pub fn new(file: PolicyFile) -> Result<Self, PolicyError> {
+        let step = file.observation.step_seconds;
+        positive("observation.step_seconds", step as f64, step > 0)?;
+        file.buckets.check()?;
+        for (name, motion) in &file.motions {
+            motion.check().map_err(|source| PolicyError::Motion { name: name.clone(), source })?;
+        }
+        let (single, each) = file.parameters()?;
+        let new = Self { file, single, each };
+        new.check_scales()?;
+        new.check_world()?;
+        new.check_votes()?;
+        Ok(new)
+    }
+
+    /// Initial margin covers maintenance where parameters start.
+    fn check_scales(&self) -> Result<(), PolicyError> {
+        let first = |(key, of): (&Key, &Parameter)| (key.clone(), of.target.first());
+        let all = self.single.iter().chain(&self.each).map(first);
+        let scales = all.filter(|(key, _)| matches!(key.knob, Knob::ImScale | Knob::MmScale)).collect();
+        uncovered(&scales).map_or(Ok(()), |(scope, im, mm)| Err(PolicyError::Uncovered { scope, im, mm }))
+    }
+
+    fn check_world(&self) -> Result<(), PolicyError> {
+        let statistic = |source| PolicyError::Statistic { place: "readings".to_owned(), source };
+        self.file.readings.check().map_err(statistic)?;
+        if let Some(adjusters) = &self.file.adjusters {
+            adjusters.check()?;
+            let unread = |(cause, of): &(&Cause, &crate::Adjuster)| of.on && !self.file.readings.has(**cause);
+            if let Some((cause, _)) = adjusters.by.iter().find(unread) {
+                return Err(PolicyError::NoReading(*cause));
+            }
+        }
+        self.file.glide.as_ref().map_or(Ok(()), check_glide)?;
+        self.file.leverage.as_ref().map_or(Ok(()), LeverageTiers::check)
+    }
+
+    fn check_votes(&self) -> Result<(), PolicyError> {
+        if let Some(rules) = self.file.governance {
+            let seconds = rules.timelock_seconds;
+            positive("governance.timelock_seconds", seconds as f64, rules.sound())?;
+        }
+        let mut ids = BTreeMap::new();
+        for vote in &self.file.schedule {
+            self.check_vote(vote)?;
+            if ids.insert(&vote.id, ()).is_some() {
+                return Err(GovernanceError::Twice { id: vote.id.clone() }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a vote may be scheduled.
+    pub(crate) fn check_vote(&self, vote: &Scheduled) -> Result<(), GovernanceError> {
+        let none = || GovernanceError::NoParameter { id: vote.id.clone(), key: Box::new(vote.key.clone()) };
+        let motion = self.motion(&vote.key).ok_or_else(none)?;
+        let rules = self.file.governance.ok_or_else(|| GovernanceError::None { id: vote.id.clone() })?;
+        rules.check(vote, &motion.limits)
+    }
+
+    /// The policy as it is written down.
+    pub fn file(&self) -> &PolicyFile {
+        &self.file
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.file.name
+    }
+
+    /// One sentence on what it is.
+    pub fn description(&self) -> &str {
+        &self.file.description
+    }
+
+    /// Length of a step of observation, seconds.
+    pub fn step_seconds(&self) -> i64 {
+        self.file.observation.step_seconds
+    }
+
+    /// What the book may be made to bear.
+    pub fn glide(&self) -> Option<&Glide> {
+        self.file.glide.as_ref()
+    }
+
+    /// How a parameter may move; `None` when the policy has no such parameter.
+    pub fn motion(&self, key: &Key) -> Option<&Motion> {
+        self.parameter(key).map(|of| &of.motion)
+    }
+
+    /// The same policy over another margin period of risk: every estimated target looks so many steps ahead.
+    ///
+    /// # Errors
+    /// [`PolicyError`] for no steps.
+    pub fn with_horizon(&self, steps: u32) -> Result<Self, PolicyError> {
+        let mut file = self.file.clone();
+        for parameter in &mut file.parameters {
+            if let TargetSpec::Quantile(of) = &mut parameter.target {
+                of.horizon_steps = steps;
+            }
+        }
+        Self::new(file)
+    }
+
+    pub(crate) fn parameter(&self, key: &Key) -> Option<&Parameter> {
+        let any = || Key { knob: key.knob, scope: Scope { underlying: None, ..key.scope.clone() } };
+        self.single.get(key).or_else(|| key.scope.underlying.as_ref().and_then(|_| self.each.get(&any())))
+    }
+
+    /// The parameters that are stated.
+    pub(crate) fn single(&self) -> &BTreeMap<Key, Parameter> {
+        &self.single
+    }
+
+    /// The keys of what every underlying has, for one of them.
+    pub(crate) fn keys_of(&self, underlying: &str) -> impl Iterator<Item = Key> {
+        let of = |key: &Key| {
+            let scope = Scope { underlying: Some(underlying.to_owned()), ..key.scope.clone() };
+            Key { knob: key.knob, scope }
+        };
+        self.each.keys().map(of)
+    }
+
+    /// The scope of a place: its buckets.
+    pub fn scope_of(&self, place: &Place<'_>) -> Scope {
+        let bucket = |edges: &[f64], at: f64| {
+            u8::try_from(edges.partition_point(|edge| *edge <= at)).unwrap_or(u8::MAX)
+        };
+        let Buckets { tenor_days, moneyness, .. } = &self.file.buckets;
+        Scope {
+            tier: place.tier.map(str::to_owned),
+            side: place.side,
+            moneyness: place.moneyness.map(|at| bucket(moneyness, at)),
+            tenor: place.tenor_days.map(|at| bucket(tenor_days, at)),
+            underlying: place.underlying.map(str::to_owned),
+        }
+    }
+}
+
+fn positive(field: &'static str, value: f64, ok: bool) -> Result<(), PolicyError> {
+    let expected = "finite and > 0";
+    if ok { Ok(()) } else { Err(PolicyError::Field { field, value, expected }) }
+}
+
+fn check_glide(of: &Glide) -> Result<(), PolicyError> {
+    let field = |field, value: f64, ok: bool, expected| {
+        if ok { Ok(()) } else { Err(PolicyError::Field { field, value, expected }) }
+    };
+    let rising = of.fractions.windows(2).all(|pair| pair[0] < pair[1]);
+    let [first, .., last] = of.fractions;
+    field("glide.fractions", first, rising && first > 0.0 && last == 1.0, "rising in (0, 1], the last 1")?;
+    let induced = of.induced_max;
+    field("glide.induced_max", induced, induced >= 0.0 && induced.is_finite(), "finite and >= 0")?;
+    let share = of.liquidatable_share_max;
+    field("glide.liquidatable_share_max", share, (0.0..=1.0).contains(&share), "from 0 to 1")
+}
+
+impl Buckets {
+    fn check(&self) -> Result<(), PolicyError> {
+        let edges = [("buckets.tenor_days", &self.tenor_days), ("buckets.moneyness", &self.moneyness)];
+        for (field, edges) in edges {
+            let bad = edges.iter().enumerate().find(|(i, edge)| {
+                let before = i.checked_sub(1).and_then(|i| edges.get(i)).copied().unwrap_or(0.0);
+                !(edge.is_finite() && **edge > before)
+            });
+            if let Some((_, value)) = bad {
+                return Err(PolicyError::Field { field, value: *value, expected: "finite, > 0 and rising" });
+            }
+        }
+        Ok(())
+    }
+
+    /// What a scope names and is not there.
+    fn lacks(&self, scope: &Scope) -> Option<String> {
+        let beyond = |bucket: Option<u8>, edges: &[f64], what: &str| {
+            bucket.filter(|at| usize::from(*at) > edges.len()).map(|at| format!("{what} bucket {at}"))
+        };
+        let tier = scope.tier.as_ref().filter(|tier| !self.tiers.contains(tier));
+        beyond(scope.tenor, &self.tenor_days, "tenor")
+            .or_else(|| beyond(scope.moneyness, &self.moneyness, "moneyness"))
+            .or_else(|| tier.map(|tier| format!("tier `{tier}`")))
+    }
+}
+
+type Parameters = BTreeMap<Key, Parameter>;
+
+impl PolicyFile {
+    /// The parameters, checked one by one: those that are stated, and those of each underlying.
+    fn parameters(&self) -> Result<(Parameters, Parameters), PolicyError> {
+        let (mut single, mut each) = (BTreeMap::new(), BTreeMap::new());
+        for spec in &self.parameters {
+            let key = Key { knob: spec.knob, scope: spec.scope.clone() };
+            if spec.each_underlying && key.scope.underlying.is_some() {
+                return Err(PolicyError::Each(key));
+            }
+            let checked = self.parameter(&key, spec)?;
+            let among = if spec.each_underlying { &mut each } else { &mut single };
+            if among.insert(key.clone(), checked).is_some() {
+                return Err(PolicyError::Twice(key));
+            }
+        }
+        Ok((single, each))
+    }
+
+    fn parameter(&self, key: &Key, spec: &ParameterSpec) -> Result<Parameter, PolicyError> {
+        if let Some(what) = self.buckets.lacks(&key.scope) {
+            return Err(PolicyError::Bucket { key: key.clone(), what });
+        }
+        let none = || PolicyError::NoMotion { key: key.clone(), name: spec.motion.clone() };
+        let motion = *self.motions.get(&spec.motion).ok_or_else(none)?;
+        spec.target.check().map_err(|source| PolicyError::Target { key: key.clone(), source })?;
+        if let Some(buffer) = spec.buffer {
+            let statistic = |source| PolicyError::Statistic { place: key.to_string(), source };
+            buffer.check().map_err(statistic)?;
+        }
+        let (value, limits) = (spec.target.first(), motion.limits);
+        if value < limits.minimum || value > limits.maximum || limits.to_step_up(value) != value {
+            let (minimum, maximum) = (limits.minimum, limits.maximum);
+            return Err(PolicyError::Start { key: key.clone(), value, minimum, maximum });
+        }
+        Ok(Parameter { target: spec.target.clone(), motion, buffer: spec.buffer })
+    }
+}
