@@ -10,6 +10,7 @@
 //! **Must never know:** a private shortcut into a stage, files, clocks or randomness. Histories, policies and portfolios come
 //! as values.
 
+mod crash;
 mod figures;
 mod history;
 mod margining;
@@ -19,6 +20,7 @@ mod splice;
 mod study;
 mod surface;
 
+pub use crash::{Crash, FALL_MIN};
 pub use figures::{CONFIDENCE, Figures, Judged, Laws, worse};
 pub use history::{Fault, Finding, History, HistoryError, PriceRow, clean};
 pub use margining::{Bench, Margining, MarginingError, Revaluing};
