@@ -44,17 +44,22 @@ pub enum Estimator {
         #[serde(default)]
         nu: Option<f64>,
     },
-    /// Mean absolute return, a mix of an exponential mean and one of a long window, times the quantile of Student's t over
-    /// its own mean absolute value: one extreme day moves it far less than it moves a variance. Root of time.
+    /// Exponentially weighted mean absolute return, times the quantile of Student's t over its own mean absolute value: one
+    /// extreme day moves it far less than it moves a variance. Root of time.
     MeanAbs {
-        /// Half-life of the exponential mean, observations.
+        /// Half-life, observations.
         half_life: f64,
-        /// Observations of the plain mean.
+        /// Observations before a reading; their plain mean is where it starts from.
+        needed: usize,
+        /// Degrees of freedom, > 2.
+        nu: f64,
+    },
+    /// The same with the plain mean of a long window. Root of time.
+    LongRun {
+        /// Observations.
         window: usize,
         /// Observations before a reading.
         needed: usize,
-        /// Weight of the exponential mean, in [0, 1].
-        fast_weight: f64,
         /// Degrees of freedom, > 2.
         nu: f64,
     },
@@ -166,11 +171,8 @@ impl Estimator {
             Self::Ewma { half_life, needed, nu } => {
                 Gauge::Ewma(EwmaVariance::new(half_life, needed)?, law(nu)?)
             }
-            Self::MeanAbs { half_life, window, needed, fast_weight, nu } => {
-                let spec = TwoSpeedSpec { half_life, window, needed, fast_weight, winsor: None };
-                student_t_unit_scale(nu)?;
-                Gauge::MeanAbs(TwoSpeedDeviation::new(spec)?, nu)
-            }
+            Self::MeanAbs { half_life, needed, nu } => mean_abs((half_life, needed), needed, 1.0, nu)?,
+            Self::LongRun { window, needed, nu } => mean_abs((1.0, window), needed, 0.0, nu)?,
             Self::Garch { gjr, student_t, window, needed, refit_every } => {
                 let dynamics = if gjr { Dynamics::Gjr } else { Dynamics::Symmetric };
                 let innovations = if student_t { Innovations::StudentT } else { Innovations::Normal };
@@ -196,6 +198,18 @@ impl Estimator {
             }
         })
     }
+}
+
+/// Mean absolute return: an exponential mean with weight `fast_weight`, the plain mean of a window with the rest.
+fn mean_abs(
+    (half_life, window): (f64, usize),
+    needed: usize,
+    fast_weight: f64,
+    nu: f64,
+) -> Result<Gauge, StatsError> {
+    student_t_unit_scale(nu)?;
+    let spec = TwoSpeedSpec { half_life, window, needed, fast_weight, winsor: None };
+    Ok(Gauge::MeanAbs(TwoSpeedDeviation::new(spec)?, nu))
 }
 
 fn range_gauge(method: RangeMethod, half_life: f64, needed: usize, law: Law) -> Result<Gauge, StatsError> {

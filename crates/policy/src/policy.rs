@@ -255,7 +255,7 @@ impl Policy {
     /// Initial margin covers maintenance where parameters start.
     fn check_scales(&self) -> Result<(), PolicyError> {
         let first = |(key, of): (&Key, &Parameter)| (key.clone(), of.target.first());
-        let all = self.single.iter().chain(&self.each).map(first);
+        let all = self.parameters().map(first);
         let scales = all.filter(|(key, _)| matches!(key.knob, Knob::ImScale | Knob::MmScale)).collect();
         uncovered(&scales).map_or(Ok(()), |(scope, im, mm)| Err(PolicyError::Uncovered { scope, im, mm }))
     }
@@ -349,6 +349,11 @@ impl Policy {
     /// The parameters that are stated.
     pub(crate) fn single(&self) -> &BTreeMap<Key, Parameter> {
         &self.single
+    }
+
+    /// All parameters, those of every underlying without it.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&Key, &Parameter)> {
+        self.single.iter().chain(&self.each)
     }
 
     /// The keys of what every underlying has, for one of them.

@@ -128,7 +128,7 @@ impl State {
             TargetSpec::Quantile(of) => (Some(of.begin()?), Cause::TooLittleHistory),
             TargetSpec::PriceScan { .. } => (None, Cause::TooLittleHistory),
         };
-        let usual = parameter.buffer.map(|of| of.begin()).transpose()?;
+        let usual = parameter.buffer.map_or(Ok(None), |of| of.begin())?;
         let value = parameter.target.first();
         self.board.insert(key.clone(), value, cause, now);
         self.aims.insert(key.clone(), Aim { estimated, usual, observed: true });
@@ -284,13 +284,11 @@ impl State {
         let Target { value, mut trail, .. } = base;
         let mut value = value;
         let parameter = policy.parameter(key);
-        if let Some((buffer, aim)) = parameter.and_then(|p| p.buffer).zip(self.aims.get_mut(key))
-            && let Some(usual) = &mut aim.usual
-        {
+        if let Some((buffer, aim)) = parameter.and_then(|p| p.buffer).zip(self.aims.get_mut(key)) {
             let fresh = std::mem::take(&mut aim.observed);
-            if !fresh || usual.update(value).is_ok() {
-                value = buffer.apply(usual, value).unwrap_or(value);
-            }
+            // What a window refuses it leaves out; a target is finite.
+            let _ = aim.usual.as_mut().filter(|_| fresh).map(|usual| usual.update(value));
+            value = buffer.apply(aim.usual.as_ref(), value).unwrap_or(value);
             trail.to(Cause::Buffer, value);
         }
         if let Some(adjusters) = &policy.file().adjusters {
