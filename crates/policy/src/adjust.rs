@@ -155,20 +155,20 @@ impl Adjusters {
     /// `value`. `readings` are of the parameter's underlying; an adjuster without a reading does nothing, one whose reading is no
     /// number does its most.
     pub fn apply(&self, key: &Key, value: f64, readings: &BTreeMap<Cause, f64>, trail: &mut Trail) -> f64 {
-        let mut largest: BTreeMap<Group, (Cause, f64)> = BTreeMap::new();
+        let mut largest: [Option<(Cause, f64)>; 5] = [None; 5];
         for (cause, adjuster) in &self.by {
             let acts = adjuster.on && adjuster.knobs.contains(&key.knob) && adjuster.scope.covers(&key.scope);
             let Some(reading) = readings.get(cause).filter(|_| acts) else { continue };
             let factor = adjuster.slope_of(&key.scope).factor(*reading);
-            let best = largest.entry(adjuster.group).or_insert((*cause, factor));
-            if factor > best.1 {
-                *best = (*cause, factor);
+            let best = &mut largest[adjuster.group as usize];
+            if best.is_none_or(|(_, most)| factor > most) {
+                *best = Some((*cause, factor));
             }
         }
         let mut product = 1.0;
-        for (cause, factor) in largest.values() {
+        for (cause, factor) in largest.into_iter().flatten() {
             product *= factor;
-            trail.to(*cause, value * product);
+            trail.to(cause, value * product);
         }
         let capped = value * if product > self.product_max { self.product_max } else { product };
         trail.to(Cause::AdjusterCap, capped);

@@ -6,6 +6,7 @@ use crate::{
 use plimsoll_quant::special::{exp, ln};
 use plimsoll_types::{Ppb, QuantiseError, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 const DAY: f64 = 86_400.0;
 
@@ -50,7 +51,7 @@ pub struct ParameterState {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Proposed {
     /// Which.
-    pub key: Key,
+    pub key: Arc<Key>,
     /// The value in force.
     pub old: Ppb,
     /// The value proposed: within the limits, and `old` where it does not move.
@@ -177,7 +178,7 @@ impl ParameterState {
     /// up. The trail stands at the target.
     pub(crate) fn propose(
         &mut self,
-        key: Key,
+        key: Arc<Key>,
         motion: &Motion,
         target: Target,
         now: Timestamp,
@@ -187,14 +188,13 @@ impl ParameterState {
         let range = motion.limits.range(&mut self.in_force, now)?;
         let days = (now.seconds() - self.stepped.seconds()) as f64 / DAY;
         self.stepped = now;
-        let mut followed = trail.clone();
-        let from_to = (self.exact, target);
-        let mut value = motion.stabiliser.follow(&mut self.holding, from_to, (now, days), &mut followed);
+        let (from_to, when) = ((self.exact, target), (now, days));
+        let mut value = target;
         let mut slowest = range.least;
         if governed {
-            value = target;
+            motion.stabiliser.follow(&mut self.holding, from_to, when, &mut trail.clone());
         } else {
-            trail = followed;
+            value = motion.stabiliser.follow(&mut self.holding, from_to, when, &mut trail);
             slowest = motion.slowest(&self.in_force, now).clamp(range.least, old);
         }
         let within = |value: f64, (least, most): (Ppb, Ppb)| value.clamp(least.to_f64(), most.to_f64());
@@ -227,7 +227,7 @@ impl ParameterState {
         self.maintenance = self.maintenance.follow(new, now, (notice_seconds, ramp_seconds));
         let causes = trail.since(&self.trail);
         self.trail = trail;
-        Ok(Change { key, from, to: new, maintenance: self.maintenance, causes })
+        Ok(Change { key: Key::clone(&key), from, to: new, maintenance: self.maintenance, causes })
     }
 }
 

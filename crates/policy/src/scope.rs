@@ -146,6 +146,11 @@ impl Scope {
         ]
     }
 
+    /// Which of two scopes that cover a place counts: the heavier.
+    pub(crate) fn cmp_weight(&self, other: &Self) -> std::cmp::Ordering {
+        self.weight().cmp(&other.weight())
+    }
+
     /// How specific: fields set, then which, the earlier the heavier.
     fn weight(&self) -> (usize, [bool; 5]) {
         let fields = self.fields();
@@ -182,6 +187,12 @@ pub struct Key {
     pub scope: Scope,
 }
 
+impl AsRef<Self> for Key {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[{}]", self.knob.name(), self.scope)
@@ -201,9 +212,14 @@ impl fmt::Display for Key {
 /// let found: Vec<i32> = covering(&table, Knob::ShortOption, &place).into_iter().map(|(_, v)| *v).collect();
 /// assert_eq!(found, [3, 2, 1]);
 /// ```
-pub fn covering<'t, V>(table: &'t BTreeMap<Key, V>, knob: Knob, place: &Scope) -> Vec<(&'t Scope, &'t V)> {
+pub fn covering<'t, K: AsRef<Key>, V>(
+    table: &'t BTreeMap<K, V>,
+    knob: Knob,
+    place: &Scope,
+) -> Vec<(&'t Scope, &'t V)> {
     let mut found: Vec<(&Scope, &V)> = table
         .iter()
+        .map(|(key, value)| (key.as_ref(), value))
         .filter(|(key, _)| key.knob == knob && key.scope.covers(place))
         .map(|(key, value)| (&key.scope, value))
         .collect();
@@ -216,17 +232,19 @@ pub(crate) mod pairs {
     use super::Key;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     pub(crate) fn serialize<S: Serializer, V: Serialize>(
-        map: &BTreeMap<Key, V>,
+        map: &BTreeMap<Arc<Key>, V>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(map)
+        serializer.collect_seq(map.iter().map(|(key, value)| (&**key, value)))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
         deserializer: D,
-    ) -> Result<BTreeMap<Key, V>, D::Error> {
-        Ok(Vec::<(Key, V)>::deserialize(deserializer)?.into_iter().collect())
+    ) -> Result<BTreeMap<Arc<Key>, V>, D::Error> {
+        let pairs = Vec::<(Key, V)>::deserialize(deserializer)?;
+        Ok(pairs.into_iter().map(|(key, value)| (Arc::new(key), value)).collect())
     }
 }

@@ -5,19 +5,22 @@
 //! [`State`]: saved and restored, it goes on with the same decisions, bit for bit.
 
 use crate::parameter::Target;
+use crate::policy::Parameter;
 use crate::readings::{Watch, refused};
 use crate::series::Taken;
 use crate::target::{Estimated, Quantile};
 use crate::{
-    Bar, Board, Cause, Decision, GovernanceError, Impact, Key, Knob, Note, Policy, PolicyError, Proposal,
-    Proposed, Schedule, Scheduled, Scope, Series, Signals, StepError, TargetSpec, Trail, UnderlyingSignals,
+    Bar, Board, Buffer, Cause, Decision, GovernanceError, Impact, Key, Knob, Note, Policy, PolicyError,
+    Proposal, Proposed, Schedule, Scheduled, Series, Signals, StepError, TargetSpec, Trail,
+    UnderlyingSignals,
 };
 use plimsoll_quant::correlation::EwmaCorrelation;
 use plimsoll_quant::rank::RankWindow;
 use plimsoll_quant::stats::StatsError;
-use plimsoll_types::{Ppb, Timestamp};
+use plimsoll_types::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A parameter's target on its way.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -37,7 +40,7 @@ pub struct State {
     now: Option<Timestamp>,
     board: Board,
     #[serde(with = "crate::scope::pairs")]
-    aims: BTreeMap<Key, Aim>,
+    aims: BTreeMap<Arc<Key>, Aim>,
     watches: BTreeMap<String, Watch>,
     correlation: Option<EwmaCorrelation>,
     /// Readings that are of no underlying.
@@ -130,8 +133,9 @@ impl State {
         };
         let usual = parameter.buffer.map_or(Ok(None), |of| of.begin())?;
         let value = parameter.target.first();
-        self.board.insert(key.clone(), value, cause, now);
-        self.aims.insert(key.clone(), Aim { estimated, usual, observed: true });
+        let shared = Arc::new(key.clone());
+        self.board.insert(Arc::clone(&shared), value, cause, now);
+        self.aims.insert(shared, Aim { estimated, usual, observed: true });
         Ok(Some(Note::Began { key, value }))
     }
 
@@ -266,52 +270,50 @@ impl State {
         }
     }
 
-    /// What adjusters read for a parameter: of its underlying, or the worst of all where it has none.
-    fn readings_for(&self, scope: &Scope) -> BTreeMap<Cause, f64> {
-        if let Some(underlying) = &scope.underlying {
-            return self.readings(underlying);
+    /// What adjusters read: of each underlying, and the worst of all for what is of none.
+    fn worlds(&self, policy: &Policy) -> Worlds {
+        let mut all = BTreeMap::new();
+        if policy.file().adjusters.is_none() {
+            return all;
         }
         let mut worst = self.market.clone();
-        for (cause, reading) in self.watches.values().flat_map(|watch| &watch.readings) {
-            let kept = worst.entry(*cause).or_insert(*reading);
-            *kept = if *reading > *kept { *reading } else { *kept };
+        for (name, watch) in &self.watches {
+            for (cause, reading) in &watch.readings {
+                let kept = worst.entry(*cause).or_insert(*reading);
+                *kept = if *reading > *kept { *reading } else { *kept };
+            }
+            all.insert(Some(name.clone()), self.readings(name));
         }
-        worst
+        all.insert(None, worst);
+        all
     }
+}
 
-    /// The target of one parameter: estimated, buffered, adjusted, or voted.
-    fn target(&mut self, policy: &Policy, key: &Key, base: Target, now: Timestamp) -> Target {
-        let Target { value, mut trail, .. } = base;
-        let mut value = value;
-        let parameter = policy.parameter(key);
-        if let Some((buffer, aim)) = parameter.and_then(|p| p.buffer).zip(self.aims.get_mut(key)) {
-            let fresh = std::mem::take(&mut aim.observed);
-            // What a window refuses it leaves out; a target is finite.
-            let _ = aim.usual.as_mut().filter(|_| fresh).map(|usual| usual.update(value));
-            value = buffer.apply(aim.usual.as_ref(), value).unwrap_or(value);
-            trail.to(Cause::Buffer, value);
-        }
-        if let Some(adjusters) = &policy.file().adjusters {
-            value = adjusters.apply(key, value, &self.readings_for(&key.scope), &mut trail);
-        }
-        let governed = self.schedule.governing(key, now).map(|vote| vote.value.to_f64());
-        if let Some(voted) = governed {
-            value = voted;
-            trail.to(Cause::Governance, value);
-        }
-        Target { value, governed: governed.is_some(), trail }
-    }
-
-    /// The estimated or stated target of a parameter; `None` for those that follow others.
-    fn base(&mut self, policy: &Policy, key: &Key) -> Option<Target> {
-        match &policy.parameter(key)?.target {
+impl Aim {
+    /// The estimated or stated target; `None` for one that follows the price scans.
+    fn base(&mut self, of: &TargetSpec) -> Option<Target> {
+        match of {
             TargetSpec::Stated { value } => {
                 let value = value.to_f64();
                 Some(Target { value, governed: false, trail: Trail::begin(Cause::Stated, value) })
             }
-            TargetSpec::Quantile(of) => Some(of.target(self.aims.get_mut(key)?.estimated.as_mut()?)),
+            TargetSpec::Quantile(of) => Some(of.target(self.estimated.as_mut()?)),
             TargetSpec::PriceScan { .. } => None,
         }
+    }
+
+    /// Whether the stress floor stands in for an estimate.
+    fn stands_in(&self) -> bool {
+        self.estimated.as_ref().is_some_and(Estimated::stands_in)
+    }
+
+    /// The target with its buffer.
+    fn buffered(&mut self, buffer: &Buffer, target: &mut Target) {
+        let fresh = std::mem::take(&mut self.observed);
+        // What a window refuses it leaves out; a target is finite.
+        let _ = self.usual.as_mut().filter(|_| fresh).map(|usual| usual.update(target.value));
+        target.value = buffer.apply(self.usual.as_ref(), target.value).unwrap_or(target.value);
+        target.trail.to(Cause::Buffer, target.value);
     }
 }
 
@@ -323,10 +325,12 @@ fn quantile<'p>(policy: &'p Policy, key: &Key) -> Option<&'p Quantile> {
 }
 
 /// The target of a parameter that follows the price scans as they are proposed.
-fn following(policy: &Policy, key: &Key, proposals: &[Proposed]) -> Option<Target> {
-    let TargetSpec::PriceScan { times, fallback } = &policy.parameter(key)?.target else { return None };
-    let values: BTreeMap<Key, Ppb> = proposals.iter().map(|p| (p.key.clone(), p.new)).collect();
-    let scan = |knob| crate::covering(&values, knob, &key.scope).first().map(|(_, value)| **value);
+fn following(of: &TargetSpec, key: &Key, proposals: &[Proposed]) -> Option<Target> {
+    let TargetSpec::PriceScan { times, fallback } = of else { return None };
+    let scan = |knob| {
+        let here = proposals.iter().filter(|p| p.key.knob == knob && p.key.scope.covers(&key.scope));
+        here.max_by(|a, b| a.key.scope.cmp_weight(&b.key.scope)).map(|p| p.new)
+    };
     let largest = scan(Knob::PriceScanDown).max(scan(Knob::PriceScanUp));
     let (value, cause) = largest.map_or((fallback.to_f64(), Cause::TooLittleHistory), |scan| {
         (times * scan.to_f64(), Cause::PriceScan)
@@ -344,26 +348,55 @@ pub fn propose(policy: &Policy, state: &mut State, signals: &Signals) -> Result<
     let statistic = |source: StatsError| StepError::Estimator { reason: source.to_string() };
     let mut notes = state.observe(policy, signals).map_err(statistic)?;
     state.schedule.forget(now);
-    let keys: Vec<Key> = state.board.parameters().keys().cloned().collect();
-    let mut targets = BTreeMap::new();
-    for key in &keys {
-        let Some(base) = state.base(policy, key) else { continue };
-        let short =
-            state.aims.get(key).and_then(|aim| aim.estimated.as_ref()).is_some_and(|e| !e.estimated());
-        if short {
-            notes.push(Note::TooLittleHistory { key: key.clone() });
+    let worlds = state.worlds(policy);
+    let State { aims, board, schedule, .. } = state;
+    let (mut parameters, mut followers) = (Vec::with_capacity(aims.len()), Vec::new());
+    let mut aimed = |key: &Arc<Key>, aim: &mut Aim, of: &Parameter, mut target: Target| {
+        if let Some(buffer) = &of.buffer {
+            aim.buffered(buffer, &mut target);
         }
-        targets.insert(key.clone(), state.target(policy, key, base, now));
+        let target = outside(policy, (schedule, &worlds), (key, now), target);
+        board.propose(policy, key, target, now)
+    };
+    for (key, aim) in &mut *aims {
+        let Some(of) = policy.parameter(key) else { continue };
+        let stood_in = aim.stands_in();
+        let base = aim.base(&of.target);
+        if aim.stands_in() && !stood_in {
+            notes.push(Note::TooLittleHistory { key: Key::clone(key) });
+        }
+        match base {
+            Some(target) => parameters.push(aimed(key, aim, of, target)?),
+            None => followers.push((key, aim, of)),
+        }
     }
-    let mut parameters = state.board.propose(policy, targets, now)?;
-    let mut followers = BTreeMap::new();
-    for key in &keys {
-        let Some(base) = following(policy, key, &parameters) else { continue };
-        followers.insert(key.clone(), state.target(policy, key, base, now));
+    for (key, aim, of) in followers {
+        let Some(target) = following(&of.target, key, &parameters) else { continue };
+        parameters.push(aimed(key, aim, of, target)?);
     }
-    parameters.extend(state.board.propose(policy, followers, now)?);
     parameters.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(Proposal { now, version: state.board.version(), notes, parameters })
+}
+
+type Worlds = BTreeMap<Option<String>, BTreeMap<Cause, f64>>;
+
+/// What the world and governance make of a target.
+fn outside(
+    policy: &Policy,
+    (schedule, worlds): (&Schedule, &Worlds),
+    (key, now): (&Key, Timestamp),
+    mut target: Target,
+) -> Target {
+    let world = worlds.get(&key.scope.underlying).or_else(|| worlds.get(&None));
+    if let Some((adjusters, readings)) = policy.file().adjusters.as_ref().zip(world) {
+        target.value = adjusters.apply(key, target.value, readings, &mut target.trail);
+    }
+    if let Some(vote) = schedule.governing(key, now) {
+        target.value = vote.value.to_f64();
+        target.governed = true;
+        target.trail.to(Cause::Governance, target.value);
+    }
+    target
 }
 
 /// Puts a proposal in force: the part of it that the glide path chooses by the `book`'s impacts, in the order of

@@ -11,6 +11,7 @@ use crate::{
 use plimsoll_types::{Ppb, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The parameters of a policy as they are.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -18,7 +19,7 @@ pub struct Board {
     /// Grows by one with every decision that changes something.
     version: u64,
     #[serde(with = "crate::scope::pairs")]
-    parameters: BTreeMap<Key, ParameterState>,
+    parameters: BTreeMap<Arc<Key>, ParameterState>,
 }
 
 /// Where all parameters would go, together.
@@ -62,7 +63,7 @@ pub enum Note {
         /// Where it starts.
         value: Ppb,
     },
-    /// Too little history for an estimate: the stress floor stands in.
+    /// Too little history for an estimate: from now on the stress floor stands in.
     TooLittleHistory {
         /// Whose target.
         key: Key,
@@ -154,7 +155,7 @@ impl StepError {
 
 impl Board {
     /// A parameter that starts at `value` > 0 because of `cause`; one of the same key is replaced.
-    pub(crate) fn insert(&mut self, key: Key, value: Ppb, cause: Cause, now: Timestamp) {
+    pub(crate) fn insert(&mut self, key: Arc<Key>, value: Ppb, cause: Cause, now: Timestamp) {
         self.parameters.insert(key, ParameterState::new(value, cause, now));
     }
 
@@ -169,25 +170,22 @@ impl Board {
     }
 
     /// All parameters, in the order of keys.
-    pub fn parameters(&self) -> &BTreeMap<Key, ParameterState> {
+    pub fn parameters(&self) -> &BTreeMap<Arc<Key>, ParameterState> {
         &self.parameters
     }
 
-    /// Where targets would take the parameters, in the order of keys; those without a target stay.
+    /// Where a target would take a parameter.
     pub(crate) fn propose(
         &mut self,
         policy: &Policy,
-        mut targets: BTreeMap<Key, Target>,
+        key: &Arc<Key>,
+        target: Target,
         now: Timestamp,
-    ) -> Result<Vec<Proposed>, StepError> {
-        let mut proposals = Vec::with_capacity(targets.len());
-        for (key, state) in &mut self.parameters {
-            let Some(target) = targets.remove(key) else { continue };
-            let motion = motion_of(policy, key)?;
-            let proposed = state.propose(key.clone(), motion, target, now);
-            proposals.push(proposed.map_err(|source| StepError::Parameter { key: key.clone(), source })?);
-        }
-        targets.into_keys().next().map_or(Ok(proposals), |key| Err(StepError::Unknown(key)))
+    ) -> Result<Proposed, StepError> {
+        let motion = motion_of(policy, key)?;
+        let state = self.parameters.get_mut(key).ok_or_else(|| StepError::Unknown(Key::clone(key)))?;
+        let parameter = |source| StepError::Parameter { key: Key::clone(key), source };
+        state.propose(Arc::clone(key), motion, target, now).map_err(parameter)
     }
 
     /// Puts a proposal in force: the candidate that the glide path chooses by its `impacts`, in the order of
@@ -214,21 +212,25 @@ impl Board {
             parts.push(proposed.part(fraction, &motion.limits));
         }
         notes.extend(coupled(&self.parameters, &mut parts));
-        let mut next = self.parameters.clone();
-        let mut changes = Vec::new();
-        for part in parts {
-            let key = part.key.clone();
-            let state = next.get_mut(&key).ok_or_else(|| StepError::Unknown(key.clone()))?;
-            if part.new == part.old {
-                state.settle(&part);
-                continue;
-            }
-            let motion = motion_of(policy, &key)?;
-            changes.push(state.apply(part, motion, now).map_err(|source| StepError::limit(&key, source))?);
+        let (mut moved, mut changes) = (Vec::new(), Vec::new());
+        for part in parts.iter().filter(|part| part.new != part.old) {
+            let key = Arc::clone(&part.key);
+            let mut state = self.at(&key)?.clone();
+            let change = state.apply(part.clone(), motion_of(policy, &key)?, now);
+            changes.push(change.map_err(|source| StepError::limit(&key, source))?);
+            moved.push((key, state));
         }
-        self.parameters = next;
+        // Nothing can fail from here on.
         self.version += u64::from(!changes.is_empty());
+        self.parameters.extend(moved);
+        for part in parts.iter().filter(|part| part.new == part.old) {
+            self.parameters.entry(Arc::clone(&part.key)).and_modify(|state| state.settle(part));
+        }
         Ok(Decision { now, version: self.version, changes, glide, refused: false, notes })
+    }
+
+    fn at(&self, key: &Key) -> Result<&ParameterState, StepError> {
+        self.parameters.get(key).ok_or_else(|| StepError::Unknown(key.clone()))
     }
 }
 
@@ -238,17 +240,18 @@ fn motion_of<'p>(policy: &'p Policy, key: &Key) -> Result<&'p Motion, StepError>
 
 /// Initial margin is never scaled by less than maintenance, at any place: where it would be, all of both stay as they are,
 /// which is sound as long as it was sound before.
-fn coupled(now: &BTreeMap<Key, ParameterState>, parts: &mut [Proposed]) -> Option<Note> {
+fn coupled(now: &BTreeMap<Arc<Key>, ParameterState>, parts: &mut [Proposed]) -> Option<Note> {
     let scales = |knob| knob == Knob::ImScale || knob == Knob::MmScale;
     if !parts.iter().any(|p| scales(p.key.knob) && p.new != p.old) {
         return None;
     }
-    let mut next: BTreeMap<Key, Ppb> = now
-        .iter()
+    let stays = now.iter().map(|(key, state)| (key, state.value()));
+    let moves = parts.iter().map(|p| (&p.key, p.new));
+    let next: BTreeMap<Key, Ppb> = stays
+        .chain(moves)
         .filter(|(key, _)| scales(key.knob))
-        .map(|(key, state)| (key.clone(), state.value()))
+        .map(|(key, value)| (Key::clone(key), value))
         .collect();
-    next.extend(parts.iter().filter(|p| scales(p.key.knob)).map(|p| (p.key.clone(), p.new)));
     let (scope, im, mm) = uncovered(&next)?;
     for part in parts.iter_mut().filter(|p| scales(p.key.knob)) {
         *part = part.refused();
@@ -274,7 +277,7 @@ impl Proposal {
         let values = |fraction: f64| {
             let part = |p: &Proposed| {
                 let limits = policy.motion(&p.key).map(|motion| &motion.limits);
-                (p.key.clone(), limits.map_or(p.old, |limits| p.part(fraction, limits).new))
+                (Key::clone(&p.key), limits.map_or(p.old, |limits| p.part(fraction, limits).new))
             };
             self.parameters.iter().map(part).collect()
         };

@@ -166,8 +166,8 @@ pub(crate) struct Estimated {
     unopened: bool,
     /// Losses now and in the long run, as of the last observation; `None` until enough was seen.
     reading: Option<(f64, Option<f64>)>,
-    /// Whether the last target was an estimate: only then is what follows judged.
-    estimated: bool,
+    /// Whether the last target was an estimate, if there was one: only then is what follows judged.
+    estimated: Option<bool>,
     /// The loss of the margin that ends with this step, if it is a breach.
     breach: Option<f64>,
 }
@@ -232,7 +232,7 @@ impl Quantile {
             open: VecDeque::new(),
             unopened: false,
             reading: None,
-            estimated: false,
+            estimated: None,
             breach: None,
         })
     }
@@ -259,7 +259,7 @@ impl Quantile {
         if std::mem::take(&mut of.unopened)
             && let Some(last) = of.last
         {
-            of.open.push_back(Open { seen: last, margin: of.estimated.then_some(margin) });
+            of.open.push_back(Open { seen: last, margin: (of.estimated == Some(true)).then_some(margin) });
         }
         let ends = of.open.len() >= self.horizon_steps as usize;
         let oldest = of.open.front().filter(|_| ends).and_then(|open| Some((open.seen, open.margin?)));
@@ -306,7 +306,7 @@ impl Quantile {
     pub(crate) fn target(&self, of: &mut Estimated) -> Target {
         let estimate = of.reading.map(|reading| self.estimate(of, reading));
         let estimate = estimate.filter(|(value, _)| value.is_finite() && *value > 0.0);
-        of.estimated = estimate.is_some();
+        of.estimated = Some(estimate.is_some());
         let (value, trail) = estimate.unwrap_or_else(|| {
             let value = self.fallback.to_f64();
             (value, Trail::begin(Cause::TooLittleHistory, value))
@@ -340,8 +340,8 @@ impl Quantile {
 }
 
 impl Estimated {
-    /// Whether the last target was an estimate.
-    pub(crate) fn estimated(&self) -> bool {
-        self.estimated
+    /// Whether the stress floor stands in for the last target.
+    pub(crate) fn stands_in(&self) -> bool {
+        self.estimated == Some(false)
     }
 }

@@ -18,22 +18,28 @@ fn nano_log(value: f64) -> NanoLog {
 }
 
 /// How a value was made: what each cause added to its logarithm.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Trail {
     /// In the order made; a cause may stand more than once.
     steps: Vec<(Cause, NanoLog)>,
     level: NanoLog,
+    /// Where it stands.
+    value: f64,
 }
 
 impl Trail {
     /// A value as it starts, `value > 0`, in the unit of the parameter.
     pub fn begin(cause: Cause, value: f64) -> Self {
         let level = nano_log(value);
-        Self { steps: vec![(cause, level)], level }
+        Self { steps: vec![(cause, level)], level, value }
     }
 
     /// The value becomes `value > 0` because of `cause`. Nothing is noted where it does not move.
     pub fn to(&mut self, cause: Cause, value: f64) {
+        if value == self.value {
+            return;
+        }
+        self.value = value;
         let level = nano_log(value);
         if level != self.level {
             self.steps.push((cause, level - self.level));
