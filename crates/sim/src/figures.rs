@@ -11,7 +11,7 @@ use plimsoll_quant::backtest::{
     newey_west_lags, pinball_loss, z2, zone_limits,
 };
 use plimsoll_quant::procyclicality::{largest_increase, log_deviation, peak_to_trough};
-use plimsoll_quant::special::norm_cdf;
+use plimsoll_quant::special::{binomial_sf, norm_cdf};
 use plimsoll_quant::stats::{QuantileRule, StatsError, mean, quantile, student_t_var_es};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -42,11 +42,22 @@ impl Laws {
         Ok(Self(laws))
     }
 
-    fn limits(&self, span: usize, observations: usize) -> Result<ZoneLimits, StatsError> {
-        match self.0.get(&span) {
-            Some(law) => law.limits(observations),
-            None => zone_limits(observations as u64, 1.0 - CONFIDENCE),
-        }
+    /// Where the zones begin, and the probability of so many breaches or more.
+    fn judge(
+        &self,
+        span: usize,
+        observations: usize,
+        breaches: usize,
+    ) -> Result<(ZoneLimits, f64), StatsError> {
+        let (all, rate) = (observations as u64, 1.0 - CONFIDENCE);
+        let below = breaches.checked_sub(1);
+        let Some(law) = self.0.get(&span) else {
+            let p = below.map_or(1.0, |below| binomial_sf(below as u64, all, rate));
+            return Ok((zone_limits(all, rate)?, p));
+        };
+        let cumulative = law.cumulative(observations)?;
+        let up_to = |below: usize| cumulative.get(below).or(cumulative.last()).copied().unwrap_or(1.0);
+        Ok((law.limits(observations)?, below.map_or(1.0, |below| (1.0 - up_to(below)).max(0.0))))
     }
 }
 
@@ -64,6 +75,8 @@ pub struct Figures {
     pub kupiec_p: Option<f64>,
     /// Kupiec, against too many breaches only.
     pub kupiec_one_sided_p: Option<f64>,
+    /// So many breaches or more, by the law of losses that overlap as these do; the one to read where a loss spans rows.
+    pub count_p: f64,
     /// Time until the first breach.
     pub tuff_p: Option<f64>,
     /// Christoffersen: is a breach as likely after a breach?
@@ -123,7 +136,7 @@ impl Judged<'_> {
         }
         let breached: Vec<bool> = self.losses.iter().zip(self.margins).map(|(l, m)| l > m).collect();
         let breaches = breached.iter().filter(|b| **b).count();
-        let limits = laws.limits(self.span, observations)?;
+        let (limits, count_p) = laws.judge(self.span, observations, breaches)?;
         let pof = kupiec_pof(observations as u64, breaches as u64, 1.0 - CONFIDENCE)?;
         let expected = (1.0 - CONFIDENCE) * observations as f64;
         let (independence_p, conditional_p) = self.independence(&breached)?;
@@ -137,6 +150,7 @@ impl Judged<'_> {
             expected,
             kupiec_p: Some(pof.p_value()),
             kupiec_one_sided_p: Some(one_sided(&pof, breaches as f64 > expected)),
+            count_p,
             tuff_p: first.and_then(|n| kupiec_tuff(n, rate).ok()).map(|test| test.p_value()),
             independence_p,
             conditional_p,

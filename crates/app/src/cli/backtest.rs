@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 /// A policy or a list of portfolios is no longer than this.
 const SMALL: u64 = 1 << 20;
 const DAY: f64 = 86_400.0;
+const TITLE: &str = "Backtest (too many: probability of so many breaches or more; margins in shares of one coin's value)";
 
 /// Arguments of `backtest`.
 #[derive(Args, Debug)]
@@ -120,7 +121,7 @@ fn summary(rows: &[Row]) -> Table {
         ("n", Kind::Integer),
         ("breaches", Kind::Integer),
         ("expected", Kind::Number),
-        ("kupiec", Kind::Number),
+        ("too many", Kind::Number),
         ("indep.", Kind::Number),
         ("cond.", Kind::Number),
         ("light", Kind::Text),
@@ -131,7 +132,7 @@ fn summary(rows: &[Row]) -> Table {
         ("overshoot", Kind::Number),
         ("moves/month", Kind::Number),
     ];
-    let mut table = Table::new("Backtest (p-values one-sided for Kupiec; margins in shares of one coin's value)", &columns);
+    let mut table = Table::new(TITLE, &columns);
     for row in rows {
         let f = &row.whole;
         table.push(vec![
@@ -143,7 +144,7 @@ fn summary(rows: &[Row]) -> Table {
             Cell::count(f.observations),
             Cell::count(f.breaches),
             Cell::Number(f.expected, 1),
-            Cell::number(f.kupiec_one_sided_p, 3),
+            Cell::Number(f.count_p, 3),
             Cell::number(f.independence_p, 3),
             Cell::number(f.conditional_p, 3),
             Cell::text(f.traffic_light),
@@ -229,6 +230,7 @@ fn figures(suffix: &str, of: Option<&Figures>) -> Vec<Named> {
         real("expected", |f| Some(f.expected)),
         real("kupiec_p", |f| f.kupiec_p),
         real("kupiec_one_sided_p", |f| f.kupiec_one_sided_p),
+        real("count_p", |f| Some(f.count_p)),
         real("tuff_p", |f| f.tuff_p),
         real("independence_p", |f| f.independence_p),
         real("conditional_p", |f| f.conditional_p),
