@@ -93,7 +93,8 @@ impl Adjusted {
                 term: ratio(Knob::TermScan, self.term),
             };
             if let Some(place) = self.scenarios.price_scan.get_mut(u) {
-                *place = scan * made.up.max(made.down);
+                // Composite delta averages over falls of as much.
+                *place = (scan * made.up.max(made.down)).min(-FALL_MAX);
             }
             factors.push(made);
         }
@@ -245,6 +246,15 @@ mod tests {
             assert!((after - expected).abs() < 1e-15, "{before} became {after}");
         }
         assert_eq!(it.scenarios.price_scan, [0.30, 0.18]);
+    }
+
+    #[test]
+    fn a_scan_above_the_whole_value_still_makes_scenarios() {
+        let mut it = adjusted();
+        it.set(&|knob, _| matches!(knob, Knob::PriceScanUp | Knob::PriceScanDown).then_some(Ppb(2_000_000_000)));
+        assert_eq!(it.scenarios.price_scan, [0.95, 0.95]);
+        let moves = it.scenarios.blocks.iter().flat_map(|b| &b.scenarios).flat_map(|s| &s.moves);
+        assert!(moves.clone().all(|m| m.spot >= FALL_MAX) && moves.clone().any(|m| m.spot == 2.0));
     }
 
     #[test]
