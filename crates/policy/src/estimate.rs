@@ -140,15 +140,15 @@ pub enum Estimator {
     },
 }
 
-/// An estimator and what it has seen.
+/// An estimator and what it has seen; the number beside it is the loss of one unit of what it measures at the confidence.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) enum Gauge {
-    Ewma(EwmaVariance, Law),
+    Ewma(EwmaVariance, f64),
     MeanAbs(TwoSpeedDeviation, f64),
     Garch(Box<RollingGarch>),
-    Har(Box<Har>, Law),
-    Range(RangeEwma, Law),
-    YangZhang(Box<YangZhangEwma>, Law),
+    Har(Box<Har>, f64),
+    Range(RangeEwma, f64),
+    YangZhang(Box<YangZhangEwma>, f64),
     Historical(RankWindow),
     Filtered(Box<FilteredHistory>),
     Tail(Box<[TailWindow; 2]>),
@@ -157,22 +157,23 @@ pub(crate) enum Gauge {
 /// Least volatility per step that rescaling divides by.
 const VOL_FLOOR: f64 = 1e-8;
 
-/// Student's t, or the normal law; refused where it has no variance.
-fn law(nu: Option<f64>) -> Result<Law, StatsError> {
-    let law = nu.map_or(Law::Normal, |nu| Law::StudentT { nu });
-    law.quantile(0.99)?;
-    Ok(law)
+/// Quantile of a law of unit variance: Student's t, or the normal law; refused where it has no variance.
+fn unit(nu: Option<f64>, confidence: f64) -> Result<f64, StatsError> {
+    nu.map_or(Law::Normal, |nu| Law::StudentT { nu }).quantile(confidence)
 }
 
 impl Estimator {
     /// The estimator with nothing seen.
-    pub(crate) fn begin(&self) -> Result<Gauge, StatsError> {
+    pub(crate) fn begin(&self, confidence: f64) -> Result<Gauge, StatsError> {
+        let unit = |nu| unit(nu, confidence);
         Ok(match *self {
             Self::Ewma { half_life, needed, nu } => {
-                Gauge::Ewma(EwmaVariance::new(half_life, needed)?, law(nu)?)
+                Gauge::Ewma(EwmaVariance::new(half_life, needed)?, unit(nu)?)
             }
-            Self::MeanAbs { half_life, needed, nu } => mean_abs((half_life, needed), needed, 1.0, nu)?,
-            Self::LongRun { window, needed, nu } => mean_abs((1.0, window), needed, 0.0, nu)?,
+            Self::MeanAbs { half_life, needed, nu } => {
+                mean_abs((half_life, needed), needed, 1.0, (nu, confidence))?
+            }
+            Self::LongRun { window, needed, nu } => mean_abs((1.0, window), needed, 0.0, (nu, confidence))?,
             Self::Garch { gjr, student_t, window, needed, refit_every } => {
                 let dynamics = if gjr { Dynamics::Gjr } else { Dynamics::Symmetric };
                 let innovations = if student_t { Innovations::StudentT } else { Innovations::Normal };
@@ -182,10 +183,10 @@ impl Estimator {
             }
             Self::Har { week, month, window, needed, refit_every, nu } => {
                 let spec = HarSpec { week, month, window, needed, refit_every, scale: HarScale::Level };
-                Gauge::Har(Box::new(Har::new(spec)?), law(nu)?)
+                Gauge::Har(Box::new(Har::new(spec)?), unit(nu)?)
             }
             Self::Range { method, half_life, needed, nu } => {
-                range_gauge(method, half_life, needed, law(nu)?)?
+                range_gauge(method, half_life, needed, unit(nu)?)?
             }
             Self::Historical { window, needed } => Gauge::Historical(RankWindow::new(window, needed)?),
             Self::Filtered { window, needed, half_life, vol_needed: vol_warm_up, cap } => {
@@ -205,20 +206,23 @@ fn mean_abs(
     (half_life, window): (f64, usize),
     needed: usize,
     fast_weight: f64,
-    nu: f64,
+    (nu, confidence): (f64, f64),
 ) -> Result<Gauge, StatsError> {
-    student_t_unit_scale(nu)?;
+    // The law's own quantile over its own mean absolute value: free of its scale.
+    let unit = unit(Some(nu), confidence)? / (student_t_unit_scale(nu)? * student_t_mean_abs(nu)?);
     let spec = TwoSpeedSpec { half_life, window, needed, fast_weight, winsor: None };
-    Ok(Gauge::MeanAbs(TwoSpeedDeviation::new(spec)?, nu))
+    Ok(Gauge::MeanAbs(TwoSpeedDeviation::new(spec)?, unit))
 }
 
-fn range_gauge(method: RangeMethod, half_life: f64, needed: usize, law: Law) -> Result<Gauge, StatsError> {
-    let single = |of| Ok(Gauge::Range(RangeEwma::new(of, half_life, needed)?, law));
+fn range_gauge(method: RangeMethod, half_life: f64, needed: usize, unit: f64) -> Result<Gauge, StatsError> {
+    let single = |of| Ok(Gauge::Range(RangeEwma::new(of, half_life, needed)?, unit));
     match method {
         RangeMethod::Parkinson => single(RangeEstimator::Parkinson),
         RangeMethod::GarmanKlass => single(RangeEstimator::GarmanKlass),
         RangeMethod::RogersSatchell => single(RangeEstimator::RogersSatchell),
-        RangeMethod::YangZhang => Ok(Gauge::YangZhang(Box::new(YangZhangEwma::new(half_life, needed)?), law)),
+        RangeMethod::YangZhang => {
+            Ok(Gauge::YangZhang(Box::new(YangZhangEwma::new(half_life, needed)?), unit))
+        }
     }
 }
 
@@ -256,20 +260,15 @@ impl Gauge {
         let both = |loss: f64| TwoSided { long: loss, short: loss };
         let root = f64::from(steps).sqrt();
         Ok(match self {
-            Self::Ewma(of, law) => both(root * of.vol()? * law.quantile(confidence)?),
-            Self::MeanAbs(of, nu) => {
-                // The law's own quantile over its own mean absolute value: free of its scale.
-                let unit = Law::StudentT { nu: *nu }.quantile(confidence)?;
-                let mean_abs = student_t_unit_scale(*nu)? * student_t_mean_abs(*nu)?;
-                both(root * of.deviation()? * (unit / mean_abs))
-            }
+            Self::Ewma(of, unit) => both(root * of.vol()? * unit),
+            Self::MeanAbs(of, unit) => both(root * of.deviation()? * unit),
             Self::Garch(of) => {
                 let filter = of.filter()?;
                 both(filter.quantile(confidence, steps)?)
             }
-            Self::Har(of, law) => both(of.forecast_total(steps as usize)?.sqrt() * law.quantile(confidence)?),
-            Self::Range(of, law) => both(root * of.variance()?.sqrt() * law.quantile(confidence)?),
-            Self::YangZhang(of, law) => both(root * of.variance()?.sqrt() * law.quantile(confidence)?),
+            Self::Har(of, unit) => both(of.forecast_total(steps as usize)?.sqrt() * unit),
+            Self::Range(of, unit) => both(root * of.variance()?.sqrt() * unit),
+            Self::YangZhang(of, unit) => both(root * of.variance()?.sqrt() * unit),
             Self::Historical(of) => {
                 let long = -of.quantile(1.0 - confidence)?;
                 scaled(TwoSided { long, short: of.quantile(confidence)? }, root)

@@ -224,9 +224,10 @@ impl Quantile {
     /// The target with nothing seen.
     pub(crate) fn begin(&self) -> Result<Estimated, StatsError> {
         let tracker = |t: Tracking| CoverageTracker::new(1.0 - self.confidence, t.gain, (t.least, t.most));
+        let begin = |of: &Estimator| of.begin(self.confidence);
         Ok(Estimated {
-            now: self.now.iter().map(Estimator::begin).collect::<Result<_, _>>()?,
-            stress: self.stress.map(|stress| stress.estimator.begin()).transpose()?,
+            now: self.now.iter().map(begin).collect::<Result<_, _>>()?,
+            stress: self.stress.map(|stress| begin(&stress.estimator)).transpose()?,
             tracker: self.tracking.map(tracker).transpose()?,
             last: None,
             open: VecDeque::new(),
