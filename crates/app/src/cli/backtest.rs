@@ -65,15 +65,17 @@ pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<Answer<'static>> {
     };
     let crashes = study.crashes(&outcome);
     let main = main_table(&outcome.rows);
-    if let Some(folder) = &args.report {
-        report::write(folder, &study, &outcome, &crashes, &main)?;
-    }
     let mut tables = vec![summary(&outcome.rows)];
     if !crashes.is_empty() {
         tables.push(crash_table(&crashes));
     }
     tables.extend(findings(&study.histories));
     let notes = without(&study, &outcome);
+    if let Some(folder) = &args.report {
+        let (outcome, study) = (&outcome, &study);
+        let material = report::Material { study, outcome, figures: &main, tables: &tables, notes: &notes };
+        report::write(folder, &material)?;
+    }
     let json = crate::output::JsonBody::Value(main.json());
     Ok(Answer { tables, notes, json, ..Answer::table(main) })
 }
