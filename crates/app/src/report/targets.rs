@@ -60,7 +60,7 @@ fn cells(row: &Row, outcome: &Outcome) -> Vec<Cell> {
     let most = |value: Option<f64>, limit: f64| value.map_or(Cell::Empty, |x| told(x <= limit, format!("{x:.3}")));
     let part = |of: &Option<plimsoll_sim::Figures>| {
         of.as_ref().map_or(Cell::Empty, |f| {
-            let covered = f.count_p >= LEVEL && f.independence_p.is_none_or(|p| p >= LEVEL);
+            let covered = f.kupiec_one_sided_p.is_none_or(|p| p >= LEVEL) && f.independence_p.is_none_or(|p| p >= LEVEL);
             told(covered && f.traffic_light == "green", format!("{} of {:.1}", f.breaches, f.expected))
         })
     };
@@ -69,7 +69,7 @@ fn cells(row: &Row, outcome: &Outcome) -> Vec<Cell> {
         Cell::text(&row.side),
         Cell::Number(row.horizon_seconds as f64 / DAY, 0),
         Cell::text(format!("{} of {:.1}", f.breaches, f.expected)),
-        tested(Some(f.count_p)),
+        tested(f.kupiec_one_sided_p),
         tested(f.independence_p),
         tested(f.conditional_p),
         told(f.traffic_light == "green", f.traffic_light.to_owned()),

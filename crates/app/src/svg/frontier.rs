@@ -53,7 +53,7 @@ fn draw(canvas: &mut Canvas, panel: &FrontierPanel, frame: Frame, (name, of, lin
     };
     let capital = range(&|p| p.capital);
     let spread = 0.12 * (capital.1 - capital.0).max(0.01);
-    let x = Scale::new((capital.0 - spread, capital.1 + 2.0 * spread), (plot.x, right));
+    let x = Scale::new((capital.0 - 2.0 * spread, capital.1 + 2.0 * spread), (plot.x, right));
     let y = Scale::new((0.0, 1.12 * range(&of).1.max(line.unwrap_or(1.0))), (bottom, plot.y));
     canvas.text((plot.x, frame.y + 18.0), Style::new(13.0, INK, Anchor::Start).bold(), &panel.title);
     let faint = format!(r#"stroke="{FAINT}" stroke-width="1""#);
@@ -72,25 +72,44 @@ fn draw(canvas: &mut Canvas, panel: &FrontierPanel, frame: Frame, (name, of, lin
     }
     canvas.text((plot.x + plot.width / 2.0, bottom + 34.0), small(Anchor::Middle), "mean margin");
     canvas.turned_text((frame.x + 20.0, plot.y + plot.height / 2.0), small(Anchor::Middle), name, -90.0);
-    let mut labels: Vec<(f64, f64, f64)> = Vec::new();
-    for (i, point) in panel.points.iter().enumerate() {
-        let (at, colour) = ((x.at(point.capital), y.at(of(point))), ORDERED[i % ORDERED.len()]);
-        canvas.circle(at, 4.5, &format!(r#"fill="{colour}""#));
-        let width = 6.4 * point.name.chars().count() as f64;
-        let label = free(&labels, (at.0 + 8.0, at.1 + 4.0), width);
-        labels.push((label.0, label.1, width));
-        canvas.text(label, Style::new(11.0, INK, Anchor::Start), &point.name);
+    let places: Vec<(f64, f64)> = panel.points.iter().map(|p| (x.at(p.capital), y.at(of(p)))).collect();
+    let mut taken: Vec<Frame> = places.iter().map(|at| around(*at)).collect();
+    for (i, (point, at)) in panel.points.iter().zip(&places).enumerate() {
+        let colour = ORDERED[i % ORDERED.len()];
+        let width = 6.6 * point.name.chars().count() as f64;
+        let label = free(&taken, *at, width);
+        taken.push(label);
+        let end = (label.x + if label.x < at.0 { width } else { 0.0 }, label.y + 6.0);
+        if (end.1 - at.1).abs() > 3.0 {
+            canvas.line(*at, end, &format!(r#"stroke="{colour}" stroke-width="0.8""#));
+        }
+        canvas.circle(*at, 4.5, &format!(r#"fill="{colour}""#));
+        let style = Style::new(11.0, INK, Anchor::Start);
+        let style = if i == 0 { style.bold() } else { style };
+        canvas.text((label.x, label.y + 10.0), style, &point.name);
     }
 }
 
-/// A place near by where no other label stands.
-fn free(taken: &[(f64, f64, f64)], wanted: (f64, f64), width: f64) -> (f64, f64) {
-    let clear = |at: (f64, f64)| {
-        taken.iter().all(|(x, y, w)| (at.1 - y).abs() >= 11.0 || at.0 >= x + w || at.0 + width <= *x)
+/// What a dot covers.
+fn around(at: (f64, f64)) -> Frame {
+    Frame { x: at.0 - 5.0, y: at.1 - 5.0, width: 10.0, height: 10.0 }
+}
+
+/// A place beside a dot where nothing else stands, the nearest first; right of it where there is none.
+fn free(taken: &[Frame], at: (f64, f64), width: f64) -> Frame {
+    let apart = |one: &Frame, other: &Frame| {
+        one.x >= other.x + other.width
+            || other.x >= one.x + one.width
+            || one.y >= other.y + other.height
+            || other.y >= one.y + one.height
     };
-    let steps = [0.0, -12.0, 12.0, -24.0, 24.0, -36.0, 36.0];
-    let found = steps.into_iter().map(|dy| (wanted.0, wanted.1 + dy)).find(|at| clear(*at));
-    found.unwrap_or(wanted)
+    let sides = [at.0 + 9.0, at.0 - 9.0 - width, at.0 + 24.0, at.0 - 24.0 - width];
+    let steps = [0.0, -14.0, 14.0, -28.0, 28.0, -42.0, 42.0];
+    let all = steps.into_iter().flat_map(|dy| {
+        sides.map(|x| Frame { x, y: at.1 - 6.0 + dy, width, height: 13.0 })
+    });
+    let mut clear = all.filter(|label| taken.iter().all(|other| apart(label, other)));
+    clear.next().unwrap_or(Frame { x: sides[0], y: at.1 - 6.0, width, height: 13.0 })
 }
 
 #[cfg(test)]
