@@ -40,6 +40,10 @@ pub struct Glide {
 pub struct Choice {
     /// The fraction of the tightening: 0 is none of it.
     pub fraction: f64,
+    /// Accounts it makes liquidatable.
+    pub newly_liquidatable: u64,
+    /// Their equity, as a share of that of all accounts.
+    pub newly_liquidatable_share: f64,
     /// What it induces.
     pub induced: f64,
     /// What waiting would have cost at the largest fraction under the limit.
@@ -94,7 +98,9 @@ impl Glide {
             .filter(|i| *i > calm)
             .fold(calm, |best, i| if cost(i) < cost(best) { i } else { best });
         let urgent = best > calm;
-        Ok(Some(Choice { fraction: fraction(best), induced: impacts[best].induced, waiting, urgent }))
+        let Impact { newly_liquidatable, newly_liquidatable_share, induced, .. } = impacts[best];
+        let fraction = fraction(best);
+        Ok(Some(Choice { fraction, newly_liquidatable, newly_liquidatable_share, induced, waiting, urgent }))
     }
 }
 

@@ -8,6 +8,27 @@
 //! **The one idea:** a step is a pure function of state and signals, every number on the way has a [`Cause`], and in
 //! logarithms the causes add up to the change exactly.
 //!
+//! ```
+//! use plimsoll_policy::{Bar, Knob, Place, Policy, Signals, State, UnderlyingSignals, step};
+//! use plimsoll_types::Timestamp;
+//! let policy = Policy::from_toml(include_str!("../../../policies/plimsoll.toml"))?;
+//! let mut state = State::new(&policy, Timestamp::from_seconds(0))?;
+//! for day in 0..100 {
+//!     let bar = Some(Bar::at(if day % 2 == 0 { 100.0 } else { 103.0 }));
+//!     let btc = UnderlyingSignals { bar, ..UnderlyingSignals::default() };
+//!     let as_of = Timestamp::from_seconds(86_400 * day);
+//!     let signals = Signals { as_of, underlyings: [("BTC".to_owned(), btc)].into(), ..Signals::default() };
+//!     step(&policy, &mut state, &signals)?;
+//! }
+//! let place = Place { underlying: Some("BTC"), ..Place::default() };
+//! let now = Timestamp::from_seconds(86_400 * 99);
+//! let scan = policy.in_force(state.board(), Knob::PriceScanDown, &place, now).ok_or("none")?;
+//! assert_eq!(scan.key.to_string(), "price_scan_down[BTC]");
+//! // 3 % a day, at 99 % of Student's t: 10.6 %, less what 38 days without a breach have taught, and rounded up.
+//! assert!(scan.initial.to_f64() > 0.10 && scan.initial.to_f64() < 0.107);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! **Must never know:** an account, how a surface was fitted, a chain, or a clock. It sees aggregates of a book, and instants
 //! are inputs.
 

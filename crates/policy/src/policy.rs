@@ -133,6 +133,9 @@ pub enum PolicyError {
     /// A parameter is for every underlying and for one.
     #[error("{0} is for each underlying and for one")]
     Each(Key),
+    /// An estimate is of one underlying, and this is of none.
+    #[error("{0} is estimated and of no underlying: state one, or `each_underlying`")]
+    NoSeries(Key),
     /// A target is none.
     #[error("{key}: {source}")]
     Target {
@@ -436,6 +439,10 @@ impl PolicyFile {
             let key = Key { knob: spec.knob, scope: spec.scope.clone() };
             if spec.each_underlying && key.scope.underlying.is_some() {
                 return Err(PolicyError::Each(key));
+            }
+            let one = spec.each_underlying || key.scope.underlying.is_some();
+            if matches!(spec.target, TargetSpec::Quantile(_)) && !one {
+                return Err(PolicyError::NoSeries(key));
             }
             let checked = self.parameter(&key, spec)?;
             let among = if spec.each_underlying { &mut each } else { &mut single };

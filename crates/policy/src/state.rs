@@ -32,7 +32,7 @@ struct Aim {
     observed: bool,
 }
 
-/// All state of a policy. With JSON it must be read with exact floats (`float_roundtrip`).
+/// All state of a policy: of the one that it began with. With JSON it must be read with exact floats (`float_roundtrip`).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct State {
     began: Timestamp,
@@ -140,8 +140,11 @@ impl State {
     }
 
     /// Refuses what cannot be taken in, before anything is.
-    fn check(&self, signals: &Signals) -> Result<(), StepError> {
+    fn check(&self, policy: &Policy, signals: &Signals) -> Result<(), StepError> {
         signals.check()?;
+        if let Some(key) = self.aims.keys().find(|key| policy.parameter(key).is_none()) {
+            return Err(StepError::Unknown(Key::clone(key)));
+        }
         if let Some(last) = self.now.filter(|last| signals.as_of <= *last) {
             return Err(StepError::Clock { now: signals.as_of, last });
         }
@@ -343,7 +346,7 @@ fn following(of: &TargetSpec, key: &Key, proposals: &[Proposed]) -> Option<Targe
 /// # Errors
 /// [`StepError`] for signals that no market says or that are not after the last; nothing changes then.
 pub fn propose(policy: &Policy, state: &mut State, signals: &Signals) -> Result<Proposal, StepError> {
-    state.check(signals)?;
+    state.check(policy, signals)?;
     let now = signals.as_of;
     let statistic = |source: StatsError| StepError::Estimator { reason: source.to_string() };
     let mut notes = state.observe(policy, signals).map_err(statistic)?;

@@ -190,6 +190,15 @@ fn initial_margin_that_would_not_cover_maintenance_moves_neither() {
     assert!(state.board().get(&of_btc(Knob::PriceScanDown)).unwrap().value() < Ppb(NANO / 4));
 }
 
+#[test]
+fn a_state_of_another_policy_is_refused() {
+    let mut state = State::new(&plimsoll(), at(0)).unwrap();
+    let other = Policy::from_toml(include_str!("../../../policies/static.toml")).unwrap();
+    let before = state.clone();
+    assert!(matches!(step(&other, &mut state, &price(DAY, 100.0)), Err(StepError::Unknown(_))));
+    assert_eq!(state, before);
+}
+
 /// A policy that wants to tighten, and the proposal.
 fn tightening(policy: &Policy) -> (State, plimsoll_policy::Proposal) {
     let mut state = State::new(policy, at(0)).unwrap();
