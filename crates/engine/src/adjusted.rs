@@ -67,7 +67,8 @@ impl Adjusted {
         let stated = generate(spec, underlyings, series)?;
         // Generation has refused a set that says nothing of an underlying.
         let vol_scan = underlyings.iter().filter_map(|u| spec.vol_scan.get(u).copied()).collect();
-        let shares: Vec<Shares> = spec.scenarios.iter().flat_map(|entry| shares(entry, underlyings)).collect();
+        let shares: Vec<Shares> =
+            spec.scenarios.iter().flat_map(|entry| shares(entry, underlyings)).collect();
         let moves = stated.blocks.iter().flat_map(|b| &b.scenarios).flat_map(|s| &s.moves);
         let term = moves.fold(0.0, |most: f64, m| most.max(m.term.abs()));
         let (scenarios, margin) = (stated.clone(), params.margin.clone());
@@ -251,7 +252,9 @@ mod tests {
     #[test]
     fn a_scan_above_the_whole_value_still_makes_scenarios() {
         let mut it = adjusted();
-        it.set(&|knob, _| matches!(knob, Knob::PriceScanUp | Knob::PriceScanDown).then_some(Ppb(2_000_000_000)));
+        it.set(&|knob, _| {
+            matches!(knob, Knob::PriceScanUp | Knob::PriceScanDown).then_some(Ppb(2_000_000_000))
+        });
         assert_eq!(it.scenarios.price_scan, [0.95, 0.95]);
         let moves = it.scenarios.blocks.iter().flat_map(|b| &b.scenarios).flat_map(|s| &s.moves);
         assert!(moves.clone().all(|m| m.spot >= FALL_MAX) && moves.clone().any(|m| m.spot == 2.0));

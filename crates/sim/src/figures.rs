@@ -210,7 +210,8 @@ impl Judged<'_> {
     /// Z2 where the expected shortfall is stated as that of a Student's t whose value at risk is the margin.
     fn shortfall(&self) -> Result<Option<f64>, StatsError> {
         let (var, es) = student_t_var_es(CONFIDENCE, SHORTFALL_NU)?;
-        let day = |(loss, margin): (&f64, &f64)| ShortfallDay { pnl: -loss, var: *margin, es: margin * es / var };
+        let day =
+            |(loss, margin): (&f64, &f64)| ShortfallDay { pnl: -loss, var: *margin, es: margin * es / var };
         let days: Vec<ShortfallDay> = self.losses.iter().zip(self.margins).map(day).collect();
         Ok(z2(&days, 1.0 - CONFIDENCE).ok())
     }
@@ -246,7 +247,8 @@ mod tests {
     use super::*;
 
     fn series(n: usize, breach_every: usize) -> (Vec<f64>, Vec<f64>) {
-        let losses = (0..n).map(|i| if i % breach_every == breach_every - 1 { 0.15 } else { -0.01 }).collect();
+        let losses =
+            (0..n).map(|i| if i % breach_every == breach_every - 1 { 0.15 } else { -0.01 }).collect();
         (vec![0.10; n], losses)
     }
 
@@ -279,9 +281,7 @@ mod tests {
     #[test]
     fn overlapping_losses_are_allowed_their_clusters() {
         let (margins, mut losses) = series(500, 1000);
-        for i in 100..112 {
-            losses[i] = 0.2;
-        }
+        losses[100..112].fill(0.2);
         let of = |span: usize| {
             let laws = Laws::simulate(&[span]).unwrap();
             let judged = Judged { margins: &margins, losses: &losses, span, per_day: 1 };

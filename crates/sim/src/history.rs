@@ -149,7 +149,9 @@ pub enum HistoryError {
         to: Timestamp,
     },
     /// Nothing moves.
-    #[error("{asset}: {count} of {rows} rows repeat the price before them {STALE_ROWS} times or more: the series is constant")]
+    #[error(
+        "{asset}: {count} of {rows} rows repeat the price before them {STALE_ROWS} times or more: the series is constant"
+    )]
     Constant {
         /// Of what.
         asset: Asset,
@@ -159,7 +161,9 @@ pub enum HistoryError {
         rows: usize,
     },
     /// Sources of one asset with another spacing.
-    #[error("{asset}: rows every {first} s and every {second} s: files of one asset must have the same spacing")]
+    #[error(
+        "{asset}: rows every {first} s and every {second} s: files of one asset must have the same spacing"
+    )]
     Spacing {
         /// Of what.
         asset: Asset,
@@ -259,11 +263,7 @@ fn priced(rows: &mut Vec<PriceRow>, findings: &mut Findings) {
 }
 
 /// Leaves out the rows that say an instant again.
-fn distinct(
-    asset: &Asset,
-    rows: &mut Vec<PriceRow>,
-    findings: &mut Findings,
-) -> Result<(), HistoryError> {
+fn distinct(asset: &Asset, rows: &mut Vec<PriceRow>, findings: &mut Findings) -> Result<(), HistoryError> {
     let twice = rows.windows(2).find(|pair| pair[0].time == pair[1].time && pair[0].close != pair[1].close);
     if let Some([one, other]) = twice {
         let (first, second) = (one.close, other.close);
@@ -348,12 +348,7 @@ fn spacing(rows: &[PriceRow]) -> i64 {
     counts.iter().find(|(_, count)| **count == most).map_or(1, |(step, _)| (*step).max(1))
 }
 
-fn gaps(
-    asset: &Asset,
-    rows: &[PriceRow],
-    step: i64,
-    findings: &mut Findings,
-) -> Result<(), HistoryError> {
+fn gaps(asset: &Asset, rows: &[PriceRow], step: i64, findings: &mut Findings) -> Result<(), HistoryError> {
     for pair in rows.windows(2) {
         let (from, to) = (pair[0].time, pair[1].time);
         let seconds = to.seconds() - from.seconds();
@@ -434,8 +429,7 @@ mod tests {
         rows.insert(201, again);
         rows.drain(500..503);
         let history = made(rows).unwrap();
-        let expected =
-            [(Fault::BadPrice, 3), (Fault::OutOfOrder, 1), (Fault::Duplicate, 1), (Fault::Gap, 4)];
+        let expected = [(Fault::BadPrice, 3), (Fault::OutOfOrder, 1), (Fault::Duplicate, 1), (Fault::Gap, 4)];
         assert_eq!(faults(&history), expected);
         assert_eq!(history.findings[3].worst, 3.0);
         assert!(history.rows.windows(2).all(|pair| pair[0].0 < pair[1].0));
@@ -456,8 +450,10 @@ mod tests {
         let mut rows = prices(100);
         rows[50].time = rows[49].time;
         assert!(matches!(made(rows), Err(HistoryError::Conflict { .. })));
-        let bad: Vec<PriceRow> =
-            prices(100).into_iter().enumerate().map(|(i, r)| if i % 20 == 19 { row(i as i64, 0.0) } else { r }).collect();
+        let mut bad = prices(100);
+        for row in bad.iter_mut().skip(19).step_by(20) {
+            row.close = 0.0;
+        }
         assert!(matches!(made(bad), Err(HistoryError::TooMany { count: 5, rows: 100, .. })));
         let constant: Vec<PriceRow> = (0..100).map(|day| row(day, 5.0)).collect();
         assert!(matches!(made(constant), Err(HistoryError::Constant { count: 100, .. })));

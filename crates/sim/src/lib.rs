@@ -10,9 +10,12 @@
 //! **Must never know:** a private shortcut into a stage, files, clocks or randomness. Histories, policies and portfolios come
 //! as values.
 
+mod compare;
 mod crash;
 mod figures;
+mod fill;
 mod history;
+mod impulse;
 mod margining;
 mod portfolio;
 mod regime;
@@ -24,7 +27,7 @@ mod surface;
 pub use crash::{Crash, FALL_MIN};
 pub use figures::{CONFIDENCE, Figures, Judged, Laws, worse};
 pub use history::{Fault, Finding, History, HistoryError, PriceRow, clean};
-pub use margining::{Bench, Margining, MarginingError, Revaluing};
+pub use margining::{Bench, Margining, MarginingError, Revaluing, Values};
 pub use portfolio::{INDEX, Leg, LegKind, PortfolioError, PortfolioSpec, STANDARD};
 pub use regime::stressed;
 pub use replay::{Dated, InForceFrom, ReplayError, Track, Without, replay};

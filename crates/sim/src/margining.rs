@@ -200,6 +200,9 @@ fn book(
     Book::pack(accounts).map_err(|e| MarginingError::Book(e.to_string()))
 }
 
+/// What a policy says of a knob and an underlying.
+pub type Values<'v> = &'v dyn Fn(Knob, &Asset) -> Option<Ppb>;
+
 /// Initial margins of the portfolios of a [`Bench`].
 #[derive(Clone, Debug)]
 pub struct Margining<'a> {
@@ -218,11 +221,7 @@ impl Margining<'_> {
     ///
     /// # Errors
     /// [`MarginingError`] when a value or a level makes no scenarios.
-    pub fn margins(
-        &mut self,
-        values: Option<&dyn Fn(Knob, &Asset) -> Option<Ppb>>,
-        points: &[u16],
-    ) -> Result<&[f64], MarginingError> {
+    pub fn margins(&mut self, values: Option<Values<'_>>, points: &[u16]) -> Result<&[f64], MarginingError> {
         let moved = self.points != points;
         if moved {
             self.points.clear();
@@ -346,7 +345,9 @@ mod tests {
 
     #[test]
     fn a_perpetual_is_charged_the_scan_of_its_side() {
-        for (name, down, up) in [("BTC", 0.0812, 0.0931), ("LINK", 0.21, 0.3), ("SOL", 0.5, 0.7), ("BTC", 0.31, 0.02)] {
+        for (name, down, up) in
+            [("BTC", 0.0812, 0.0931), ("LINK", 0.21, 0.3), ("SOL", 0.5, 0.7), ("BTC", 0.31, 0.02)]
+        {
             let (all, bench) = bench(&[name]);
             let mut margining = bench.margining().unwrap();
             let values = |knob, _: &Asset| match knob {
@@ -369,7 +370,9 @@ mod tests {
         let mut losses = Vec::new();
         revaluing.losses(&[0.8], (&[60], &[90]), 86_400, &mut losses).unwrap();
         let of = |name, side| losses[place(&all, name, side)];
-        assert!((of("perpetual", "long") - 0.2).abs() < 1e-12 && (of("perpetual", "short") + 0.2).abs() < 1e-12);
+        assert!(
+            (of("perpetual", "long") - 0.2).abs() < 1e-12 && (of("perpetual", "short") + 0.2).abs() < 1e-12
+        );
         // It was sold for 0.137 (30 days at 60 %); with the index at 0.8 it is worth 0.2 and the time value of 29 days at 90 %.
         assert!((0.10..0.12).contains(&of("straddle", "short")), "{}", of("straddle", "short"));
         assert!((of("risk_reversal", "long") + of("risk_reversal", "short")).abs() < 1e-12);

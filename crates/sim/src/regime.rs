@@ -68,7 +68,13 @@ mod tests {
         let row = |day: i64| {
             let size = if (700..800).contains(&day) || (350..420).contains(&day) { 0.08 } else { 0.01 };
             price *= 1.0 + size * (((day * 37) % 101) as f64 / 50.0 - 1.0);
-            PriceRow { time: Timestamp::from_seconds(day * DAY), open: None, high: None, low: None, close: price }
+            PriceRow {
+                time: Timestamp::from_seconds(day * DAY),
+                open: None,
+                high: None,
+                low: None,
+                close: price,
+            }
         };
         let history = clean(Asset::new("BTC").unwrap(), (0..1000).map(row).collect()).unwrap();
         let bands = stressed(&history).unwrap();

@@ -40,7 +40,7 @@ pub enum ReplayError {
         /// Which.
         policy: String,
         /// Why.
-        source: PolicyError,
+        source: Box<PolicyError>,
     },
     /// It does not step.
     #[error("policy `{policy}` at {at}: {source}")]
@@ -50,7 +50,7 @@ pub enum ReplayError {
         /// When.
         at: Timestamp,
         /// Why.
-        source: StepError,
+        source: Box<StepError>,
     },
     /// There is nothing to replay.
     #[error("there is no history to replay")]
@@ -104,7 +104,7 @@ pub struct Track {
 pub fn replay(policy: &Policy, histories: &[History]) -> Result<Track, ReplayError> {
     let starts = histories.iter().filter_map(|h| h.rows.first()).map(|row| row.0);
     let start = starts.min().ok_or(ReplayError::Nothing)?;
-    let begin = |source| ReplayError::Begin { policy: policy.name().to_owned(), source };
+    let begin = |source| ReplayError::Begin { policy: policy.name().to_owned(), source: Box::new(source) };
     let mut state = State::new(policy, start).map_err(begin)?;
     let mut track = Track {
         changes: Vec::new(),
@@ -118,8 +118,10 @@ pub fn replay(policy: &Policy, histories: &[History]) -> Result<Track, ReplayErr
         for (history, place) in histories.iter().zip(&mut places) {
             take(history, place, now, &mut signals);
         }
-        let decision = step(policy, &mut state, &signals).map_err(|source| {
-            ReplayError::Step { policy: policy.name().to_owned(), at: now, source }
+        let decision = step(policy, &mut state, &signals).map_err(|source| ReplayError::Step {
+            policy: policy.name().to_owned(),
+            at: now,
+            source: Box::new(source),
         })?;
         track.without.count(&decision.notes);
         for ((history, place), in_force) in histories.iter().zip(&places).zip(&mut track.in_force) {

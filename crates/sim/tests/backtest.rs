@@ -11,19 +11,20 @@ use plimsoll_types::{Asset, Timestamp};
 const DAY: i64 = 86_400;
 
 /// A price with calm and wild stretches and a jump now and then.
-fn prices(asset: &str, seed: u64, rows: usize, step: i64) -> Vec<PriceRow> {
+fn prices(asset: &str, seed: u64, rows: i64, step: i64) -> Vec<PriceRow> {
     let mut rng = Rng64::new(seed);
     let mut uniform = || (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
     let mut price = 100.0 + asset.len() as f64;
     (0..rows)
         .map(|i| {
             let wild = if (i / 150) % 3 == 2 { 2.5 } else { 1.0 };
-            let mut change = 0.02 * wild * (uniform() + uniform() + uniform() - 1.5) * (step as f64 / DAY as f64).sqrt();
+            let mut change =
+                0.02 * wild * (uniform() + uniform() + uniform() - 1.5) * (step as f64 / DAY as f64).sqrt();
             if uniform() < 0.01 {
                 change -= 0.15;
             }
             price *= 1.0 + change.max(-0.6);
-            let time = Timestamp::from_seconds(1_500_000_000 / DAY * DAY + i as i64 * step);
+            let time = Timestamp::from_seconds(1_500_000_000 / DAY * DAY + i * step);
             PriceRow { time, open: None, high: None, low: None, close: price }
         })
         .collect()
@@ -58,7 +59,7 @@ fn run(study: &Study) -> Outcome {
 
 #[test]
 fn what_comes_later_changes_nothing_that_came_before() {
-    let (rows, cut) = (600, 430);
+    let (rows, cut) = (600, 430_usize);
     let all = || vec![prices("BTC", 1, rows, DAY), prices("ETH", 2, rows, DAY)];
     let plain = run(&study(all().into_iter().zip(["BTC", "ETH"]).map(|(r, a)| history(a, r)).collect()));
     let mut shifted = all();
@@ -76,7 +77,9 @@ fn what_comes_later_changes_nothing_that_came_before() {
     assert!(later > 20, "only {later} margins saw the shift");
     for (one, other) in plain.groups.iter().zip(&shifted.groups) {
         assert_eq!(one.points[..cut], other.points[..cut]);
-        let known = |group: &plimsoll_sim::Group| group.losses[0].iter().map(|l| l[..cut - 1].to_vec()).collect::<Vec<_>>();
+        let known = |group: &plimsoll_sim::Group| {
+            group.losses[0].iter().map(|l| l[..cut - 1].to_vec()).collect::<Vec<_>>()
+        };
         assert_eq!(known(one), known(other));
         assert_ne!(one.losses[0][0][cut - 1], other.losses[0][0][cut - 1], "the shift is a loss or a gain");
     }
@@ -103,7 +106,9 @@ fn every_change_is_attributed_and_every_row_is_there() {
     assert_eq!(outcome.rows.len(), 10 * 2 * 3);
     let moving: Vec<_> = outcome.rows.iter().filter(|row| row.changes_per_month > 0.0).collect();
     assert!(moving.iter().all(|row| row.attributed_share == Some(1.0)));
-    assert!(moving.iter().any(|row| row.policy == "plimsoll") && moving.iter().any(|row| row.policy == "ewma"));
+    assert!(
+        moving.iter().any(|row| row.policy == "plimsoll") && moving.iter().any(|row| row.policy == "ewma")
+    );
     for row in outcome.rows.iter().filter(|row| row.policy == "static" && row.portfolio == "perpetual") {
         assert_eq!((row.whole.peak_to_trough, row.changes_per_month), (Some(1.0), 0.0));
         assert_eq!(row.impulse.map(|i| i.overshoot), Some(0.0));

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 /// A policy or a list of portfolios is no longer than this.
 const SMALL: u64 = 1 << 20;
 const DAY: f64 = 86_400.0;
-const TITLE: &str = "Backtest (too many: probability of so many breaches or more; margins in shares of one coin's value)";
+const TITLE: &str =
+    "Backtest (too many: probability of so many breaches or more; margins in shares of one coin's value)";
 
 /// Arguments of `backtest`.
 #[derive(Args, Debug)]
@@ -212,9 +213,8 @@ fn comparisons(row: &Row, others: &BTreeSet<&String>) -> Vec<Named> {
         number("changes_per_month", Some(row.changes_per_month)),
         number("attributed_share", row.attributed_share),
     ];
-    let against = |name: &&String| {
-        number(&format!("capital_against_{name}"), row.capital_against.get(*name).copied())
-    };
+    let against =
+        |name: &&String| number(&format!("capital_against_{name}"), row.capital_against.get(*name).copied());
     cells.extend(others.iter().map(against));
     cells
 }

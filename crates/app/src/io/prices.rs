@@ -36,8 +36,8 @@ impl FromStr for PriceFile {
             Some((name, path)) => (name.to_owned(), PathBuf::from(path)),
             None => (asset_of(Path::new(text)), PathBuf::from(text)),
         };
-        let asset = Asset::new(&name)
-            .map_err(|e| format!("{e}; name the asset of a file as in BTC=prices.csv"))?;
+        let asset =
+            Asset::new(&name).map_err(|e| format!("{e}; name the asset of a file as in BTC=prices.csv"))?;
         Ok(Self { asset, path })
     }
 }
@@ -87,7 +87,13 @@ fn rows(path: &Path) -> anyhow::Result<Vec<PriceRow>> {
         let number = |at: usize| record.get(at).and_then(|text| text.trim().parse::<f64>().ok());
         let price = |at: Option<usize>| at.and_then(number);
         let close = number(places.close).unwrap_or(f64::NAN);
-        rows.push(PriceRow { time, open: price(places.open), high: price(places.high), low: price(places.low), close });
+        rows.push(PriceRow {
+            time,
+            open: price(places.open),
+            high: price(places.high),
+            low: price(places.low),
+            close,
+        });
     }
     if rows.is_empty() {
         bail!("{name}: no row of prices");
@@ -151,7 +157,8 @@ mod tests {
     #[test]
     fn times_are_read_in_the_forms_that_sources_write() {
         let expected: Timestamp = "2018-01-01T00:00:00Z".parse().unwrap();
-        for text in ["2018-01-01", "1/1/2018", "1514764800000", "2018-01-01T00:00:00Z", "2018-01-01 00:00:00"] {
+        for text in ["2018-01-01", "1/1/2018", "1514764800000", "2018-01-01T00:00:00Z", "2018-01-01 00:00:00"]
+        {
             assert_eq!(time(text), Some(expected), "{text}");
         }
         for text in ["", "yesterday", "2018-13-01", "2018", "1/2", "12018-01-01"] {

@@ -58,7 +58,8 @@ pub(super) fn margins(of: &Material<'_>, out: impl Write + Send) -> anyhow::Resu
             let judged = group.judged_from.min(losses.len())..losses.len();
             let count = judged.len();
             let times = group.times[judged.clone()].iter().map(|time| time.nanos() / 1_000_000);
-            let breach = losses[judged.clone()].iter().zip(&margins[judged.clone()]).map(|(l, m)| Some(l > m));
+            let breach =
+                losses[judged.clone()].iter().zip(&margins[judged.clone()]).map(|(l, m)| Some(l > m));
             batches.write(vec![
                 ("time", Arc::new(times.collect::<Int64Array>())),
                 ("policy", same(policy.name(), count)),
@@ -66,7 +67,10 @@ pub(super) fn margins(of: &Material<'_>, out: impl Write + Send) -> anyhow::Resu
                 ("portfolio", same(&portfolio.name, count)),
                 ("side", same(&portfolio.side, count)),
                 ("horizon_days", Arc::new(Float64Array::from_value(days, count))),
-                ("price", Arc::new(Float64Array::from_iter_values(group.prices[judged.clone()].iter().copied()))),
+                (
+                    "price",
+                    Arc::new(Float64Array::from_iter_values(group.prices[judged.clone()].iter().copied())),
+                ),
                 ("margin", Arc::new(Float64Array::from_iter_values(margins[judged.clone()].iter().copied()))),
                 ("loss", Arc::new(Float64Array::from_iter_values(losses[judged.clone()].iter().copied()))),
                 ("breach", Arc::new(breach.collect::<BooleanArray>())),
@@ -85,7 +89,9 @@ pub(super) fn changes(of: &Material<'_>, out: impl Write + Send) -> anyhow::Resu
             let rows: Vec<(&Dated, &str, i64)> = track
                 .changes
                 .iter()
-                .flat_map(|dated| dated.change.causes.iter().map(move |(cause, part)| (dated, cause.name(), *part)))
+                .flat_map(|dated| {
+                    dated.change.causes.iter().map(move |(cause, part)| (dated, cause.name(), *part))
+                })
                 .collect();
             let keys: Vec<String> = rows.iter().map(|(dated, ..)| dated.change.key.to_string()).collect();
             let count = rows.len();

@@ -35,7 +35,9 @@ pub(crate) fn write(folder: &Path, of: &Material<'_>) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
     let open = |name: &str| {
         let path = folder.join(name);
-        File::create(&path).map(BufWriter::new).with_context(|| format!("{}: cannot be written", path.display()))
+        File::create(&path)
+            .map(BufWriter::new)
+            .with_context(|| format!("{}: cannot be written", path.display()))
     };
     let targets = targets::table(of.study, of.outcome);
     open("report.html")?.write_all(page::html(of, &targets)?.as_bytes()).context("report.html")?;

@@ -30,7 +30,11 @@ fn setup(of: &Material<'_>) -> Vec<String> {
     let days: Vec<String> = study.horizons.iter().map(|h| (*h as f64 / 86_400.0).to_string()).collect();
     let mut lines = vec![
         format!("Policies: {}. The first is the one that pictures show.", names.join(", ")),
-        format!("Horizons: {} days. Confidence: 99 %. Warm-up: {} days.", days.join(", "), study.warm_up_seconds / 86_400),
+        format!(
+            "Horizons: {} days. Confidence: 99 %. Warm-up: {} days.",
+            days.join(", "),
+            study.warm_up_seconds / 86_400
+        ),
         format!("Parameter set: {}. Split of the sample: {}.", study.params.name, study.split),
     ];
     for history in &study.histories {

@@ -1,9 +1,7 @@
 //! From an outcome to pictures.
 
 use super::Material;
-use crate::svg::{
-    CausePicture, FrontierPanel, FrontierPoint, MarginPicture, causes, frontier, margins,
-};
+use crate::svg::{CausePicture, FrontierPanel, FrontierPoint, MarginPicture, causes, frontier, margins};
 use anyhow::Context;
 use plimsoll_policy::{Cause, Knob};
 use plimsoll_sim::{Group, Margins, Row, stressed};
@@ -23,9 +21,10 @@ pub(super) fn over_time(of: &Material<'_>) -> anyhow::Result<Vec<String>> {
 }
 
 fn perpetual(of: &Material<'_>, group: &Group, side: &str) -> Option<usize> {
-    group.portfolios.iter().position(|p| {
-        of.study.portfolios.get(*p).is_some_and(|p| p.name == "perpetual" && p.side == side)
-    })
+    group
+        .portfolios
+        .iter()
+        .position(|p| of.study.portfolios.get(*p).is_some_and(|p| p.name == "perpetual" && p.side == side))
 }
 
 fn one(of: &Material<'_>, g: usize, group: &Group) -> anyhow::Result<Option<String>> {
@@ -161,9 +160,11 @@ fn attribution(of: &Material<'_>, group: &Group) -> Option<String> {
         names.push("others".to_owned());
     }
     let parts = |quarter: &BTreeMap<Cause, f64>| {
-        let mut parts: Vec<f64> = named.iter().map(|cause| quarter.get(cause).copied().unwrap_or(0.0)).collect();
+        let mut parts: Vec<f64> =
+            named.iter().map(|cause| quarter.get(cause).copied().unwrap_or(0.0)).collect();
         if rest {
-            parts.push(quarter.iter().filter(|(cause, _)| !named.contains(cause)).map(|(_, part)| part).sum());
+            parts
+                .push(quarter.iter().filter(|(cause, _)| !named.contains(cause)).map(|(_, part)| part).sum());
         }
         parts
     };
@@ -172,7 +173,9 @@ fn attribution(of: &Material<'_>, group: &Group) -> Option<String> {
     let policy = of.study.policies.first()?.name();
     let picture = CausePicture {
         title: format!("{}: what moved the scan of a long ({policy})", group.name),
-        note: "Change of the logarithm by quarter and cause; in every change the causes add up to it exactly.".to_owned(),
+        note:
+            "Change of the logarithm by quarter and cause; in every change the causes add up to it exactly."
+                .to_owned(),
         causes: names,
         stretches,
     };

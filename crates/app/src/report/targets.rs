@@ -57,10 +57,12 @@ fn cells(row: &Row, outcome: &Outcome) -> Vec<Cell> {
     });
     let calm = plain.and_then(|plain| Some(f.peak_to_trough? / plain.whole.peak_to_trough?));
     let capital = row.capital_against.get(BUFFERED).copied();
-    let most = |value: Option<f64>, limit: f64| value.map_or(Cell::Empty, |x| told(x <= limit, format!("{x:.3}")));
+    let most =
+        |value: Option<f64>, limit: f64| value.map_or(Cell::Empty, |x| told(x <= limit, format!("{x:.3}")));
     let part = |of: &Option<plimsoll_sim::Figures>| {
         of.as_ref().map_or(Cell::Empty, |f| {
-            let covered = f.kupiec_one_sided_p.is_none_or(|p| p >= LEVEL) && f.independence_p.is_none_or(|p| p >= LEVEL);
+            let covered = f.kupiec_one_sided_p.is_none_or(|p| p >= LEVEL)
+                && f.independence_p.is_none_or(|p| p >= LEVEL);
             told(covered && f.traffic_light == "green", format!("{} of {:.1}", f.breaches, f.expected))
         })
     };

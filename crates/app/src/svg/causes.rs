@@ -18,7 +18,8 @@ pub(crate) struct CausePicture {
 const SIZE: (f64, f64) = (1100.0, 360.0);
 /// Told apart by common colour blindness (Okabe and Ito), then greys.
 const COLOURS: [&str; 10] = [
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#999999", "#4d4d4d", "#c7c7c7",
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#999999", "#4d4d4d",
+    "#c7c7c7",
 ];
 
 /// Draws it.
@@ -34,7 +35,11 @@ pub(crate) fn causes(picture: &CausePicture) -> String {
     let y = Scale::new((-1.05 * sums(-1.0), 1.05 * sums(1.0)), (plot.y + plot.height, plot.y));
     let right = plot.x + plot.width;
     for tick in y.ticks(7) {
-        canvas.line((plot.x, y.at(tick)), (right, y.at(tick)), &format!(r#"stroke="{FAINT}" stroke-width="1""#));
+        canvas.line(
+            (plot.x, y.at(tick)),
+            (right, y.at(tick)),
+            &format!(r#"stroke="{FAINT}" stroke-width="1""#),
+        );
         canvas.text((plot.x - 7.0, y.at(tick) + 4.0), Style::new(11.0, GREY, Anchor::End), &percent(tick));
     }
     let width = plot.width / picture.stretches.len().max(1) as f64;
@@ -47,7 +52,8 @@ pub(crate) fn causes(picture: &CausePicture) -> String {
             let (start, end) = (*from, *from + part);
             *from = end;
             let (top, low) = (y.at(start.max(end)), y.at(start.min(end)));
-            let frame = Frame { x: x + 0.1 * width, y: top, width: 0.8 * width, height: (low - top).max(0.0) };
+            let frame =
+                Frame { x: x + 0.1 * width, y: top, width: 0.8 * width, height: (low - top).max(0.0) };
             if frame.height > 0.05 {
                 canvas.rect(frame, &format!(r#"fill="{}""#, COLOURS[cause % COLOURS.len()]));
             }

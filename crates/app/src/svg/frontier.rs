@@ -45,7 +45,12 @@ pub(crate) fn frontier(title: &str, note: &str, panels: &[FrontierPanel]) -> Str
 type Measure<'a> = (&'a str, fn(&FrontierPoint) -> f64, Option<f64>);
 
 fn draw(canvas: &mut Canvas, panel: &FrontierPanel, frame: Frame, (name, of, line): Measure<'_>) {
-    let plot = Frame { x: frame.x + 62.0, y: frame.y + 34.0, width: frame.width - 92.0, height: frame.height - 92.0 };
+    let plot = Frame {
+        x: frame.x + 62.0,
+        y: frame.y + 34.0,
+        width: frame.width - 92.0,
+        height: frame.height - 92.0,
+    };
     let (right, bottom) = (plot.x + plot.width, plot.y + plot.height);
     let range = |read: &dyn Fn(&FrontierPoint) -> f64| {
         let all = panel.points.iter().map(read).filter(|x| x.is_finite());
@@ -105,9 +110,8 @@ fn free(taken: &[Frame], at: (f64, f64), width: f64) -> Frame {
     };
     let sides = [at.0 + 9.0, at.0 - 9.0 - width, at.0 + 24.0, at.0 - 24.0 - width];
     let steps = [0.0, -14.0, 14.0, -28.0, 28.0, -42.0, 42.0];
-    let all = steps.into_iter().flat_map(|dy| {
-        sides.map(|x| Frame { x, y: at.1 - 6.0 + dy, width, height: 13.0 })
-    });
+    let all =
+        steps.into_iter().flat_map(|dy| sides.map(|x| Frame { x, y: at.1 - 6.0 + dy, width, height: 13.0 }));
     let mut clear = all.filter(|label| taken.iter().all(|other| apart(label, other)));
     clear.next().unwrap_or(Frame { x: sides[0], y: at.1 - 6.0, width, height: 13.0 })
 }

@@ -106,7 +106,13 @@ fn moves(canvas: &mut Canvas, picture: &MarginPicture, (x, y): (&Scale, &Scale))
 }
 
 /// A line through the last value of each unit of the page.
-fn stair(canvas: &mut Canvas, times: &[f64], series: &[f64], (x, y, sign): (&Scale, &Scale, f64), style: &str) {
+fn stair(
+    canvas: &mut Canvas,
+    times: &[f64],
+    series: &[f64],
+    (x, y, sign): (&Scale, &Scale, f64),
+    style: &str,
+) {
     let mut points: Vec<(f64, f64)> = Vec::new();
     for (time, value) in times.iter().zip(series) {
         let point = ((2.0 * x.at(*time)).floor() / 2.0, y.at(sign * value));
