@@ -11,7 +11,7 @@
 //! ```
 //! use plimsoll_policy::{Bar, Knob, Place, Policy, Signals, State, UnderlyingSignals, step};
 //! use plimsoll_types::Timestamp;
-//! let policy = Policy::from_toml(include_str!("../../../policies/plimsoll.toml"))?;
+//! let policy = Policy::shipped("plimsoll")?;
 //! let mut state = State::new(&policy, Timestamp::from_seconds(0))?;
 //! for day in 0..100 {
 //!     let bar = Some(Bar::at(if day % 2 == 0 { 100.0 } else { 103.0 }));
@@ -49,6 +49,7 @@ mod ramp;
 mod readings;
 mod scope;
 mod series;
+mod shipped;
 mod signals;
 mod stabilise;
 mod state;
@@ -71,6 +72,7 @@ pub use policy::{Buckets, ObservationSpec, ParameterSpec, Place, Policy, PolicyE
 pub use ramp::Ramp;
 pub use readings::{CorrelationReading, JumpSize, LiquidityReading, Norm, Readings, RegimeReading};
 pub use scope::{Key, Knob, Scope, Side, covering};
+pub use shipped::{POLICIES, SCHEMA};
 pub use signals::{Bar, Implied, Quoted, SignalError, Signals, UnderlyingSignals};
 pub use stabilise::{Holding, Stabiliser, StabiliserError};
 pub use state::{State, decide, propose, step};

@@ -2,6 +2,7 @@
 
 use crate::{Board, Key, Knob, Place, Policy, covering};
 use plimsoll_types::{Ppb, Timestamp};
+use std::fmt;
 
 /// What is in force at a place.
 #[derive(Clone, PartialEq, Debug)]
@@ -16,14 +17,24 @@ pub struct Found {
     pub over: Vec<Key>,
 }
 
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}", self.initial, self.key)?;
+        if self.maintenance != self.initial {
+            write!(f, ", {} for existing positions", self.maintenance)?;
+        }
+        self.over.iter().try_for_each(|key| write!(f, ", over {key}"))
+    }
+}
+
 impl Policy {
     /// What is in force of a knob at a place and an instant; `None` where the policy says nothing of it.
     ///
     /// ```
-    /// # use plimsoll_policy::{Knob, Place, Policy, State};
-    /// # use plimsoll_types::{Ppb, Timestamp};
-    /// # let policy = Policy::from_toml(include_str!("../../../policies/static.toml"))?;
-    /// # let now = Timestamp::from_seconds(0);
+    /// use plimsoll_policy::{Knob, Place, Policy, State};
+    /// use plimsoll_types::{Ppb, Timestamp};
+    /// let policy = Policy::shipped("static")?;
+    /// let now = Timestamp::from_seconds(0);
     /// let state = State::new(&policy, now)?;
     /// let place = Place { underlying: Some("BTC"), ..Place::default() };
     /// let found = policy.in_force(state.board(), Knob::PriceScanDown, &place, now).ok_or("none")?;

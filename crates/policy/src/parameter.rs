@@ -6,6 +6,7 @@ use crate::{
 use plimsoll_quant::special::{exp, ln};
 use plimsoll_types::{Ppb, QuantiseError, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 
 const DAY: f64 = 86_400.0;
@@ -75,6 +76,18 @@ pub struct Change {
     pub maintenance: Ramp,
     /// By how much each cause moved the logarithm since the last change, billionths; they add up to it.
     pub causes: Vec<(Cause, i64)>,
+}
+
+impl fmt::Display for Change {
+    /// What moved, from where to where, and what each cause added, in hundredths of the logarithm.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} from {} to {}:", self.key, self.from, self.to)?;
+        for (i, (cause, part)) in self.causes.iter().enumerate() {
+            let comma = if i > 0 { "," } else { "" };
+            write!(f, "{comma} {cause} {:+.2} %", *part as f64 * 1e-7)?;
+        }
+        Ok(())
+    }
 }
 
 /// Why a motion is none.

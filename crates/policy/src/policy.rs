@@ -95,6 +95,14 @@ pub struct PolicyFile {
 /// Why a file is no policy.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum PolicyError {
+    /// No such policy is shipped.
+    #[error("no policy is called `{name}`: expected one of {known}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
     /// Not TOML, or not of this form.
     #[error("{reason}")]
     Unreadable {

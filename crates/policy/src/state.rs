@@ -414,6 +414,9 @@ pub fn decide(
     proposal: Proposal,
     book: Option<&[Impact]>,
 ) -> Result<Decision, StepError> {
+    if let Some(last) = state.now.filter(|last| *last != proposal.now) {
+        return Err(StepError::Clock { now: proposal.now, last });
+    }
     let judged = |impacts| policy.glide().map(|glide| (glide, impacts)).ok_or(StepError::NoGlide);
     let book = book.map(judged).transpose()?;
     state.board.decide(policy, proposal, book)

@@ -120,8 +120,8 @@ pub enum StepError {
     /// A number that no market says.
     #[error(transparent)]
     Signal(#[from] SignalError),
-    /// Signals of an instant that is not after the last one.
-    #[error("signals of {now}: the last ones are of {last}")]
+    /// Signals of an instant that is not after the last one, or a proposal that is not of it.
+    #[error("of {now}: the last signals are of {last}")]
     Clock {
         /// The instant given.
         now: Timestamp,

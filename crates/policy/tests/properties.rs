@@ -220,6 +220,9 @@ impl World {
     }
 }
 
+/// Steps of one run: some decades.
+const RUN: usize = 3_000;
+
 fn steps() -> usize {
     std::env::var("PLIMSOLL_PROPERTY_STEPS").ok().and_then(|text| text.parse().ok()).unwrap_or(15_000)
 }
@@ -228,11 +231,11 @@ fn steps() -> usize {
 fn no_sequence_of_steps_crosses_a_bound_outruns_a_limit_or_loses_a_cause() {
     let policy = plimsoll();
     let mut changes = 0;
-    for run in 0..5 {
-        let mut world = World { dice: Dice(run), closes: [100.0, 10.0], now: 0 };
+    for run in 0..steps().div_ceil(RUN) {
+        let mut world = World { dice: Dice(run as u64), closes: [100.0, 10.0], now: 0 };
         let mut state = State::new(&policy, at(0)).unwrap();
         let mut watcher = Watcher::new();
-        for i in 0..steps() / 5 {
+        for i in 0..RUN {
             let signals = world.signals();
             if i % 97 == 50 {
                 world.vote(&policy, &mut state, i);

@@ -3,11 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
-use plimsoll_policy::{Policy, PolicyFile};
+use plimsoll_policy::{POLICIES, Policy, PolicyFile, SCHEMA};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
-
-const SCHEMA: &str = include_str!("../../../policies/policy.schema.json");
 
 /// The part of JSON Schema that the file uses, and which properties were met.
 struct Checker {
@@ -181,23 +179,10 @@ product_max = 2.0
 by.pool = { on = true, group = "capital", knobs = ["haircut"], scope = { underlying = "BTC" }, slope = { start = 0.5, full = 1.0, most = 1.5 } }
 "#;
 
-const SHIPPED: [&str; 10] = [
-    include_str!("../../../policies/plimsoll.toml"),
-    include_str!("../../../policies/static.toml"),
-    include_str!("../../../policies/ewma.toml"),
-    include_str!("../../../policies/ewma-buffer.toml"),
-    include_str!("../../../policies/garch.toml"),
-    include_str!("../../../policies/historical.toml"),
-    include_str!("../../../policies/fhs.toml"),
-    include_str!("../../../policies/fhs-capped.toml"),
-    include_str!("../../../policies/span-like.toml"),
-    include_str!("../../../policies/venue-2025.toml"),
-];
-
 #[test]
 fn every_file_that_is_a_policy_satisfies_the_schema_and_together_they_use_all_of_it() {
     let mut checker = Checker::new();
-    for text in SHIPPED.into_iter().chain([REST]) {
+    for text in POLICIES.map(|(_, text)| text).into_iter().chain([REST]) {
         let value = read(text);
         checker.check(&value).unwrap();
         Policy::from_toml(text).unwrap();
@@ -210,7 +195,7 @@ fn every_file_that_is_a_policy_satisfies_the_schema_and_together_they_use_all_of
 
 #[test]
 fn the_schema_has_a_place_for_everything_that_the_structs_write() {
-    for text in SHIPPED.into_iter().chain([REST]) {
+    for text in POLICIES.map(|(_, text)| text).into_iter().chain([REST]) {
         let file: PolicyFile = toml::from_str(text).unwrap();
         let mut value = serde_json::to_value(&file).unwrap();
         without_null(&mut value);
@@ -232,7 +217,7 @@ fn without_null(value: &mut Value) {
 
 #[test]
 fn what_the_structs_refuse_the_schema_refuses() {
-    let text = SHIPPED[0];
+    let text = POLICIES[0].1;
     for (from, to) in [
         ("knob = \"skew_scan\"", "knob = \"skew\""),
         ("kind = \"mean_abs\"", "kind = \"mean\""),

@@ -170,6 +170,8 @@ fn a_vote_waits_for_its_timelock_goes_through_the_limits_and_is_the_cause() {
     let first = decisions[10].changes.iter().find(|change| change.key == key).unwrap();
     assert!(first.causes.iter().any(|(cause, part)| *cause == Cause::Governance && *part > 0));
     assert!(first.causes.iter().any(|(cause, part)| *cause == Cause::Limit && *part < 0));
+    let text = "floor_share[*] from 0.35 to 0.4375: governance +35.67 %, limit -13.35 %";
+    assert_eq!(first.to_string(), text);
     assert!(value(40).unwrap() < Ppb(NANO / 2), "the vote has expired and the target counts again");
     assert!(state.cancel("floor").is_err(), "what has ended is forgotten");
 }
@@ -193,7 +195,7 @@ fn initial_margin_that_would_not_cover_maintenance_moves_neither() {
 #[test]
 fn a_state_of_another_policy_is_refused() {
     let mut state = State::new(&plimsoll(), at(0)).unwrap();
-    let other = Policy::from_toml(include_str!("../../../policies/static.toml")).unwrap();
+    let other = Policy::shipped("static").unwrap();
     let before = state.clone();
     assert!(matches!(step(&other, &mut state, &price(DAY, 100.0)), Err(StepError::Unknown(_))));
     assert_eq!(state, before);
@@ -244,9 +246,13 @@ fn a_result_that_is_not_sound_moves_nothing_at_all() {
     let decision = decide(&policy, &mut state, proposal.clone(), None).unwrap();
     assert!(!decision.changes.is_empty());
     let after = state.clone();
-    let stale = decide(&policy, &mut state, proposal, None).unwrap_err();
+    let stale = decide(&policy, &mut state, proposal.clone(), None).unwrap_err();
     assert!(matches!(stale, StepError::Stale { .. }));
     assert_eq!(state, after);
+    // Nor does one that a later one has taken the place of.
+    propose(&policy, &mut state, &price(201 * DAY, 70.0)).unwrap();
+    let late = decide(&policy, &mut state, proposal, None).unwrap_err();
+    assert!(matches!(late, StepError::Clock { .. }));
 }
 
 #[test]
@@ -258,6 +264,7 @@ fn the_most_specific_statement_wins_and_is_named() {
     let week = of(Place { underlying: Some("BTC"), tenor_days: Some(6.9), ..Place::default() });
     assert_eq!((week.key.to_string().as_str(), week.initial), ("short_option[tenor 0]", Ppb(12_500_000)));
     assert_eq!(week.over, [global(Knob::ShortOption)]);
+    assert_eq!(week.to_string(), "0.0125 by short_option[tenor 0], over short_option[*]");
     let month = of(Place { underlying: Some("BTC"), tenor_days: Some(7.0), ..Place::default() });
     assert_eq!((month.key, month.initial), (global(Knob::ShortOption), Ppb(10_000_000)));
     let place = Place { underlying: Some("ETH"), ..Place::default() };

@@ -7,8 +7,8 @@ mod common;
 
 use common::{DAY, Dice, at, btc, plimsoll};
 use plimsoll_policy::{
-    Bar, Cause, Decision, Estimator, Implied, Key, Knob, LeverageTiers, Policy, PolicyError, Quoted,
-    RangeMethod, Scope, Signals, State, TargetSpec, UnderlyingSignals, step,
+    Bar, Cause, Decision, Estimator, Implied, Key, Knob, LeverageTiers, POLICIES, Policy, PolicyError,
+    Quoted, RangeMethod, Scope, Signals, State, TargetSpec, UnderlyingSignals, step,
 };
 use plimsoll_types::{NANO, Ppb};
 
@@ -251,7 +251,7 @@ fn with_estimator(estimator: Estimator) -> Policy {
 
 #[test]
 fn a_file_that_could_loosen_without_limit_or_contradicts_itself_is_no_policy() {
-    let text = include_str!("../../../policies/plimsoll.toml");
+    let text = POLICIES[0].1;
     let refused = |from: &str, to: &str| {
         assert!(text.contains(from), "{from}");
         Policy::from_toml(&text.replacen(from, to, 1)).unwrap_err()

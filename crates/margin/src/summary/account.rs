@@ -1,108 +1,100 @@
-//! One account on the lanes: what it holds, arranged and added up.
+//! Accounts that are walked together: what they hold, and the margin that follows from what the walk finds.
+//!
+//! What is done once per account is done in integers, by the formulas of the report.
 
 use super::Totals;
-use super::lanes::{EXACT, Leg, Lows, Span, Which};
-use super::required::{Based, Charged, Pass, Scratch, based, charged};
-use super::terms::{Kind, Lot, Native};
+use super::rows::{SLOTS, Which};
+use super::terms::Native;
+use super::walk::{Losses, Walk, Walked};
+use crate::aggregate::{Measure, between};
+use crate::collateral_charges::{cut, left_of};
 use crate::equity::{Valued, owed};
 use crate::evaluate::state_of;
-use crate::wrong_way::Exposed;
+use crate::money::{Number, TooLarge, add, scale_up};
+use crate::requirement::half_ticks;
+use crate::wrong_way::{Exposed, divide, worst_column};
 use crate::{GreekSums, Params, Requirement};
 use plimsoll_lanes::Path;
 use plimsoll_types::{InstrumentIx, Ppb, Ticks};
 use std::ops::Range;
 
-/// A position with its expiry, by which positions are grouped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Holding {
-    pub(crate) tenor: u32,
-    pub(crate) instrument: u32,
-    pub(crate) lots: i64,
-    pub(crate) long: bool,
-}
+/// Amounts in initial and in maintenance margin, ticks.
+pub(crate) type Both = (i128, i128);
 
-/// What is held in one expiry; every number is beneath 2^53 in size.
+/// A collateral asset of an account, valued.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Bucket {
-    pub(crate) tenor: u32,
-    pub(crate) delta: i64,
-    pub(crate) vega: i64,
-    pub(crate) options: [[i64; 2]; 2],
-}
-
-/// What is held on one underlying.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Group {
-    pub(crate) underlying: usize,
-    /// Its buckets, nearest first.
-    pub(crate) buckets: Range<usize>,
-    pub(crate) delta: i64,
-    pub(crate) vega: i64,
-    /// Signed notional of what is no option.
-    pub(crate) linear: i64,
-    pub(crate) funding: i64,
-    /// Whether an option is short.
-    pub(crate) shorts: bool,
-}
-
-/// The positions of an account, or those without longs, added up.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Gathered {
-    pub(crate) buckets: Vec<Bucket>,
-    pub(crate) groups: Vec<Group>,
-    /// Sum of |lots|.
-    pub(crate) lots: i64,
-    /// Sum of lots x mark.
-    pub(crate) marks: i64,
-}
-
-/// A collateral asset of the account, valued.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Deposited {
+struct Deposited {
     /// Its place in the terms.
-    pub(crate) asset: usize,
-    pub(crate) valued: Valued,
+    asset: usize,
+    valued: Valued,
 }
 
-/// Room for one account at a time, so that none is asked for per account.
+/// What an account has beside positions.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Worth {
+    /// Its deposits, and those of them that are underlyings too.
+    deposits: Range<usize>,
+    exposed: Range<usize>,
+    counted: i128,
+    debt: i128,
+    unrealised: i128,
+}
+
+/// Room for some accounts, so that none is asked for per account.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Room {
-    held: Vec<Holding>,
-    longs: usize,
-    bound: u128,
-    arranged: bool,
-    legs: Vec<Leg>,
-    spans: Vec<Span>,
-    lows: Lows,
-    all: Gathered,
-    rest: Gathered,
+    pub(crate) walked: Walked,
+    worths: Vec<Worth>,
     deposits: Vec<Deposited>,
-    amounts: Vec<(usize, i128)>,
     exposed: Vec<Exposed>,
     exposed_assets: Vec<usize>,
+    amounts: Vec<(usize, i128)>,
+    /// Where the caller wants the totals of each account.
+    pub(crate) places: Vec<usize>,
     scratch: Scratch,
 }
 
+/// Room for lists of numbers.
+#[derive(Clone, Debug, Default)]
+struct Scratch {
+    lost: Vec<i128>,
+    parts: Vec<i128>,
+    wrong: Vec<Both>,
+}
+
+/// What the scenarios ask, and the rounding guard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Based {
+    aggregate: Both,
+    base: Both,
+    guard: Both,
+    /// Whether there is a credit between underlyings.
+    credit: bool,
+    /// The largest loss of one underlying, or of all in a systematic column.
+    largest: (i64, i64),
+}
+
+/// The requirement without relief.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Charged {
+    addons: Both,
+    total: Both,
+}
+
 impl Room {
-    /// Begins an account.
-    pub(crate) fn begin(&mut self) {
-        self.held.clear();
-        self.amounts.clear();
-        (self.longs, self.bound, self.arranged) = (0, 0, true);
+    /// Forgets all accounts.
+    pub(crate) fn clear(&mut self) {
+        self.walked.clear();
+        self.worths.clear();
+        self.deposits.clear();
+        self.exposed.clear();
+        self.exposed_assets.clear();
     }
 
-    /// Adds a position, in rising order of instrument; `None` for one that is out of order or not in the arrays.
-    #[inline(always)]
-    pub(crate) fn hold(&mut self, native: &Native, instrument: InstrumentIx, lots: i64) -> Option<()> {
-        let lot = native.instruments.get(instrument.index())?;
-        let long = lot.limited && lots > 0;
-        if let Some(last) = self.held.last() {
-            self.arranged &= last.tenor <= lot.tenor;
-        }
-        self.bound += u128::from(lots.unsigned_abs()) * u128::from(lot.largest);
-        self.longs += usize::from(long);
-        self.held.push(Holding { tenor: lot.tenor, instrument: instrument.0, lots, long });
-        Some(())
+    /// Begins an account.
+    pub(crate) fn open(&mut self) {
+        self.walked.open();
+        self.amounts.clear();
     }
 
     /// Adds an amount of a collateral asset by its place in the terms; amounts of one asset count together.
@@ -118,105 +110,24 @@ impl Room {
         Some(())
     }
 
-    /// The numbers of the account; `None` where only the reference can say: an amount beyond the lanes, or an error.
-    pub(crate) fn totals(
-        &mut self,
-        (native, params): (&Native, &Params),
-        unrealised: i128,
-        path: Path,
-    ) -> Option<Totals> {
-        if self.bound >= u128::from(EXACT) {
-            return None;
+    /// Ends the account, and takes it unless its sums may not be exact or nothing is said of its unrealised profit; says
+    /// whether it is taken.
+    pub(crate) fn close(&mut self, native: &Native, unrealised: Option<i128>) -> bool {
+        let (deposits, exposed) = (self.deposits.len(), self.exposed.len());
+        let worth = unrealised.and_then(|unrealised| self.value(native, unrealised));
+        if self.walked.close(&native.rows, worth.is_none()) {
+            self.worths.extend(worth);
+            return true;
         }
-        self.arrange(native);
-        let worth = self.value(native, unrealised)?;
-        let greeks = gather_all(native, &self.held, &self.spans, &mut self.all);
-        let keep = !self.exposed.is_empty();
-        self.lows.scan(path, &native.rows, &self.legs, &self.spans, keep);
-        let all = Pass {
-            native,
-            params,
-            which: Which::All,
-            lows: &self.lows,
-            held: &self.held,
-            spans: &self.spans,
-            gathered: &self.all,
-            deposits: &self.deposits,
-            exposed: (&self.exposed, &self.exposed_assets),
-            debt: worth.debt,
-        };
-        let start = based(&all, &mut self.scratch).ok()?;
-        let whole = charged(&all, &start, &mut self.scratch).ok()?;
-        let mut relief = (0, 0);
-        if self.longs > 0 {
-            let value = i128::from(marks_of_longs(native, &self.held));
-            if whole.total.0.max(whole.total.1) > value && !bounded(params, &start, &whole) {
-                relief = self.relief((native, params), worth.debt, value, whole.total)?;
-            }
-        }
-        let marks = i128::from(self.all.marks);
-        finish(&start, &whole, relief, (worth.counted, marks, unrealised), greeks)
-    }
-
-    /// By how much the requirement is above that of the rest plus the marks of the longs. Charges are never negative, so
-    /// where the scenarios and the guard of the rest alone reach it, its charges need not be found.
-    fn relief(
-        &mut self,
-        (native, params): (&Native, &Params),
-        debt: i128,
-        value: i128,
-        total: (i128, i128),
-    ) -> Option<(i128, i128)> {
-        gather_rest(native, &self.held, &self.spans, &mut self.rest);
-        let rest = Pass {
-            native,
-            params,
-            which: Which::Rest,
-            lows: &self.lows,
-            held: &self.held,
-            spans: &self.spans,
-            gathered: &self.rest,
-            deposits: &self.deposits,
-            exposed: (&self.exposed, &self.exposed_assets),
-            debt,
-        };
-        let start = based(&rest, &mut self.scratch).ok()?;
-        let least = (start.base.0 + start.guard.0 + value, start.base.1 + start.guard.1 + value);
-        if least.0 >= total.0 && least.1 >= total.1 {
-            return Some((0, 0));
-        }
-        let rest = charged(&rest, &start, &mut self.scratch).ok()?.total;
-        let above = |total: i128, rest: i128| Some(total.checked_sub(rest.checked_add(value)?)?.max(0));
-        Some((above(total.0, rest.0)?, above(total.1, rest.1)?))
-    }
-
-    /// Positions by expiry and so by underlying, and their legs.
-    fn arrange(&mut self, native: &Native) {
-        if !self.arranged {
-            self.held.sort_unstable_by_key(|held| (held.tenor, held.instrument));
-        }
-        self.legs.clear();
-        self.spans.clear();
-        let mut last = None;
-        for (i, held) in self.held.iter().enumerate() {
-            self.legs.push(Leg::new(held.instrument, held.lots, held.long));
-            let underlying = native.tenors[held.tenor as usize].underlying;
-            if last != Some(underlying) {
-                self.spans.push(Span { start: i, end: i, longs: 0 });
-                last = Some(underlying);
-            }
-            if let Some(span) = self.spans.last_mut() {
-                span.end = i + 1;
-                span.longs += usize::from(held.long);
-            }
-        }
+        self.deposits.truncate(deposits);
+        self.exposed.truncate(exposed);
+        self.exposed_assets.truncate(exposed);
+        false
     }
 
     /// Values the collateral: what counts, and what is owed.
     fn value(&mut self, native: &Native, unrealised: i128) -> Option<Worth> {
-        self.deposits.clear();
-        self.exposed.clear();
-        self.exposed_assets.clear();
+        let (deposits, exposed) = (self.deposits.len(), self.exposed.len());
         let (mut counted, mut borrowed) = (0_i128, 0_i128);
         for (asset, amount) in &self.amounts {
             let terms = native.assets.get(*asset)?;
@@ -230,15 +141,229 @@ impl Room {
             }
             self.deposits.push(Deposited { asset: *asset, valued });
         }
-        Some(Worth { counted, debt: owed(borrowed, unrealised).ok()? })
+        let debt = owed(borrowed, unrealised).ok()?;
+        let (deposits, exposed) = (deposits..self.deposits.len(), exposed..self.exposed.len());
+        Some(Worth { deposits, exposed, counted, debt, unrealised })
+    }
+
+    /// Walks the accounts.
+    pub(crate) fn walk(&mut self, native: &Native, path: Path) {
+        path.run(Walk { native, walked: &mut self.walked });
+    }
+
+    /// The numbers of an account that was walked; `None` where only the reference can say.
+    pub(crate) fn totals(&mut self, (native, params): (&Native, &Params), account: usize) -> Option<Totals> {
+        let Self { walked, worths, deposits, exposed, exposed_assets, scratch, .. } = self;
+        let worth = worths.get(account)?;
+        let pass = |which| Pass {
+            native,
+            params,
+            which,
+            account,
+            walked,
+            losses: walked.losses(account, which),
+            deposits: &deposits[worth.deposits.clone()],
+            exposed: (&exposed[worth.exposed.clone()], &exposed_assets[worth.exposed.clone()]),
+            debt: worth.debt,
+        };
+        let all = pass(Which::All);
+        let start = all.based().ok()?;
+        let whole = all.charged(&start, scratch)?;
+        let mut relief = (0, 0);
+        if walked.accounts[account].longs > 0 {
+            let value = i128::from(walked.marks_of_longs(account));
+            if whole.total.0.max(whole.total.1) > value && !bounded(params, &start, &whole) {
+                relief = pass(Which::Rest).relief(value, whole.total, scratch)?;
+            }
+        }
+        finish((&start, &whole), relief, worth, walked.greeks(account))
     }
 }
 
-/// What the collateral of an account counts for, and what it owes.
-#[derive(Clone, Copy)]
-struct Worth {
-    counted: i128,
+/// One set of positions of an account, and what the requirement is found from.
+struct Pass<'a> {
+    native: &'a Native<'a>,
+    params: &'a Params,
+    which: Which,
+    account: usize,
+    walked: &'a Walked,
+    losses: Losses,
+    deposits: &'a [Deposited],
+    /// Collateral that is an underlying too, and its places in the terms.
+    exposed: (&'a [Exposed], &'a [usize]),
     debt: i128,
+}
+
+impl Pass<'_> {
+    /// Aggregate, scaled base and guard.
+    fn based(&self) -> Number<Based> {
+        let (native, params) = (self.native, self.params);
+        let credit = native.floor_share.is_some() && self.two_live();
+        let (aggregate_im, largest_im) = self.loss(Measure::Im, credit)?;
+        let (aggregate_mm, largest_mm) =
+            if native.alike { (aggregate_im, largest_im) } else { self.loss(Measure::Mm, credit)? };
+        let base = (
+            scale_up(aggregate_im, params.im_scale, "initial margin")?,
+            scale_up(aggregate_mm, params.mm_scale, "maintenance margin")?,
+        );
+        let mut guard = (0, 0);
+        if params.rounding_guard {
+            let (lots, layers) = (i128::from(self.losses.lots), if credit { 2 } else { 1 });
+            guard.0 = half_ticks(lots, layers, params.im_scale)?;
+            guard.1 = if params.mm_scale.max(params.im_scale) <= Ppb::ONE {
+                guard.0
+            } else {
+                half_ticks(lots, layers, params.mm_scale)?
+            };
+        }
+        let aggregate = (aggregate_im, aggregate_mm);
+        Ok(Based { aggregate, base, guard, credit, largest: (largest_im, largest_mm) })
+    }
+
+    /// The aggregate loss of a measure, and the largest of one underlying or of all in a systematic column.
+    fn loss(&self, measure: Measure, credit: bool) -> Number<(i128, i64)> {
+        let (i, losses) = (measure as usize, &self.losses);
+        let (sum, largest) = (losses.scan[i], losses.largest[i]);
+        let Some(share) = self.native.floor_share else { return Ok((i128::from(sum), largest)) };
+        let (mut worst, mut together) = (0, largest);
+        for state in &self.native.columns.read(measure).states {
+            let loss = losses.systematic[i][state.place];
+            together = together.max(loss);
+            worst = worst.max(loss + losses.idiosyncratic[i][state.place]);
+        }
+        let aggregate = if credit {
+            between(i128::from(worst), i128::from(sum), i128::from(largest), share)?.1
+        } else {
+            i128::from(sum)
+        };
+        Ok((aggregate, together))
+    }
+
+    /// Whether at least two underlyings gain or lose in some column.
+    fn two_live(&self) -> bool {
+        let spans = self.walked.accounts[self.account].spans.clone();
+        self.losses.live > 1 || (spans.len() > 1 && spans.filter(|span| self.moves(*span)).take(2).count() == 2)
+    }
+
+    /// Whether an underlying gains or loses in any column, from the arrays: for accounts of which few lose.
+    #[cold]
+    fn moves(&self, span: usize) -> bool {
+        let span = self.walked.spans[span];
+        let legs = &self.walked.legs[span.start as usize..span.end as usize];
+        let arrays = self.native.arrays;
+        (0..arrays.scenarios.len()).any(|column| {
+            let entry = |row: u32| arrays.row(InstrumentIx(row))[column];
+            legs.iter().map(|leg| leg.count(self.which) * entry(leg.row)).sum::<i64>() != 0
+        })
+    }
+
+    /// The requirement with every charge; `None` where only the reference can say.
+    fn charged(&self, start: &Based, scratch: &mut Scratch) -> Option<Charged> {
+        let charges = self.walked.charges(self.account, self.which)?.map(i128::from);
+        let [im, mm, least_im, above_im, least_mm, above_mm] = charges;
+        // What each minimum lacks, and what their sum still lacks: see `formulas::floors`.
+        let floor = |least: i128, above: i128, base: i128| above + (least - above - base).max(0);
+        let mut addons =
+            (im + floor(least_im, above_im, start.base.0), mm + floor(least_mm, above_mm, start.base.1));
+        let bare = (start.base.0 + start.guard.0, start.base.1 + start.guard.1);
+        self.collateral(start, bare, scratch, &mut addons).ok()?;
+        Some(Charged { addons, total: (bare.0 + addons.0, bare.1 + addons.1) })
+    }
+
+    /// Adds the charges on collateral.
+    fn collateral(&self, start: &Based, bare: Both, scratch: &mut Scratch, addons: &mut Both) -> Number<()> {
+        self.wrong_way(start, scratch, addons)?;
+        let what = "what the collateral secures";
+        let mut secured = (add(bare.0 + addons.0, self.debt, what)?, add(bare.1 + addons.1, self.debt, what)?);
+        self.falling(scratch, &mut secured, addons)
+    }
+
+    /// By how much the requirement is above that of the rest plus the marks of the longs. Charges are never negative, so
+    /// where the scenarios and the guard of the rest alone reach it, its charges need not be found.
+    fn relief(&self, value: i128, total: Both, scratch: &mut Scratch) -> Option<Both> {
+        let start = self.based().ok()?;
+        let least = (start.base.0 + start.guard.0 + value, start.base.1 + start.guard.1 + value);
+        if least.0 >= total.0 && least.1 >= total.1 {
+            return Some((0, 0));
+        }
+        let rest = self.charged(&start, scratch)?.total;
+        let above = |total: i128, rest: i128| Some(total.checked_sub(rest.checked_add(value)?)?.max(0));
+        Some((above(total.0, rest.0)?, above(total.1, rest.1)?))
+    }
+
+    /// The charges on collateral that falls with the account, asset by asset.
+    fn wrong_way(&self, start: &Based, scratch: &mut Scratch, addons: &mut Both) -> Number<()> {
+        let (exposed, assets) = self.exposed;
+        scratch.wrong.clear();
+        if exposed.is_empty() {
+            return Ok(());
+        }
+        scratch.wrong.resize(exposed.len(), (0, 0));
+        scratch.lost.resize(exposed.len(), 0);
+        scratch.parts.resize(exposed.len(), 0);
+        let fall = |i: usize, column: usize| {
+            let falls = assets.get(i).map(|asset| &self.native.assets[*asset].falls);
+            falls.and_then(|falls| falls.get(column)).copied().ok_or(TooLarge("a fall of collateral"))
+        };
+        for measure in [Measure::Im, Measure::Mm] {
+            if measure == Measure::Im || !self.native.alike {
+                let largest = if measure == Measure::Im { start.largest.0 } else { start.largest.1 };
+                let losses = self.losses_near(measure, largest);
+                let worst = worst_column(i128::from(largest), losses, exposed, fall)?;
+                divide(&worst, exposed, fall, &mut scratch.lost, &mut scratch.parts)?;
+            }
+            for (wrong, part) in scratch.wrong.iter_mut().zip(&scratch.parts) {
+                match measure {
+                    Measure::Im => wrong.0 = *part,
+                    Measure::Mm => wrong.1 = *part,
+                }
+            }
+        }
+        for (wrong, asset) in scratch.wrong.iter_mut().zip(assets) {
+            wrong.1 = scale_up(wrong.1, self.native.assets[*asset].mm_share, "wrong-way collateral")?;
+            *addons = (addons.0 + wrong.0, addons.1 + wrong.1);
+        }
+        Ok(())
+    }
+
+    /// The losses that can matter to the wrong-way charge, with their columns: those of underlyings that lose more than
+    /// half of the largest loss somewhere, and under `factor` those of all together.
+    fn losses_near(&self, measure: Measure, largest: i64) -> impl Iterator<Item = (usize, i128)> {
+        let (walked, read, which) = (self.walked, self.native.columns.read(measure), self.which);
+        let near = move |span: &usize| 2 * walked.scan(*span, which)[measure as usize] > largest;
+        let alone = walked.accounts[self.account].spans.clone().filter(near).flat_map(move |span| {
+            let span = walked.spans[span];
+            let legs = &walked.legs[span.start as usize..span.end as usize];
+            let loss = move |place| -i128::from(self.native.rows.sum_at(legs, which, place));
+            read.grid.places.iter().map(move |place| (place.column, loss(place.place)))
+        });
+        let states = read.states.iter().filter(|_| self.native.floor_share.is_some());
+        let joint = states.flat_map(move |state| {
+            let loss = move |place| -i128::from(walked.joint(self.account, which, place));
+            state.systematic.places.iter().map(move |place| (place.column, loss(place.place)))
+        });
+        alone.chain(joint).filter(|(_, loss)| *loss > 0)
+    }
+
+    /// The other charges on collateral, cut to what it secures.
+    fn falling(&self, scratch: &Scratch, secured: &mut Both, addons: &mut Both) -> Number<()> {
+        for deposit in self.deposits.iter().filter(|deposit| deposit.valued.value > 0) {
+            let terms = &self.native.assets[deposit.asset];
+            if terms.falling.is_nothing() {
+                continue;
+            }
+            let at = self.exposed.1.iter().position(|asset| *asset == deposit.asset);
+            let wrong = at.and_then(|i| scratch.wrong.get(i)).copied().unwrap_or((0, 0));
+            let left = left_of(deposit.valued.counted, wrong);
+            let fallen = terms.falling.of(deposit.valued.value, left)?;
+            let shares = [(fallen.depeg, terms.mm_share), (fallen.unsure, terms.unsure_mm_share)];
+            for (full, mm_share) in shares.into_iter().filter(|(full, _)| *full != 0) {
+                let kept = cut((full, scale_up(full, mm_share, "a charge")?), secured);
+                *addons = (addons.0 + kept.0, addons.1 + kept.1);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// See `bounded_already` of the reference.
@@ -249,14 +374,14 @@ fn bounded(params: &Params, start: &Based, whole: &Charged) -> bool {
 }
 
 fn finish(
-    start: &Based,
-    whole: &Charged,
-    relief: (i128, i128),
-    (counted, marks, unrealised): (i128, i128, i128),
-    greeks: GreekSums,
+    (start, whole): (&Based, &Charged),
+    relief: Both,
+    worth: &Worth,
+    greeks: [i64; 2 * SLOTS],
 ) -> Option<Totals> {
-    let both = |(im, mm): (i128, i128)| Requirement { im: Ticks(im), mm: Ticks(mm) };
-    let equity = counted.checked_add(marks)?.checked_add(unrealised)?;
+    let both = |(im, mm): Both| Requirement { im: Ticks(im), mm: Ticks(mm) };
+    let [delta, gamma, vega, theta, rho, vanna, volga, marks] = greeks.map(|sum| Ticks(i128::from(sum)));
+    let equity = worth.counted.checked_add(marks.0)?.checked_add(worth.unrealised)?;
     let (im, mm) = (whole.total.0 - relief.0, whole.total.1 - relief.1);
     let (im_excess, mm_excess) = (Ticks(equity.checked_sub(im)?), Ticks(equity.checked_sub(mm)?));
     Some(Totals {
@@ -272,87 +397,8 @@ fn finish(
         addons: both(whole.addons),
         relief: both(relief),
         orders: Requirement::default(),
-        marks: Ticks(marks),
-        unrealised: Ticks(unrealised),
-        greeks,
+        marks,
+        unrealised: Ticks(worth.unrealised),
+        greeks: GreekSums { delta, gamma, vega, theta, rho, vanna, volga },
     })
-}
-
-fn marks_of_longs(native: &Native, held: &[Holding]) -> i64 {
-    held.iter().filter(|held| held.long).map(|held| held.lots * lot(native, held).mark).sum()
-}
-
-#[inline(always)]
-fn lot<'n>(native: &'n Native, held: &Holding) -> &'n Lot {
-    &native.instruments[held.instrument as usize]
-}
-
-fn gather_all(native: &Native, held: &[Holding], spans: &[Span], into: &mut Gathered) -> GreekSums {
-    let mut sums = [0_i64; 7];
-    for held in held {
-        let g = &lot(native, held).greeks;
-        let of = [g.delta, g.gamma, g.vega, g.theta, g.rho, g.vanna, g.volga];
-        for (sum, greek) in sums.iter_mut().zip(of) {
-            *sum = sum.wrapping_add(held.lots.wrapping_mul(greek));
-        }
-    }
-    gather(native, held, spans, |_| true, into);
-    let [delta, gamma, vega, theta, rho, vanna, volga] = sums.map(|sum| Ticks(i128::from(sum)));
-    GreekSums { delta, gamma, vega, theta, rho, vanna, volga }
-}
-
-fn gather_rest(native: &Native, held: &[Holding], spans: &[Span], into: &mut Gathered) {
-    gather(native, held, spans, |held| !held.long, into);
-}
-
-/// Adds up the positions that are `taken`; a group per span, though it may be empty. The bound on the account keeps every
-/// sum from wrapping.
-#[inline(always)]
-fn gather(
-    native: &Native,
-    held: &[Holding],
-    spans: &[Span],
-    taken: impl Fn(&Holding) -> bool,
-    into: &mut Gathered,
-) {
-    into.buckets.clear();
-    into.groups.clear();
-    (into.lots, into.marks) = (0, 0);
-    for span in spans {
-        let own = &held[span.start..span.end];
-        let start = into.buckets.len();
-        let underlying = own.first().map_or(0, |held| native.tenors[held.tenor as usize].underlying);
-        let mut group = Group { underlying: underlying as usize, ..Group::default() };
-        for held in own.iter().filter(|held| taken(held)) {
-            if into.buckets.len() == start || into.buckets.last().is_none_or(|b| b.tenor != held.tenor) {
-                into.buckets.push(Bucket { tenor: held.tenor, ..Bucket::default() });
-            }
-            let lot = lot(native, held);
-            into.lots += held.lots.abs();
-            into.marks += held.lots * lot.mark;
-            if let Some(bucket) = into.buckets.last_mut() {
-                add(bucket, &mut group, lot, held.lots);
-            }
-        }
-        group.buckets = start..into.buckets.len();
-        into.groups.push(group);
-    }
-}
-
-#[inline(always)]
-fn add(bucket: &mut Bucket, group: &mut Group, lot: &Lot, lots: i64) {
-    let (delta, vega, size) = (lots * lot.greeks.delta, lots * lot.greeks.vega, lots * lot.notional);
-    bucket.delta += delta;
-    bucket.vega += vega;
-    group.delta += delta;
-    group.vega += vega;
-    group.funding += lots * lot.funding;
-    match lot.kind {
-        Kind::Linear => group.linear += size,
-        Kind::Call | Kind::Put => {
-            let side = usize::from(size < 0);
-            bucket.options[usize::from(lot.kind == Kind::Put)][side] += size.abs();
-            group.shorts |= size < 0;
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Where the columns of a scenario set lie in lanes, so that the columns of a lane mean the same.
 
-use super::lanes::{BAND, WIDTH};
+use super::lanes::WIDTH;
+use super::rows::{BAND, SLOTS};
 use crate::aggregate::Measure;
 use plimsoll_types::{Block, BlockKind, CorrelationState, Purpose};
 use std::ops::Range;
@@ -37,8 +38,17 @@ pub(crate) struct Loss {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Read {
     pub(crate) grid: Loss,
-    /// Systematic and idiosyncratic, of every state that has columns.
-    pub(crate) states: Vec<(Loss, Loss)>,
+    /// Every state that has columns.
+    pub(crate) states: Vec<State>,
+}
+
+/// The lanes of a correlation state.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct State {
+    /// Which of them.
+    pub(crate) place: usize,
+    pub(crate) systematic: Loss,
+    pub(crate) idiosyncratic: Loss,
 }
 
 /// The columns of a set in lanes: those that count underlying by underlying, and those that count together.
@@ -72,17 +82,33 @@ impl Columns {
             grid: loss(blocks, &segments, BlockKind::Grid, measure, 0),
             states: STATES
                 .iter()
-                .map(|state| {
-                    let of = |kind, first| loss(blocks, &segments, kind, measure, first);
-                    (
-                        of(BlockKind::Systematic(*state), alone * WIDTH),
-                        of(BlockKind::Idiosyncratic(*state), 0),
-                    )
+                .enumerate()
+                .map(|(place, state)| State {
+                    place,
+                    systematic: loss(blocks, &segments, BlockKind::Systematic(*state), measure, alone * WIDTH),
+                    idiosyncratic: loss(blocks, &segments, BlockKind::Idiosyncratic(*state), measure, 0),
                 })
-                .filter(|(systematic, _)| !systematic.places.is_empty())
+                .filter(|state| !state.systematic.places.is_empty())
                 .collect(),
         };
         Some(Self { alone, joint, im: read(Measure::Im), mm: read(Measure::Mm), places })
+    }
+
+    /// For every lane of the columns that count underlying by underlying, and of those that count together, the slots that
+    /// take it.
+    pub(crate) fn slots(&self) -> [[[bool; WIDTH]; WIDTH]; 2] {
+        let mut taken = [[[false; WIDTH]; WIDTH]; 2];
+        for (read, first) in [(&self.im, 0), (&self.mm, SLOTS)] {
+            let mut take = |part: usize, loss: &Loss, slot: usize| {
+                taken[part][loss.lanes.clone()].iter_mut().for_each(|lane| lane[first + slot] = true);
+            };
+            take(0, &read.grid, 0);
+            for state in &read.states {
+                take(0, &state.idiosyncratic, 1 + state.place);
+                take(1, &state.systematic, 1 + state.place);
+            }
+        }
+        taken
     }
 
     pub(crate) fn read(&self, measure: Measure) -> &Read {
@@ -171,7 +197,7 @@ mod tests {
         assert_eq!(columns.im.grid.places.len(), 16);
         assert_eq!(columns.mm.grid.places.len(), 20);
         assert_eq!(columns.mm.grid.lanes, 0..5);
-        assert_eq!(columns.im.states[0].1.lanes, 5..7);
+        assert_eq!(columns.im.states[0].idiosyncratic.lanes, 5..7);
     }
 
     #[test]

@@ -1,288 +1,201 @@
-//! The scenario vectors of one account on float lanes, where whole numbers beneath 2^53 add exactly.
+//! Exact arithmetic of whole numbers on float lanes: what the formulas do in 128 bits, in step over many accounts.
 //!
-//! The columns of a row come in vectors of eight. A lane holds columns of one meaning only, so that the worst of them is
-//! found by comparing whole vectors, and what is left to compare at the end is one vector per underlying.
+//! **The one idea:** a product of two floats is the sum of two floats, exactly, and so is a remainder; a quotient that is
+//! guessed by floats is therefore rounded as the integers would be. Everything is selections and operations that IEEE 754
+//! rounds correctly, so loops over lanes become vectors, with the same bits on every path.
+//!
+//! Source: error-free transformations of Dekker (1971) and Knuth (TAOCP 2, 4.2.2); Shewchuk (1997).
 
-use plimsoll_lanes::{Path, Simd, WithSimd};
-use std::ops::Range;
+use plimsoll_lanes::Simd;
 
 /// Lanes of a vector.
 pub(crate) const WIDTH: usize = 8;
-/// Whole numbers up to here, and sums of them beneath it, are exact on a lane.
-pub(crate) const EXACT: u64 = 1 << 53;
-/// Vectors that are summed at a time, in registers: the height of a part of a row is a multiple of it.
-pub(crate) const BAND: usize = 4;
-/// Their lanes. One loop over all of them is what the compiler makes vectors of.
-const LANES: usize = BAND * WIDTH;
 
-type Vector = [f64; WIDTH];
+pub(crate) type Vector = [f64; WIDTH];
 
-/// The positions a vector is summed over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Which {
-    /// All of them.
-    All,
-    /// All but long options and long spot.
-    Rest,
+/// Billionths in one.
+pub(crate) const WHOLE: f64 = 1e9;
+
+/// What a number beneath 2^51 in size is added to so that its whole part is the lowest bits of the sum.
+const TURN: f64 = 6_755_399_441_055_744.0;
+
+/// The integer that a lane holds, beneath 2^51 in size.
+#[inline(always)]
+pub(crate) fn whole(lane: f64) -> i64 {
+    (lane + TURN).to_bits().cast_signed().wrapping_sub(TURN.to_bits().cast_signed())
 }
 
-/// A position: its row, its lots, and its lots if it is neither a long option nor long spot, else 0.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Leg {
-    row: u32,
-    lots: f64,
-    rest: f64,
-}
-
-impl Leg {
-    /// `lots` is beneath [`EXACT`] in size.
-    pub(crate) fn new(row: u32, lots: i64, long: bool) -> Self {
-        let lots = lots as f64;
-        Self { row, lots, rest: if long { 0.0 } else { lots } }
-    }
-}
-
-/// The legs on one underlying, and which of them are long.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) longs: usize,
-}
-
-/// Rows of entries in lanes: 32 bits where all of them fit.
-#[derive(Clone, Debug)]
-pub(crate) struct Rows {
-    entries: Entries,
-    /// Vectors of a row that count underlying by underlying, and vectors that count together.
-    alone: usize,
-    joint: usize,
-}
-
-#[derive(Clone, Debug)]
-enum Entries {
-    Narrow(Vec<i32>),
-    Wide(Vec<f64>),
-}
-
-/// An entry that a lane holds exactly.
-trait Entry: Copy {
-    fn lane(self) -> f64;
-}
-
-impl Entry for i32 {
-    #[inline(always)]
-    fn lane(self) -> f64 {
-        f64::from(self)
-    }
-}
-
-impl Entry for f64 {
-    #[inline(always)]
-    fn lane(self) -> f64 {
-        self
-    }
-}
-
-impl Rows {
-    /// Rows of so many vectors; `narrow` when every entry fits 32 bits.
-    pub(crate) fn new(instruments: usize, alone: usize, joint: usize, narrow: bool) -> Self {
-        let lanes = instruments * (alone + joint) * WIDTH;
-        let entries = if narrow { Entries::Narrow(vec![0; lanes]) } else { Entries::Wide(vec![0.0; lanes]) };
-        Self { entries, alone, joint }
-    }
-
-    /// Sets the entry of a row at a place: `place / 8` is the vector, `place % 8` the lane.
-    pub(crate) fn set(&mut self, row: usize, place: usize, entry: i64) {
-        let at = row * (self.alone + self.joint) * WIDTH + place;
-        match &mut self.entries {
-            Entries::Narrow(all) => all[at] = i32::try_from(entry).unwrap_or_default(),
-            Entries::Wide(all) => all[at] = entry as f64,
-        }
-    }
-
-    /// Bytes of the entries.
-    pub(crate) fn bytes(&self) -> usize {
-        match &self.entries {
-            Entries::Narrow(all) => std::mem::size_of_val(&all[..]),
-            Entries::Wide(all) => std::mem::size_of_val(&all[..]),
-        }
-    }
-}
-
-/// The lowest profit or loss of every lane, at most 0: by underlying, and of all of them together; each over all
-/// positions and over the rest. Kept vectors are there on request.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Lows {
-    alone: Vec<[Vector; 2]>,
-    joint: [Vector; 2],
-    kept: Vec<f64>,
-    heights: (usize, usize),
-}
-
-impl Lows {
-    /// The lowest over some lanes of an underlying, in ticks; <= 0.
-    #[inline(always)]
-    pub(crate) fn alone(&self, span: usize, which: Which, lanes: &Range<usize>) -> i64 {
-        lowest(&self.alone[span][which as usize][lanes.clone()])
-    }
-
-    /// As [`Lows::alone`], of all underlyings together.
-    #[inline(always)]
-    pub(crate) fn joint(&self, which: Which, lanes: &Range<usize>) -> i64 {
-        lowest(&self.joint[which as usize][lanes.clone()])
-    }
-
-    /// A kept entry of an underlying.
-    #[inline(always)]
-    pub(crate) fn kept_alone(&self, span: usize, which: Which, place: usize) -> i64 {
-        self.kept[(2 * span + which as usize) * self.heights.0 * WIDTH + place] as i64
-    }
-
-    /// A kept entry of all underlyings together.
-    #[inline(always)]
-    pub(crate) fn kept_joint(&self, which: Which, place: usize) -> i64 {
-        let before = 2 * self.alone.len() * self.heights.0 + which as usize * self.heights.1;
-        self.kept[before * WIDTH + place] as i64
-    }
-
-    /// Sums the rows of an account. `keep` keeps every vector.
-    pub(crate) fn scan(&mut self, path: Path, rows: &Rows, legs: &[Leg], spans: &[Span], keep: bool) {
-        self.heights = (rows.alone, rows.joint);
-        self.alone.clear();
-        self.alone.resize(spans.len(), [[0.0; WIDTH]; 2]);
-        self.kept.clear();
-        if keep {
-            self.kept.resize(2 * (spans.len() * rows.alone + rows.joint) * WIDTH, 0.0);
-        }
-        match &rows.entries {
-            Entries::Narrow(entries) => path.run(Scan { entries, legs, spans, keep, lows: self }),
-            Entries::Wide(entries) => path.run(Scan { entries, legs, spans, keep, lows: self }),
-        }
-    }
+/// The nearest whole number, beneath 2^51 in size.
+#[inline(always)]
+fn nearest(x: f64) -> f64 {
+    (x + TURN) - TURN
 }
 
 #[inline(always)]
-fn lowest(lanes: &[f64]) -> i64 {
-    let mut low = 0.0;
-    for x in lanes {
-        low = if *x < low { *x } else { low };
-    }
-    low as i64
+pub(crate) fn least(a: f64, b: f64) -> f64 {
+    if a < b { a } else { b }
 }
 
-struct Scan<'a, E> {
-    entries: &'a [E],
-    legs: &'a [Leg],
-    spans: &'a [Span],
-    keep: bool,
-    lows: &'a mut Lows,
-}
-
-impl<E: Entry> WithSimd for Scan<'_, E> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { entries, legs, spans, keep, lows } = self;
-        let (alone, joint) = (lows.heights.0 * WIDTH, lows.heights.1 * WIDTH);
-        let sums = Sums { entries, stride: alone + joint };
-        let mut longs = 0;
-        for (i, (span, low)) in spans.iter().zip(&mut lows.alone).enumerate() {
-            let own = &legs[span.start..span.end];
-            longs += span.longs;
-            let [all, rest] = split(&mut lows.kept, keep, 2 * i * alone, alone);
-            low[0] = sums.low(own, 0..alone, |leg| leg.lots, all);
-            if span.longs == 0 {
-                low[1] = low[0];
-                copy(&mut lows.kept, keep, 2 * i * alone, alone);
-            } else if span.longs < own.len() {
-                low[1] = sums.low(own, 0..alone, |leg| leg.rest, rest);
-            }
-        }
-        let first = 2 * spans.len() * alone;
-        let [all, rest] = split(&mut lows.kept, keep, first, joint);
-        let together = alone..alone + joint;
-        lows.joint[0] = sums.low(legs, together.clone(), |leg| leg.lots, all);
-        if longs == 0 {
-            lows.joint[1] = lows.joint[0];
-            copy(&mut lows.kept, keep, first, joint);
-        } else {
-            lows.joint[1] = sums.low(legs, together, |leg| leg.rest, rest);
-        }
-    }
-}
-
-/// Where the sums of all and of the rest are kept: nowhere, unless they are.
 #[inline(always)]
-fn split(kept: &mut [f64], keep: bool, at: usize, lanes: usize) -> [&mut [f64]; 2] {
-    if !keep {
-        return [&mut [], &mut []];
-    }
-    let (all, rest) = kept[at..at + 2 * lanes].split_at_mut(lanes);
-    [all, rest]
+pub(crate) fn most(a: f64, b: f64) -> f64 {
+    if a > b { a } else { b }
 }
 
-/// Keeps the sums of all as those of the rest.
+/// High and low half of the bits of a number beneath 2^990.
 #[inline(always)]
-fn copy(kept: &mut [f64], keep: bool, at: usize, lanes: usize) {
-    if keep {
-        kept.copy_within(at..at + lanes, at + lanes);
-    }
+fn halves(x: f64) -> (f64, f64) {
+    let scaled = x * 134_217_729.0;
+    let high = scaled - (scaled - x);
+    (high, x - high)
 }
 
-#[derive(Clone, Copy)]
-struct Sums<'a, E> {
-    entries: &'a [E],
-    /// Lanes of a row.
-    stride: usize,
+/// `a b` as the sum of two floats.
+#[inline(always)]
+pub(crate) fn product<S: Simd>(a: f64, b: f64) -> (f64, f64) {
+    let rounded = a * b;
+    if S::F64_LANES > 1 {
+        return (rounded, a.mul_add(b, -rounded));
+    }
+    let ((a_high, a_low), (b_high, b_low)) = (halves(a), halves(b));
+    let rest = ((a_high * b_high - rounded) + a_high * b_low + a_low * b_high) + a_low * b_low;
+    (rounded, rest)
 }
 
-impl<E: Entry> Sums<'_, E> {
-    /// The lowest of every lane of a vector over a range of lanes of the rows, at most 0; the sums themselves where there
-    /// is room.
-    #[inline(always)]
-    fn low(
-        self,
-        legs: &[Leg],
-        lanes: Range<usize>,
-        lots: impl Fn(&Leg) -> f64 + Copy,
-        kept: &mut [f64],
-    ) -> Vector {
-        let mut low = [0.0; LANES];
-        let mut at = lanes.start;
-        while at < lanes.end {
-            let sums = self.band(legs, at, lots);
-            for j in 0..LANES {
-                low[j] = if sums[j] < low[j] { sums[j] } else { low[j] };
-            }
-            if let Some(room) = kept.get_mut(at - lanes.start..at - lanes.start + LANES) {
-                room.copy_from_slice(&sums);
-            }
-            at += LANES;
+/// `a + b` as the sum of two floats.
+#[inline(always)]
+pub(crate) fn sum(a: f64, b: f64) -> (f64, f64) {
+    let rounded = a + b;
+    let of_b = rounded - a;
+    (rounded, (a - (rounded - of_b)) + (b - of_b))
+}
+
+/// `ceil(a b / c)` of whole numbers; `0 < c < 2^52`, the result beneath 2^49 in size, `inverse` the float nearest
+/// to `1 / c`.
+#[inline(always)]
+fn quotient_up<S: Simd>(a: f64, b: f64, c: f64, guess: impl Fn(f64) -> f64) -> f64 {
+    let (high, low) = product::<S>(a, b);
+    // Off by less than 0.7, so that the remainder is less than `c` in size, and every step to it exact.
+    let quotient = nearest(guess(high));
+    let (back, back_low) = product::<S>(quotient, c);
+    let rest = ((high - back) - back_low) + low;
+    if rest > 0.0 { quotient + 1.0 } else { quotient }
+}
+
+/// `ceil(a b / c)` of whole numbers; `0 < c < 2^52`, the result beneath 2^49 in size.
+#[inline(always)]
+pub(crate) fn ratio_up<S: Simd>(a: f64, b: f64, c: f64) -> f64 {
+    quotient_up::<S>(a, b, c, |product| product / c)
+}
+
+/// `ceil(amount x rate)`, the rate in billionths; the result beneath 2^49 in size.
+#[inline(always)]
+pub(crate) fn scale_up<S: Simd>(amount: f64, rate: f64) -> f64 {
+    quotient_up::<S>(amount, rate, WHOLE, |product| product * 1e-9)
+}
+
+/// `ceil((high + low) x rate / 1e18)` of whole numbers: `low` beneath 2^31 in size, `rate` beneath 2^32, the result
+/// beneath 2^49.
+#[inline(always)]
+pub(crate) fn scale_up_twice<S: Simd>((high, low): (f64, f64), rate: f64) -> f64 {
+    let (a, a_low) = product::<S>(high, rate);
+    let (b, b_low) = product::<S>(low, rate);
+    let quotient = nearest((a + b) * 1e-18);
+    let (back, back_low) = product::<S>(quotient, 1e18);
+    let (first, first_rest) = sum(a_low, -back_low);
+    let (second, second_rest) = sum(a - back, first);
+    let (third, third_rest) = sum(second, b);
+    // What is left of the sums is small and whole, so this has the sign of the remainder.
+    let rest = third + (((first_rest + second_rest) + third_rest) + b_low);
+    if rest > 0.0 { quotient + 1.0 } else { quotient }
+}
+
+/// The root of `a / b` in billionths, rounded up, and whether that is certain; `a >= 0`, `b > 0`, the root up to 2^32.
+#[inline(always)]
+pub(crate) fn root_up(a: f64, b: f64) -> (f64, bool) {
+    let root = (a / b).sqrt() * WHOLE;
+    let near = nearest(root);
+    let above = root - near;
+    // Three roundings: off by less than 2^-19.
+    let certain = above > 4e-6 || above < -4e-6 || root == 0.0;
+    (if above > 0.0 { near + 1.0 } else { near }, certain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plimsoll_lanes::{Path, WithSimd};
+    use plimsoll_types::{Rounding, isqrt, mul_div};
+
+    struct Draw(u64);
+
+    impl Draw {
+        fn below(&mut self, most: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let x = self.0 ^ (self.0 >> 29);
+            x % most
         }
-        let mut least = [0.0; WIDTH];
-        for (lane, least) in least.iter_mut().enumerate() {
-            for vector in 0..BAND {
-                let value = low[vector * WIDTH + lane];
-                *least = if value < *least { value } else { *least };
-            }
+
+        /// Of any size beneath a power of two; often round, so that quotients are whole.
+        fn sized(&mut self, bits: u64) -> u64 {
+            let upto = 1 << (1 + self.below(bits));
+            let x = self.below(upto);
+            if self.below(3) == 0 { x - x % 10_000.min(x.max(1)) } else { x }
         }
-        least
     }
 
-    /// The sums of a band of lanes.
-    #[inline(always)]
-    fn band(self, legs: &[Leg], from: usize, lots: impl Fn(&Leg) -> f64) -> [f64; LANES] {
-        let mut sums = [0.0; LANES];
-        for leg in legs {
-            let start = leg.row as usize * self.stride + from;
-            let row = &self.entries[start..start + LANES];
-            let lots = lots(leg);
-            for j in 0..LANES {
-                sums[j] += row[j].lane() * lots;
+    fn up(a: i128, b: i128, c: i128) -> i128 {
+        mul_div(a, b, c, Rounding::Up).unwrap()
+    }
+
+    struct Compare(u64);
+
+    impl WithSimd for Compare {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            let mut draw = Draw(self.0);
+            for _ in 0..200_000 {
+                let (a, b, c) = (draw.sized(47), draw.sized(31), draw.sized(48).max(1));
+                let of = |x: u64| i128::from(x);
+                assert_eq!(i128::from(whole(scale_up::<S>(a as f64, b as f64))), up(of(a), of(b), 1_000_000_000));
+                let exact = up(of(a), of(b), of(c));
+                if exact < 1 << 49 {
+                    assert_eq!(i128::from(whole(ratio_up::<S>(a as f64, b as f64, c as f64))), exact, "{a} {b} {c}");
+                    let low = -whole(ratio_up::<S>(-(a as f64), b as f64, c as f64));
+                    assert_eq!(i128::from(low), mul_div(of(a), of(b), of(c), Rounding::Down).unwrap());
+                }
+                let (high, low) = product::<S>(a as f64, 1e9 - (b % 1_000_000_000) as f64);
+                let whole_of = of(a) * (1_000_000_000 - of(b) % 1_000_000_000);
+                let rate = draw.sized(31);
+                let scaled = scale_up_twice::<S>((high, low), rate as f64);
+                assert_eq!(i128::from(whole(scaled)), up(whole_of, of(rate), 1_000_000_000_000_000_000));
             }
         }
-        sums
+    }
+
+    #[test]
+    fn quotients_are_those_of_integers() {
+        for path in Path::available() {
+            path.run(Compare(7));
+        }
+    }
+
+    #[test]
+    fn a_root_that_is_certain_is_that_of_integers() {
+        let mut draw = Draw(11);
+        let mut certain = 0;
+        for _ in 0..100_000 {
+            let b = draw.sized(47).max(1);
+            let a = draw.sized(47) % (16 * b);
+            let (root, sure) = root_up(a as f64, b as f64);
+            let square = u128::try_from(up(i128::from(a) * 1_000_000_000, 1_000_000_000, i128::from(b))).unwrap();
+            let exact = isqrt(square) + u128::from(isqrt(square) * isqrt(square) < square);
+            if sure {
+                certain += 1;
+                assert_eq!(whole(root) as u128, exact, "{a} {b}");
+            }
+        }
+        assert!(certain > 60_000, "{certain}");
     }
 }

@@ -81,18 +81,21 @@ impl<'a> LiveAccount<'a> {
         let deposits = self.deposits.as_ref()?;
         let mut unrealised = self.unrealised;
         if let Some(trade) = trade {
-            let lot = native.instruments.get(trade.instrument.index())?;
-            let premium = i128::from(trade.lots.0) * i128::from(lot.mark);
+            let row = self.terms.arrays.instruments.get(trade.instrument.index())?;
+            let premium = i128::from(trade.lots.0) * i128::from(row.mark);
             unrealised = unrealised.checked_sub(premium)?;
         }
-        self.room.begin();
+        self.room.clear();
+        self.room.open();
         for (instrument, lots) in traded(&self.portfolio.positions, trade) {
-            self.room.hold(native, instrument, lots?.0)?;
+            self.room.walked.hold(&native.rows, instrument.0, lots?.0)?;
         }
         for (asset, amount) in deposits {
             self.room.deposit(*asset, *amount)?;
         }
-        self.room.totals((native, self.terms.params), unrealised, self.path)
+        self.room.close(native, Some(unrealised)).then_some(())?;
+        self.room.walk(native, self.path);
+        self.room.totals((native, self.terms.params), 0)
     }
 }
 

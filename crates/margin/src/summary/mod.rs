@@ -6,11 +6,16 @@
 //! not cover, and every error, is answered by [`crate::evaluate`] itself.
 
 mod account;
+#[path = "charge/lanes.rs"]
+mod charge;
 mod columns;
 mod lanes;
 mod live;
-mod required;
+#[path = "rows/lanes.rs"]
+mod rows;
 mod terms;
+#[path = "walk/lanes.rs"]
+mod walk;
 mod whole;
 
 pub use live::LiveAccount;

@@ -1,7 +1,8 @@
 //! What the margin of an account depends on beside the account, looked up once per tick.
 
+use super::charge::Rates;
 use super::columns::Columns;
-use super::lanes::{EXACT, Rows};
+use super::rows::{Kind, Lot, Rows};
 use crate::aggregate::Measure;
 use crate::collateral_charges::Falling;
 use crate::equity::Valuation;
@@ -35,35 +36,11 @@ pub(crate) struct Native<'a> {
     pub(crate) alike: bool,
     /// The floor share of aggregation `factor`.
     pub(crate) floor_share: Option<Ppb>,
-    pub(crate) instruments: Vec<Lot>,
     pub(crate) underlyings: Vec<Charges<'a>>,
-    /// Expiries: underlying by underlying, nearest first.
-    pub(crate) tenors: Vec<TenorTerms>,
+    /// The same on lanes, with those of their expiries.
+    pub(crate) rates: Vec<Rates>,
     /// In order of name.
     pub(crate) assets: Vec<AssetTerms<'a>>,
-}
-
-/// One long lot of an instrument, ticks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lot {
-    pub(crate) greeks: GreekTicks,
-    pub(crate) mark: i64,
-    pub(crate) notional: i64,
-    pub(crate) funding: i64,
-    /// The largest size among its entries, sensitivities and amounts, at least 1.
-    pub(crate) largest: u64,
-    pub(crate) tenor: u32,
-    pub(crate) kind: Kind,
-    /// Whether a long one loses no more than its mark: options and spot.
-    pub(crate) limited: bool,
-}
-
-/// What a charge asks of an instrument.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
-    Call,
-    Put,
-    Linear,
 }
 
 /// An expiry of an underlying.
@@ -141,19 +118,20 @@ impl<'a> Native<'a> {
             }
         }
         let tenors = tenors(arrays, params)?;
-        let instruments: Option<Vec<Lot>> =
-            arrays.instruments.iter().enumerate().map(|(i, row)| lot(arrays, (i, row), &tenors)).collect();
         let charge = |row| charges(row, arrays, params);
-        let underlyings: Option<Vec<Charges>> = arrays.underlyings.iter().map(charge).collect();
+        let underlyings: Option<Vec<(Charges, i64)>> = arrays.underlyings.iter().map(charge).collect();
+        let (underlyings, factors): (Vec<Charges>, Vec<i64>) = underlyings?.into_iter().unzip();
+        let rated = |(u, of)| Rates::new(of, own(&tenors, u), (params.im_scale, params.mm_scale));
+        let basis = tenors.iter().map(|tenor| tenor.basis_rate);
+        let factor = factors.into_iter().chain([params.im_scale.0, params.mm_scale.0]).map(i128::from);
         Some(Self {
             arrays,
-            rows: rows(arrays, &columns),
+            rows: rows(arrays, &columns, &tenors, factor.chain(basis).max().unwrap_or(0))?,
             alike: columns.im == columns.mm,
             columns,
             floor_share,
-            instruments: instruments?,
-            underlyings: underlyings?,
-            tenors,
+            rates: underlyings.iter().enumerate().map(rated).collect(),
+            underlyings,
             assets: assets(arrays, params)?,
         })
     }
@@ -170,17 +148,27 @@ fn is_share(ratio: Ppb) -> bool {
     (0..=NANO).contains(&ratio.0)
 }
 
-/// The entries of the arrays in lanes.
-fn rows(arrays: &RiskArrays, columns: &Columns) -> Rows {
-    let narrow = arrays.pnl.iter().all(|entry| i32::try_from(*entry).is_ok());
-    let mut rows = Rows::new(arrays.instruments.len(), columns.alone, columns.joint, narrow);
+/// The expiries of an underlying, nearest first.
+fn own(tenors: &[TenorTerms], underlying: usize) -> &[TenorTerms] {
+    let start = tenors.partition_point(|tenor| (tenor.underlying as usize) < underlying);
+    let end = tenors.partition_point(|tenor| tenor.underlying as usize <= underlying);
+    &tenors[start..end]
+}
+
+/// The entries of the arrays in lanes; charges are at most so many billionths of what they are on.
+fn rows(arrays: &RiskArrays, columns: &Columns, tenors: &[TenorTerms], factor: i128) -> Option<Rows> {
     let width = arrays.scenarios.len().max(1);
-    for (i, row) in arrays.pnl.chunks_exact(width).enumerate() {
+    let entries = || arrays.pnl.chunks_exact(width);
+    let narrow = arrays.pnl.iter().all(|entry| i32::try_from(*entry).is_ok());
+    let lots: Option<Vec<Lot>> =
+        arrays.instruments.iter().zip(entries()).map(|(row, entries)| lot(row, entries, tenors)).collect();
+    let mut rows = Rows::new(lots?, columns, narrow, factor);
+    for (i, row) in entries().enumerate() {
         for place in &columns.places {
             rows.set(i, place.place, row[place.column]);
         }
     }
-    rows
+    Some(rows)
 }
 
 fn tenors(arrays: &RiskArrays, params: &Params) -> Option<Vec<TenorTerms>> {
@@ -198,34 +186,28 @@ fn tenors(arrays: &RiskArrays, params: &Params) -> Option<Vec<TenorTerms>> {
     keys.into_iter().map(tenor).collect()
 }
 
-fn lot(arrays: &RiskArrays, (i, row): (usize, &InstrumentRow), tenors: &[TenorTerms]) -> Option<Lot> {
-    let key = (row.underlying.0, row.seconds_to_expiry);
-    let tenor = tenors.binary_search_by_key(&key, |tenor| (tenor.underlying, tenor.seconds)).ok()?;
+fn lot(row: &InstrumentRow, entries: &[i64], tenors: &[TenorTerms]) -> Option<Lot> {
+    let underlying = row.underlying.0;
+    let own = own(tenors, underlying as usize);
+    let tenor = own.binary_search_by_key(&row.seconds_to_expiry, |tenor| tenor.seconds).ok()?;
     let kind = match row.instrument.contract() {
         Contract::Option { kind: OptionKind::Call, .. } => Kind::Call,
         Contract::Option { kind: OptionKind::Put, .. } => Kind::Put,
         Contract::Spot | Contract::Perpetual | Contract::Future { .. } => Kind::Linear,
     };
-    let width = arrays.scenarios.len();
-    let entries = arrays.pnl.get(i * width..(i + 1) * width)?;
     let GreekTicks { delta, gamma, vega, theta, rho, vanna, volga } = row.greeks;
-    let sizes = [delta, gamma, vega, theta, rho, vanna, volga, row.mark, row.notional, row.funding_8h];
-    let largest = entries.iter().chain(&sizes).fold(1, |most: u64, x| most.max(x.unsigned_abs()));
-    Some(Lot {
-        greeks: row.greeks,
-        mark: row.mark,
-        notional: Some(row.notional).filter(|notional| *notional >= 0)?,
-        funding: row.funding_8h,
-        // What is beyond the lanes by itself is beyond them at any size.
-        largest: largest.min(EXACT),
-        tenor: u32::try_from(tenor).ok()?,
-        kind,
-        limited: matches!(row.instrument.contract(), Contract::Spot | Contract::Option { .. }),
+    let most = |of: &[i64]| of.iter().fold(0, |most: u64, x| most.max(x.unsigned_abs()));
+    let charged = most(&[delta, vega, row.mark, row.notional, row.funding_8h]).max(most(entries)).max(1);
+    (row.notional >= 0).then(|| {
+        let greeks = [delta, gamma, vega, theta, rho, vanna, volga, row.mark];
+        Lot::new(greeks, (row.notional, row.funding_8h), [charged, most(&greeks)], (underlying, tenor as u32), kind)
+            .limited(matches!(row.instrument.contract(), Contract::Spot | Contract::Option { .. }))
     })
 }
 
-/// The charges on an underlying; `None` when a rate or a share is out of its range.
-fn charges<'a>(row: &UnderlyingRow, arrays: &RiskArrays, params: &'a Params) -> Option<Charges<'a>> {
+/// The charges on an underlying, and the largest factor in billionths that one of them puts on an amount; `None` when a
+/// rate or a share is out of its range.
+fn charges<'a>(row: &UnderlyingRow, arrays: &RiskArrays, params: &'a Params) -> Option<(Charges<'a>, i64)> {
     fn of<'t, T>(terms: &'t ByAsset<T>, row: &UnderlyingRow) -> Option<&'t T> {
         terms.of(&row.asset)
     }
@@ -265,7 +247,14 @@ fn charges<'a>(row: &UnderlyingRow, arrays: &RiskArrays, params: &'a Params) -> 
     let sound = rates.iter().all(|rate| rate.0 >= 0)
         && shares.into_iter().flatten().all(is_share)
         && found.expiry.is_none_or(|(window, _, _)| window > 0);
-    sound.then_some(Charges { confidence: found.confidence.filter(|(wide, _, _)| wide.0 > 0), ..found })
+    let found = Charges { confidence: found.confidence.filter(|(wide, _, _)| wide.0 > 0), ..found };
+    let unsure = found.confidence.map(|(wide, multiplier, _)| {
+        // Billionths of billionths; beyond the lanes where they do not fit.
+        i64::try_from(i128::from(wide.0) * i128::from(multiplier.0) / i128::from(NANO)).unwrap_or(i64::MAX)
+    });
+    let periods = found.funding.map(|(periods, _)| i64::from(periods).saturating_mul(NANO));
+    let factor = rates.iter().map(|rate| rate.0).chain(unsure).chain(periods).max();
+    sound.then_some((found, factor.unwrap_or(0)))
 }
 
 /// The collateral assets that have terms and a price; `None` when a parameter is out of its range.

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 /// Accounts that are answered by one thread at a time. What an account is told depends on no other account, so neither
 /// this nor the number of threads is seen in a number.
-const CHUNK: usize = 1_024;
+const CHUNK: usize = 256;
 
 /// The margin of every account of a book, in its order: equal to [`crate::evaluate`] of each, without what explains it.
 /// An account that fails does so alone, with the error of `evaluate`. `out` is overwritten; keeping it from one tick to
@@ -32,16 +32,10 @@ pub fn summaries(path: Path, book: &Book, terms: &BookTerms, out: &mut Vec<Resul
     let assets = assets(book, terms);
     let chunks = out.par_chunks_mut(CHUNK).enumerate();
     chunks.for_each_init(Room::default, |room, (chunk, out)| {
-        for (place, out) in out.iter_mut().enumerate() {
-            let index = chunk * CHUNK + place;
-            let native = terms.native.as_ref().and_then(|native| {
-                let account = Account { book, index, assets: &assets };
-                account.totals(room, (native, terms), path)
-            });
-            *out = match native {
-                Some(totals) => Ok(totals),
-                None => reference(book, index, terms),
-            };
+        let accounts = Accounts { book, first: chunk * CHUNK, assets: &assets };
+        match &terms.native {
+            Some(native) => accounts.totals(room, (native, terms), path, out),
+            None => accounts.refer(terms, out),
         }
     });
 }
@@ -60,38 +54,68 @@ fn reference(book: &Book, index: usize, terms: &BookTerms) -> Result<Totals, Mar
     }
 }
 
-/// One account of a book.
-struct Account<'a> {
+/// Some accounts of a book, one after the other.
+struct Accounts<'a> {
     book: &'a Book,
-    index: usize,
+    first: usize,
     assets: &'a [Option<usize>],
 }
 
-impl Account<'_> {
-    /// `None` where the reference has to answer.
-    fn totals(&self, room: &mut Room, (native, terms): (&Native, &BookTerms), path: Path) -> Option<Totals> {
-        if !self.book.orders(self.index).is_empty() {
-            return None;
+impl Accounts<'_> {
+    /// The totals of all, by the reference.
+    fn refer(&self, terms: &BookTerms, out: &mut [Result<Totals, MarginError>]) {
+        for (index, out) in (self.first..).zip(out) {
+            *out = reference(self.book, index, terms);
         }
-        room.begin();
-        let unrealised = self.hold(room, native)?;
-        self.deposit(room, native)?;
-        room.totals((native, terms.params), unrealised, path)
     }
 
-    /// Adds the positions; returns the sum of their unrealised profit.
-    fn hold(&self, room: &mut Room, native: &Native) -> Option<i128> {
-        match self.book.holdings(self.index)? {
+    /// The totals of all, by the reference where it has to answer.
+    fn totals(
+        &self,
+        room: &mut Room,
+        (native, terms): (&Native, &BookTerms),
+        path: Path,
+        out: &mut [Result<Totals, MarginError>],
+    ) {
+        room.clear();
+        room.places.clear();
+        for place in 0..out.len() {
+            room.open();
+            let unrealised = self.hold(room, native, self.first + place);
+            if room.close(native, unrealised) {
+                room.places.push(place);
+            } else {
+                out[place] = reference(self.book, self.first + place, terms);
+            }
+        }
+        room.walk(native, path);
+        for account in 0..room.places.len() {
+            let place = room.places[account];
+            out[place] = match room.totals((native, terms.params), account) {
+                Some(totals) => Ok(totals),
+                None => reference(self.book, self.first + place, terms),
+            };
+        }
+    }
+
+    /// Adds what an account holds; returns the sum of its unrealised profit, or `None` where the reference has to answer.
+    fn hold(&self, room: &mut Room, native: &Native, index: usize) -> Option<i128> {
+        if !self.book.orders(index).is_empty() {
+            return None;
+        }
+        self.deposit(room, native, index)?;
+        let walked = &mut room.walked;
+        match self.book.holdings(index)? {
             Holdings::Narrow(narrow) => {
                 for held in narrow.held {
-                    room.hold(native, InstrumentIx(held.instrument), i64::from(held.lots))?;
+                    walked.hold(&native.rows, held.instrument, i64::from(held.lots))?;
                 }
                 Some(narrow.unrealised.iter().map(|x| i128::from(*x)).sum())
             }
             Holdings::Wide(positions) => {
                 let mut unrealised = 0_i128;
                 for position in positions {
-                    room.hold(native, position.instrument, position.lots.0)?;
+                    walked.hold(&native.rows, position.instrument.0, position.lots.0)?;
                     unrealised = unrealised.checked_add(position.unrealised.0)?;
                 }
                 Some(unrealised)
@@ -99,11 +123,11 @@ impl Account<'_> {
         }
     }
 
-    fn deposit(&self, room: &mut Room, native: &Native) -> Option<()> {
+    fn deposit(&self, room: &mut Room, native: &Native, index: usize) -> Option<()> {
         let known = |earmark: Option<InstrumentIx>| {
-            earmark.is_none_or(|instrument| instrument.index() < native.instruments.len())
+            earmark.is_none_or(|instrument| instrument.index() < native.rows.lots.len())
         };
-        match self.book.deposits(self.index)? {
+        match self.book.deposits(index)? {
             Deposits::Narrow(deposits) => {
                 for deposit in deposits {
                     let asset = self.assets.get(usize::from(deposit.asset)).copied().flatten()?;

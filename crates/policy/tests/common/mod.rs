@@ -37,7 +37,7 @@ impl Dice {
 }
 
 pub fn plimsoll() -> Policy {
-    Policy::from_toml(include_str!("../../../../policies/plimsoll.toml")).unwrap()
+    Policy::shipped("plimsoll").unwrap()
 }
 
 pub fn at(seconds: i64) -> Timestamp {

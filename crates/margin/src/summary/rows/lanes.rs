@@ -1,0 +1,317 @@
+//! The rows that accounts are summed from, in lanes: entries of scenarios, what a lot loses at its worst, sensitivities.
+//!
+//! The columns of a row come in vectors of eight. A lane holds columns of one meaning only, so that the worst of them is
+//! found by comparing whole vectors, and what is left to compare at the end is one vector per underlying.
+
+use super::columns::Columns;
+use super::lanes::{Vector, WHOLE, WIDTH, whole};
+use plimsoll_lanes::Simd;
+
+/// Vectors that are summed at a time, in registers: the height of a part of a row is a multiple of it.
+pub(crate) const BAND: usize = 4;
+/// Their lanes. One loop over all of them is what the compiler makes vectors of.
+pub(crate) const LANES: usize = BAND * WIDTH;
+
+/// Losses by slot, ticks, >= 0: of initial margin first the scan loss and then that of each correlation state (what an
+/// underlying does by itself, or all of them together), then of maintenance margin.
+pub(crate) type Slots = Vector;
+/// Slots of a measure.
+pub(crate) const SLOTS: usize = WIDTH / 2;
+
+/// For every lane of a vector what a slot takes of it: one or nothing.
+pub(crate) type Masks = [Vector; WIDTH];
+
+/// The positions a number is summed over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Which {
+    /// All of them.
+    All,
+    /// All but long options and long spot.
+    Rest,
+}
+
+/// A position: its row, its lots, and its lots if it is neither a long option nor long spot, else 0.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leg {
+    pub(crate) row: u32,
+    pub(crate) lots: f64,
+    pub(crate) rest: f64,
+}
+
+impl Leg {
+    /// `lots` is beneath 2^49 in size.
+    #[inline(always)]
+    pub(crate) fn new(row: u32, lots: i64, long: bool) -> Self {
+        let lots = lots as f64;
+        Self { row, lots, rest: if long { 0.0 } else { lots } }
+    }
+
+    /// Its lots, or none where they are left out.
+    pub(crate) fn count(&self, which: Which) -> i64 {
+        whole(if which == Which::Rest { self.rest } else { self.lots })
+    }
+}
+
+/// What a charge asks of an instrument.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Call,
+    Put,
+    Linear,
+}
+
+/// One long lot of an instrument, ticks.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(crate) struct Lot {
+    /// Delta, gamma, vega, theta, rho, vanna, volga; then the mark.
+    pub(crate) greeks: Vector,
+    /// The losses of one lot by slot: long, short.
+    pub(crate) ends: [Slots; 2],
+    pub(crate) notional: f64,
+    pub(crate) funding: f64,
+    /// The largest size among its entries and amounts, at least 1; and among its sensitivities.
+    pub(crate) largest: [f64; 2],
+    pub(crate) underlying: u32,
+    /// Its expiry, among those of the underlying.
+    pub(crate) tenor: u32,
+    pub(crate) kind: Kind,
+    /// Whether a long one loses no more than its mark: options and spot.
+    pub(crate) limited: bool,
+}
+
+impl Lot {
+    pub(crate) const DELTA: usize = 0;
+    pub(crate) const VEGA: usize = 2;
+    pub(crate) const MARK: usize = 7;
+
+    /// Notional >= 0, and funding.
+    pub(crate) fn new(
+        greeks: [i64; WIDTH],
+        (notional, funding): (i64, i64),
+        largest: [u64; 2],
+        (underlying, tenor): (u32, u32),
+        kind: Kind,
+    ) -> Self {
+        Self {
+            greeks: greeks.map(|x| x as f64),
+            ends: [[0.0; WIDTH]; 2],
+            notional: notional as f64,
+            funding: funding as f64,
+            largest: largest.map(|x| x as f64),
+            underlying,
+            tenor,
+            kind,
+            limited: false,
+        }
+    }
+
+    pub(crate) fn limited(self, limited: bool) -> Self {
+        Self { limited, ..self }
+    }
+}
+
+/// Sums beneath this are exact, and become integers by an addition: 2^51.
+pub(crate) const LIMIT: f64 = 2_251_799_813_685_248.0;
+/// Amounts that charges are made of stay beneath this over the largest factor: their steps are then beneath 2^49.
+const CHARGED: f64 = 140_737_488_355_328.0;
+
+/// Rows of entries in lanes: 32 bits where all of them fit.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows {
+    pub(crate) entries: Entries,
+    /// Vectors of a row that count underlying by underlying, and vectors that count together.
+    pub(crate) heights: [usize; 2],
+    /// What the lanes of each count for.
+    pub(crate) masks: [Masks; 2],
+    pub(crate) lots: Vec<Lot>,
+    /// What `|lots| x largest` of an account may add up to.
+    most: [f64; 2],
+}
+
+/// Bands of rows that count underlying by underlying, and of those that count together.
+#[derive(Clone, Debug)]
+pub(crate) enum Entries {
+    Narrow([Vec<Band<i32>>; 2]),
+    Wide([Vec<Band<f64>>; 2]),
+}
+
+/// A band of a row; whole lines of the cache.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(crate) struct Band<E>(pub(crate) [E; LANES]);
+
+/// An entry that a lane holds exactly.
+pub(crate) trait Entry: Copy {
+    fn lane(self) -> f64;
+}
+
+impl Entry for i32 {
+    #[inline(always)]
+    fn lane(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Entry for f64 {
+    #[inline(always)]
+    fn lane(self) -> f64 {
+        self
+    }
+}
+
+impl Rows {
+    /// Rows of zeros; `narrow` when every entry fits 32 bits. Charges are at most `factor` billionths of what they are on.
+    pub(crate) fn new(lots: Vec<Lot>, columns: &Columns, narrow: bool, factor: i128) -> Self {
+        let heights = [columns.alone, columns.joint];
+        let bands = heights.map(|height| lots.len() * height / BAND);
+        let entries = if narrow {
+            Entries::Narrow(bands.map(|bands| vec![Band([0; LANES]); bands]))
+        } else {
+            Entries::Wide(bands.map(|bands| vec![Band([0.0; LANES]); bands]))
+        };
+        let masks = columns.slots().map(|lanes| lanes.map(|slots| slots.map(|taken| f64::from(u8::from(taken)))));
+        let factor = factor as f64 / WHOLE;
+        let most = [CHARGED / if factor > 1.0 { factor } else { 1.0 }, LIMIT];
+        Self { entries, heights, masks, lots, most }
+    }
+
+    /// Whether every sum of an account is exact, from sums of `|lots| x largest`.
+    #[inline(always)]
+    pub(crate) fn fits(&self, gross: [f64; 2]) -> bool {
+        gross[0] < self.most[0] && gross[1] < self.most[1]
+    }
+
+    /// Sets the entry of a row at a place: `place / 8` is the vector, `place % 8` the lane; vectors that count together
+    /// come after the others.
+    pub(crate) fn set(&mut self, row: usize, place: usize, entry: i64) {
+        let alone = self.heights[0] * WIDTH;
+        let part = usize::from(place >= alone);
+        let at = row * self.heights[part] * WIDTH + place - part * alone;
+        match &mut self.entries {
+            Entries::Narrow(all) => {
+                all[part][at / LANES].0[at % LANES] = i32::try_from(entry).unwrap_or_default();
+            }
+            Entries::Wide(all) => all[part][at / LANES].0[at % LANES] = entry as f64,
+        }
+        if part == 0 {
+            let entry = entry as f64;
+            for (side, loss) in self.lots[row].ends.iter_mut().zip([-entry, entry]) {
+                for (most, mask) in side.iter_mut().zip(&self.masks[0][place % WIDTH]) {
+                    *most = if loss * mask > *most { loss } else { *most };
+                }
+            }
+        }
+    }
+
+    /// Bytes of the rows.
+    pub(crate) fn bytes(&self) -> usize {
+        let entries: usize = match &self.entries {
+            Entries::Narrow(all) => all.iter().map(|part| size_of_val(&part[..])).sum(),
+            Entries::Wide(all) => all.iter().map(|part| size_of_val(&part[..])).sum(),
+        };
+        entries + size_of_val(&self.lots[..])
+    }
+
+    /// What some legs come to at a place of the columns that count underlying by underlying.
+    pub(crate) fn sum_at(&self, legs: &[Leg], which: Which, place: usize) -> i64 {
+        let at = |leg: &Leg| leg.row as usize * self.heights[0] * WIDTH + place;
+        let entry = |leg: &Leg| match &self.entries {
+            Entries::Narrow(all) => all[0][at(leg) / LANES].0[at(leg) % LANES].lane(),
+            Entries::Wide(all) => all[0][at(leg) / LANES].0[at(leg) % LANES].lane(),
+        };
+        legs.iter().map(|leg| whole(entry(leg)).wrapping_mul(leg.count(which))).sum()
+    }
+}
+
+/// `a b + c` of whole numbers that stay exact, fused where that is an instruction.
+#[inline(always)]
+pub(crate) fn step<S: Simd>(a: f64, b: f64, c: f64) -> f64 {
+    if S::F64_LANES == 1 { a * b + c } else { a.mul_add(b, c) }
+}
+
+/// The sums of a band of rows of `stride` bands, of all legs.
+#[inline(always)]
+fn band<S: Simd, E: Entry>(rows: &[Band<E>], (stride, band): (usize, usize), legs: &[Leg]) -> [f64; LANES] {
+    let mut sums = [0.0; LANES];
+    for leg in legs {
+        let row = &rows[(leg.row as usize).wrapping_mul(stride).wrapping_add(band)].0;
+        for j in 0..LANES {
+            sums[j] = step::<S>(row[j].lane(), leg.lots, sums[j]);
+        }
+    }
+    sums
+}
+
+/// As [`band`], of all legs and of those that are not long.
+#[inline(always)]
+fn band_both<S: Simd, E: Entry>(
+    rows: &[Band<E>],
+    (stride, band): (usize, usize),
+    legs: &[Leg],
+) -> [[f64; LANES]; 2] {
+    let (mut all, mut rest) = ([0.0; LANES], [0.0; LANES]);
+    for leg in legs {
+        let row = &rows[(leg.row as usize).wrapping_mul(stride).wrapping_add(band)].0;
+        for j in 0..LANES {
+            let entry = row[j].lane();
+            all[j] = step::<S>(entry, leg.lots, all[j]);
+            rest[j] = step::<S>(entry, leg.rest, rest[j]);
+        }
+    }
+    [all, rest]
+}
+
+/// The losses of some legs by slot: of all of them, and of those that are not long where `both`, else the same again. The
+/// sums go where there is room.
+#[inline(always)]
+pub(crate) fn losses<S: Simd, E: Entry>(
+    rows: &[Band<E>],
+    height: usize,
+    masks: &Masks,
+    (legs, both): (&[Leg], bool),
+    [kept, kept_rest]: [&mut [f64]; 2],
+) -> [Slots; 2] {
+    let stride = height / BAND;
+    let mut low = [[0.0; LANES]; 2];
+    for at in 0..stride {
+        let sums = if both {
+            band_both::<S, E>(rows, (stride, at), legs)
+        } else {
+            let sums = band::<S, E>(rows, (stride, at), legs);
+            [sums, sums]
+        };
+        for (room, sums) in [&mut *kept, &mut *kept_rest].into_iter().zip(&sums) {
+            if let Some(room) = room.get_mut(at * LANES..(at + 1) * LANES) {
+                room.copy_from_slice(sums);
+            }
+        }
+        for (low, sums) in low.iter_mut().zip(&sums) {
+            for j in 0..LANES {
+                low[j] = if sums[j] < low[j] { sums[j] } else { low[j] };
+            }
+        }
+    }
+    let all = slots(&low[0], masks);
+    [all, if both { slots(&low[1], masks) } else { all }]
+}
+
+/// The worst of the lanes of each slot.
+#[inline(always)]
+fn slots(low: &[f64; LANES], masks: &Masks) -> Slots {
+    let mut least = [0.0; WIDTH];
+    for vector in 0..BAND {
+        for lane in 0..WIDTH {
+            let value = low[vector * WIDTH + lane];
+            least[lane] = if value < least[lane] { value } else { least[lane] };
+        }
+    }
+    let mut most = [0.0; WIDTH];
+    for lane in 0..WIDTH {
+        for slot in 0..WIDTH {
+            let loss = -least[lane] * masks[lane][slot];
+            most[slot] = if loss > most[slot] { loss } else { most[slot] };
+        }
+    }
+    most
+}
