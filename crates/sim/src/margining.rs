@@ -10,12 +10,12 @@ use crate::portfolio::{INDEX, PortfolioError, PortfolioSpec, as_of, expiry};
 use crate::surface::{blank, set};
 use plimsoll_engine::{Adjusted, EngineError, ParamSet};
 use plimsoll_lanes::Path;
-use plimsoll_margin::{BookTerms, MarginError, Totals, summaries};
+use plimsoll_margin::{BookTerms, LiveAccount, MarginError};
 use plimsoll_market::Surface;
 use plimsoll_policy::Knob;
 use plimsoll_risk::{BuildError, Plan, RefreshError, value};
 use plimsoll_types::{
-    AccountId, Asset, Book, Contract, Decimal, Instrument, InstrumentIx, Issue, Lots, NameError, Portfolio,
+    AccountId, Asset, Contract, Decimal, Instrument, InstrumentIx, Issue, Lots, NameError, Portfolio,
     Position, Ppb, RiskArrays, Ticks, Timestamp, Units, nearest_f64,
 };
 use std::collections::BTreeMap;
@@ -61,9 +61,6 @@ pub enum MarginingError {
     /// A portfolio cannot be an account.
     #[error(transparent)]
     Account(#[from] NameError),
-    /// Portfolios do not make a book: a defect of ours.
-    #[error("book: {0}")]
-    Book(String),
 }
 
 /// Portfolios on the assets they are margined together on, with everything that does not change.
@@ -73,7 +70,7 @@ pub struct Bench {
     instruments: Vec<Instrument>,
     /// Coins of each instrument, portfolio by portfolio.
     holdings: Vec<Vec<(usize, f64)>>,
-    book: Book,
+    accounts: Vec<Portfolio>,
     units: Units,
     blank: Surface,
     params: ParamSet,
@@ -113,9 +110,9 @@ impl Bench {
             portfolios.iter().flat_map(|p| &p.legs).filter_map(|leg| leg.days.map(expiry)).collect();
         days.sort();
         days.dedup();
-        let book = book(portfolios, &holdings, &instruments, &params.units)?;
+        let accounts = accounts(portfolios, &holdings, &instruments, &params.units)?;
         let (blank, units) = (blank(assets, &days), params.units.clone());
-        Ok(Self { assets: assets.to_vec(), instruments, holdings, book, units, blank, params })
+        Ok(Self { assets: assets.to_vec(), instruments, holdings, accounts, units, blank, params })
     }
 
     /// How many portfolios.
@@ -140,7 +137,6 @@ impl Bench {
             surface: self.blank.clone(),
             points: Vec::new(),
             made: None,
-            totals: Vec::new(),
             margins: vec![0.0; self.len()],
         })
     }
@@ -174,12 +170,12 @@ fn shown(params: &ParamSet) -> ParamSet {
     params
 }
 
-fn book(
+fn accounts(
     portfolios: &[&PortfolioSpec],
     holdings: &[Vec<(usize, f64)>],
     instruments: &[Instrument],
     units: &Units,
-) -> Result<Book, MarginingError> {
+) -> Result<Vec<Portfolio>, MarginingError> {
     let mut accounts = Vec::new();
     for (number, (portfolio, held)) in portfolios.iter().zip(holdings).enumerate() {
         let mut positions = Vec::new();
@@ -197,7 +193,7 @@ fn book(
         let account = AccountId::new(&format!("{number:04}"))?;
         accounts.push(Portfolio { account, positions, collateral: Vec::new(), orders: Vec::new() });
     }
-    Book::pack(accounts).map_err(|e| MarginingError::Book(e.to_string()))
+    Ok(accounts)
 }
 
 /// What a policy says of a knob and an underlying.
@@ -211,7 +207,6 @@ pub struct Margining<'a> {
     surface: Surface,
     points: Vec<u16>,
     made: Option<(Plan, RiskArrays)>,
-    totals: Vec<Result<Totals, MarginError>>,
     margins: Vec<f64>,
 }
 
@@ -256,10 +251,10 @@ impl Margining<'_> {
     fn evaluate(&mut self) -> Result<(), MarginingError> {
         let Some((_, arrays)) = &self.made else { return Ok(()) };
         let terms = BookTerms::new(arrays, &self.adjusted.margin);
-        summaries(Path::best(), &self.bench.book, &terms, &mut self.totals);
         let one = INDEX as f64 * self.bench.units.ticks_per_unit as f64;
-        for (margin, totals) in self.margins.iter_mut().zip(self.totals.drain(..)) {
-            *margin = totals?.im.0 as f64 / one;
+        for (margin, account) in self.margins.iter_mut().zip(&self.bench.accounts) {
+            let totals = LiveAccount::new(account.clone(), &terms, Path::best())?.totals()?;
+            *margin = totals.im.0 as f64 / one;
         }
         Ok(())
     }

@@ -217,13 +217,10 @@ impl Study {
         let policies = self.at_horizons()?;
         let groups = self.groups();
         let benches: Vec<Bench> = groups.iter().map(|group| self.bench(group)).collect::<Result<_, _>>()?;
-        let tracks: Vec<Vec<Track>> = self.tracks(&policies, tell)?;
-        let each = groups.into_par_iter().zip(&benches).map(|(group, bench)| {
-            let filled = self.fill(group, bench);
-            tell();
-            filled
-        });
-        let groups: Vec<Group> = each.collect::<Result<_, _>>()?;
+        // Neither needs the other, and a single policy is one thread's work.
+        let (tracks, groups) =
+            rayon::join(|| self.tracks(&policies, tell), || self.filled(groups, &benches, tell));
+        let (tracks, groups) = (tracks?, groups?);
         let margins = self.all_margins(&groups, &benches, &tracks, tell)?;
         let impulses = self.impulses(&groups, &benches, &policies, tell)?;
         let material = Material { groups: &groups, tracks: &tracks, margins: &margins, impulses: &impulses };
@@ -302,6 +299,20 @@ impl Study {
             }
         }
         groups
+    }
+
+    fn filled(
+        &self,
+        groups: Vec<Group>,
+        benches: &[Bench],
+        tell: Tell<'_>,
+    ) -> Result<Vec<Group>, StudyError> {
+        let each = groups.into_par_iter().zip(benches).map(|(group, bench)| {
+            let filled = self.fill(group, bench);
+            tell();
+            filled
+        });
+        each.collect()
     }
 
     pub(crate) fn assets(&self, group: &Group) -> Vec<Asset> {
