@@ -10,10 +10,10 @@ use crate::portfolio::{INDEX, PortfolioError, PortfolioSpec, as_of, expiry};
 use crate::surface::{blank, set};
 use plimsoll_engine::{Adjusted, EngineError, ParamSet};
 use plimsoll_lanes::Path;
-use plimsoll_margin::{BookTerms, LiveAccount, MarginError};
+use plimsoll_margin::{Aggregation, BookTerms, LiveAccount, MarginError};
 use plimsoll_market::Surface;
 use plimsoll_policy::Knob;
-use plimsoll_risk::{BuildError, Plan, RefreshError, value};
+use plimsoll_risk::{BuildError, EntrySpec, Plan, RefreshError, value};
 use plimsoll_types::{
     AccountId, Asset, Contract, Decimal, Instrument, InstrumentIx, Issue, Lots, NameError, Portfolio,
     Position, Ppb, RiskArrays, Ticks, Timestamp, Units, nearest_f64,
@@ -86,7 +86,7 @@ impl Bench {
         portfolios: &[&PortfolioSpec],
         params: &ParamSet,
     ) -> Result<Self, MarginingError> {
-        let params = shown(params);
+        let params = shown(params, assets.len());
         let mut instruments: Vec<Instrument> = Vec::new();
         let mut holdings = Vec::new();
         for portfolio in portfolios {
@@ -130,7 +130,11 @@ impl Bench {
     /// # Errors
     /// [`MarginingError`] when the parameter set does not serve.
     pub fn margining(&self) -> Result<Margining<'_>, MarginingError> {
-        let adjusted = Adjusted::new(&self.params, &self.assets, &BTreeMap::new())?;
+        let mut adjusted = Adjusted::new(&self.params, &self.assets, &BTreeMap::new())?;
+        // Nobody reads the labels, and every plan would copy them.
+        for scenario in adjusted.scenarios.blocks.iter_mut().flat_map(|block| &mut block.scenarios) {
+            scenario.label.clear();
+        }
         Ok(Margining {
             bench: self,
             adjusted,
@@ -160,13 +164,18 @@ impl Bench {
     }
 }
 
-/// A parameter set without the charges that a history of prices does not show.
-fn shown(params: &ParamSet) -> ParamSet {
+/// A parameter set without the charges that a history of prices does not show. One underlying alone is charged its own scan
+/// loss whatever the states of correlation say, so their scenarios are left out for it.
+fn shown(params: &ParamSet, underlyings: usize) -> ParamSet {
     let mut params = params.clone();
     let addons = &mut params.margin.addons;
     addons.liquidity.0.clear();
     addons.confidence.0.clear();
     addons.funding.0.clear();
+    if underlyings == 1 && matches!(params.margin.aggregation, Aggregation::Factor { .. }) {
+        params.margin.aggregation = Aggregation::Sum;
+        params.scenarios.scenarios.retain(|entry| !matches!(entry, EntrySpec::Factor(_)));
+    }
     params
 }
 
@@ -391,6 +400,23 @@ mod tests {
                     let name = &portfolio.name;
                     assert!(loss <= margin, "{name} at {ratio}, {points}: {loss} of {margin}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn one_underlying_alone_needs_no_states_of_correlation() {
+        let (all, alone) = bench(&["BTC"]);
+        let (both, together) = bench(&["BTC", "ETH"]);
+        for scan in [0.05, 0.15, 0.4] {
+            let values =
+                |knob, _: &Asset| (knob == Knob::PriceScanDown).then(|| Ppb::from_f64(scan).unwrap());
+            let (mut alone, mut together) = (alone.margining().unwrap(), together.margining().unwrap());
+            let alone = alone.margins(Some(&values), &[70]).unwrap();
+            let together = together.margins(Some(&values), &[70, 70]).unwrap();
+            for (portfolio, margin) in all.iter().zip(alone) {
+                let same = place(&both, &portfolio.name, &portfolio.side);
+                assert_eq!(*margin, together[same], "{} at {scan}", portfolio.name);
             }
         }
     }
