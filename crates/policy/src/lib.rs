@@ -69,7 +69,7 @@ pub use lint::{Finding, Rule};
 pub use lookup::Found;
 pub use parameter::{Announce, Change, Motion, MotionError, MotionSpecError, ParameterState, Proposed};
 pub use policy::{Buckets, ObservationSpec, ParameterSpec, Place, Policy, PolicyError, PolicyFile};
-pub use ramp::Ramp;
+pub use ramp::{Leg, Ramp};
 pub use readings::{CorrelationReading, JumpSize, LiquidityReading, Norm, Readings, RegimeReading};
 pub use scope::{Key, Knob, Scope, Side, covering};
 pub use shipped::{POLICIES, SCHEMA};

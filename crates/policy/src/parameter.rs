@@ -38,7 +38,7 @@ pub struct Motion {
 pub struct ParameterState {
     /// What binds new risk.
     in_force: InForce,
-    /// The same before it was rounded: what the stabiliser goes on from, so that rounding never adds up.
+    /// The same before limits and rounding: what the stabiliser goes on from, so that neither adds up.
     exact: f64,
     /// What binds existing positions.
     maintenance: Ramp,
@@ -57,7 +57,7 @@ pub struct Proposed {
     pub old: Ppb,
     /// The value proposed: within the limits, and `old` where it does not move.
     pub new: Ppb,
-    /// The same before it was rounded.
+    /// The same before limits and rounding.
     pub exact: f64,
     /// How it was made.
     pub trail: Trail,
@@ -155,7 +155,7 @@ impl ParameterState {
         Self {
             in_force: InForce::new(value, now),
             exact: value.to_f64(),
-            maintenance: Ramp::level(value, now),
+            maintenance: Ramp::level(value),
             holding: Holding::default(),
             trail: Trail::begin(cause, value.to_f64()),
             stepped: now,
@@ -173,8 +173,8 @@ impl ParameterState {
     }
 
     /// The published path of what binds existing positions.
-    pub fn ramp(&self) -> Ramp {
-        self.maintenance
+    pub fn ramp(&self) -> &Ramp {
+        &self.maintenance
     }
 
     /// How the value in force was made.
@@ -182,7 +182,7 @@ impl ParameterState {
         &self.trail
     }
 
-    /// What binds new risk before it was rounded.
+    /// What would bind new risk without limits and rounding.
     pub fn exact(&self) -> f64 {
         self.exact
     }
@@ -220,7 +220,7 @@ impl ParameterState {
         Ok(Proposed { key, old, new, exact, trail })
     }
 
-    /// The value before rounding follows also where rounding hides that it moved.
+    /// The value before limits and rounding follows also where they hide that it moved.
     pub(crate) fn settle(&mut self, proposed: &Proposed) {
         self.exact = proposed.exact;
     }
@@ -232,15 +232,17 @@ impl ParameterState {
         motion: &Motion,
         now: Timestamp,
     ) -> Result<Change, Breach> {
-        let Proposed { key, new, exact, trail, .. } = proposed;
+        let Proposed { key, new, exact, mut trail, .. } = proposed;
         let from = self.value();
         motion.limits.apply(&mut self.in_force, new, now, now)?;
         self.exact = exact;
         let Announce { notice_seconds, ramp_seconds } = motion.announce;
         self.maintenance = self.maintenance.follow(new, now, (notice_seconds, ramp_seconds));
+        // Where it stands already, unless somebody changed the proposal: causes add up whatever was done to it.
+        trail.to(Cause::Rounding, new.to_f64());
         let causes = trail.since(&self.trail);
         self.trail = trail;
-        Ok(Change { key: Key::clone(&key), from, to: new, maintenance: self.maintenance, causes })
+        Ok(Change { key: Key::clone(&key), from, to: new, maintenance: self.maintenance.clone(), causes })
     }
 }
 

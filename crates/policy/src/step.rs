@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// The parameters of a policy as they are.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Board {
-    /// Grows by one with every decision that changes something.
+    /// Grows by one with every parameter that begins and every decision that changes something.
     version: u64,
     #[serde(with = "crate::scope::pairs")]
     parameters: BTreeMap<Arc<Key>, ParameterState>,
@@ -157,9 +157,10 @@ impl Board {
     /// A parameter that starts at `value` > 0 because of `cause`; one of the same key is replaced.
     pub(crate) fn insert(&mut self, key: Arc<Key>, value: Ppb, cause: Cause, now: Timestamp) {
         self.parameters.insert(key, ParameterState::new(value, cause, now));
+        self.version += 1;
     }
 
-    /// Version of the parameters: 0 until something changed.
+    /// Version of the parameters: another one when a parameter has begun or changed.
     pub fn version(&self) -> u64 {
         self.version
     }

@@ -126,6 +126,35 @@ fn a_breach_within_a_day_is_answered_within_hours() {
 }
 
 #[test]
+fn with_signals_every_hour_it_loosens_once_a_day_and_existing_positions_follow() {
+    let policy = plimsoll();
+    let mut state = State::new(&policy, at(0)).unwrap();
+    along(&policy, &mut state, 0, &alternating(0.04, 150));
+    let key = of_btc(Knob::PriceScanDown);
+    let (mut dice, mut close, mut last) = (Dice(2), 100.0, i64::MIN);
+    let (mut falls, mut rises) = (0, 0);
+    for hour in 1..24 * 60 {
+        let now = 149 * DAY + 3_600 * hour;
+        close *= 1.0 + 0.02 * dice.bell();
+        let decision = step(&policy, &mut state, &price(now, close)).unwrap();
+        let Some(change) = decision.changes.iter().find(|change| change.key == key) else { continue };
+        if change.to < change.from {
+            assert!(now.saturating_sub(last) >= 82_800, "hour {hour}");
+            falls += 1;
+        } else {
+            rises += 1;
+        }
+        last = now;
+        // A jump is felt by existing positions a day and an hour later, whatever has happened since.
+        let later = state.board().get(&key).unwrap().maintenance(at(now + DAY + 3_600));
+        assert_eq!(later, change.to);
+    }
+    assert!(falls > 10 && falls + rises < 70, "{falls} falls, {rises} rises");
+    let parameter = state.board().get(&key).unwrap();
+    assert!(parameter.maintenance(state.now().unwrap()).to_f64() > 0.95 * parameter.value().to_f64());
+}
+
+#[test]
 fn days_without_an_observation_are_one_and_are_counted() {
     let policy = plimsoll();
     let mut state = State::new(&policy, at(0)).unwrap();
@@ -253,6 +282,46 @@ fn a_result_that_is_not_sound_moves_nothing_at_all() {
     propose(&policy, &mut state, &price(201 * DAY, 70.0)).unwrap();
     let late = decide(&policy, &mut state, proposal, None).unwrap_err();
     assert!(matches!(late, StepError::Clock { .. }));
+}
+
+#[test]
+fn a_proposal_that_was_tampered_with_is_refused_whole_or_stays_within_the_limits() {
+    let policy = plimsoll();
+    let (state, proposal) = tightening(&policy);
+    let place = |p: &plimsoll_policy::Proposed| *p.key == of_btc(Knob::PriceScanUp);
+    let last = proposal.parameters.iter().position(place).unwrap();
+    for beyond in [Ppb(i64::MAX), Ppb(0), Ppb(-1), Ppb(NANO / 3)] {
+        let (mut own, mut bad) = (state.clone(), proposal.clone());
+        bad.parameters[last].new = beyond;
+        let error = decide(&policy, &mut own, bad, None).unwrap_err();
+        assert!(matches!(error, StepError::Parameter { .. }), "{error}");
+        assert_eq!(own, state, "what came before it in the order of keys has not moved either");
+    }
+    let (mut own, mut other) = (state, proposal);
+    let new = Ppb(other.parameters[last].old.0 + 100_000);
+    other.parameters[last].new = new;
+    let decision = decide(&policy, &mut own, other, None).unwrap();
+    let change = decision.changes.iter().find(|change| change.to == new).unwrap();
+    let level = |value: Ppb| plimsoll_policy::Trail::begin(Cause::Stated, value.to_f64()).level();
+    let sum: i64 = change.causes.iter().map(|(_, part)| part).sum();
+    assert_eq!(sum, level(change.to) - level(change.from));
+}
+
+/// Every bit of every decision of four policies along one path of returns. It changes with their numbers, and with nothing
+/// else: not with the optimiser, not with the processor.
+#[test]
+fn decisions_are_the_same_bits_everywhere() {
+    let mut digest = 0xcbf2_9ce4_8422_2325_u64;
+    let mut mix = |part: i64| digest = (digest ^ part.cast_unsigned()).wrapping_mul(0x0100_0000_01b3);
+    for name in ["plimsoll", "garch", "fhs-capped", "span-like"] {
+        let policy = Policy::shipped(name).unwrap();
+        let mut state = State::new(&policy, at(0)).unwrap();
+        for change in along(&policy, &mut state, 0, &weather(700)).iter().flat_map(|d| &d.changes) {
+            mix(change.to.0);
+            change.causes.iter().for_each(|(_, part)| mix(*part));
+        }
+    }
+    assert_eq!(digest, 0xeafd_5f46_1d26_2b35, "{digest:#x}");
 }
 
 #[test]

@@ -19,11 +19,11 @@ proptest! {
     fn maintenance_is_never_above_initial_and_moves_only_on_its_published_path(
         moves in prop::collection::vec((1_i64..1_000_000_000, 0_i64..300_000, 0_i64..100_000, 0_i64..400_000), 1..30),
     ) {
-        let mut ramp = Ramp::level(Ppb(100_000_000), at(0));
+        let mut ramp = Ramp::level(Ppb(100_000_000));
         let mut now = 0;
         for (to, later, notice, length) in moves {
             now += later;
-            let before = ramp;
+            let before = ramp.clone();
             ramp = ramp.follow(Ppb(to), at(now), (notice, length));
             // What is new begins after its notice, and is no higher than what was announced before until then.
             for after in [0, notice / 2, notice.max(1) - 1] {
@@ -32,11 +32,31 @@ proptest! {
             let mut last = ramp.at(at(now));
             for part in 0..=20 {
                 let here = ramp.at(at(now + (notice + length) * part / 20));
-                prop_assert!(here <= Ppb(to) && here >= last.min(Ppb(to)));
+                prop_assert!(here <= Ppb(to) && here >= last);
                 last = here;
             }
-            prop_assert_eq!(ramp.at(at(now + notice + length)), Ppb(to));
+            prop_assert_eq!(ramp.end(), Ppb(to));
+            // What was announced is not put off: nowhere is it lower than the lesser of the old path and the new value.
+            for after in [0, notice, notice + length, 10 * (notice + length)] {
+                let least = before.at(at(now + after)).0.min(to) - 30;
+                prop_assert!(ramp.at(at(now + after)).0 >= least || to < before.end().0);
+            }
         }
+    }
+
+    #[test]
+    fn existing_positions_follow_however_often_new_risk_is_charged_anew(
+        drifts in prop::collection::vec(-200_000_i64..200_000, 60),
+    ) {
+        let mut ramp = Ramp::level(Ppb(100_000_000));
+        let mut to = 130_000_000;
+        for (hour, drift) in (0..).zip(&drifts) {
+            to += drift;
+            ramp = ramp.follow(Ppb(to), at(3_600 * hour), (3_600, 86_400));
+        }
+        // A day and an hour after the jump all of it counts but for the drifts of the last day.
+        prop_assert!(ramp.at(at(3_600 * 60)).0 >= to - 25 * 200_000, "{} {to}", ramp.at(at(3_600 * 60)));
+        prop_assert!(ramp.legs.len() <= 26);
     }
 
     #[test]

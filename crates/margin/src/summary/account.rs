@@ -3,7 +3,10 @@
 //! What is done once per account is done in integers, by the formulas of the report.
 
 use super::Totals;
-use super::rows::{SLOTS, Which};
+use super::check::{Change, Keep, Standing};
+use super::fall::{Fall, Fallen};
+use super::lanes::WIDTH;
+use super::rows::Which;
 use super::terms::Native;
 use super::walk::{Losses, Walk, Walked};
 use crate::aggregate::{Measure, between};
@@ -36,6 +39,8 @@ struct Worth {
     deposits: Range<usize>,
     exposed: Range<usize>,
     counted: i128,
+    /// What of it is borrowed; <= 0.
+    borrowed: i128,
     debt: i128,
     unrealised: i128,
 }
@@ -143,7 +148,7 @@ impl Room {
         }
         let debt = owed(borrowed, unrealised).ok()?;
         let (deposits, exposed) = (deposits..self.deposits.len(), exposed..self.exposed.len());
-        Some(Worth { deposits, exposed, counted, debt, unrealised })
+        Some(Worth { deposits, exposed, counted, borrowed, debt, unrealised })
     }
 
     /// Walks the accounts.
@@ -151,13 +156,38 @@ impl Room {
         path.run(Walk { native, walked: &mut self.walked });
     }
 
+    /// Keeps the only account, which was walked, to ask of it again.
+    pub(crate) fn keep(&mut self, native: &Native, path: Path, standing: &mut Standing) {
+        path.run(Keep { native, walked: &mut self.walked, standing });
+    }
+
+    /// The kept account as if it was walked with a position of an instrument at so many lots, and its unrealised profit;
+    /// `None` where only the reference can say.
+    pub(crate) fn change(
+        &mut self,
+        (native, path): (&Native, Path),
+        standing: &Standing,
+        to: Option<(u32, i64)>,
+        unrealised: i128,
+    ) -> Option<()> {
+        let worth = self.worths.first_mut()?;
+        (worth.unrealised, worth.debt) = (unrealised, owed(worth.borrowed, unrealised).ok()?);
+        path.run(Change { native, standing, walked: &mut self.walked, to }).then_some(())
+    }
+
     /// The numbers of an account that was walked; `None` where only the reference can say.
-    pub(crate) fn totals(&mut self, (native, params): (&Native, &Params), account: usize) -> Option<Totals> {
+    pub(crate) fn totals(
+        &mut self,
+        (native, params): (&Native, &Params),
+        path: Path,
+        account: usize,
+    ) -> Option<Totals> {
         let Self { walked, worths, deposits, exposed, exposed_assets, scratch, .. } = self;
         let worth = worths.get(account)?;
         let pass = |which| Pass {
             native,
             params,
+            path,
             which,
             account,
             walked,
@@ -184,6 +214,7 @@ impl Room {
 struct Pass<'a> {
     native: &'a Native<'a>,
     params: &'a Params,
+    path: Path,
     which: Which,
     account: usize,
     walked: &'a Walked,
@@ -241,8 +272,9 @@ impl Pass<'_> {
 
     /// Whether at least two underlyings gain or lose in some column.
     fn two_live(&self) -> bool {
+        let [least, most] = self.losses.live;
         let spans = self.walked.accounts[self.account].spans.clone();
-        self.losses.live > 1 || (spans.len() > 1 && spans.filter(|span| self.moves(*span)).take(2).count() == 2)
+        least > 1 || (most > 1 && spans.filter(|span| self.moves(*span)).take(2).count() == 2)
     }
 
     /// Whether an underlying gains or loses in any column, from the arrays: for accounts of which few lose.
@@ -274,7 +306,8 @@ impl Pass<'_> {
     fn collateral(&self, start: &Based, bare: Both, scratch: &mut Scratch, addons: &mut Both) -> Number<()> {
         self.wrong_way(start, scratch, addons)?;
         let what = "what the collateral secures";
-        let mut secured = (add(bare.0 + addons.0, self.debt, what)?, add(bare.1 + addons.1, self.debt, what)?);
+        let mut secured =
+            (add(bare.0 + addons.0, self.debt, what)?, add(bare.1 + addons.1, self.debt, what)?);
         self.falling(scratch, &mut secured, addons)
     }
 
@@ -296,6 +329,13 @@ impl Pass<'_> {
         let (exposed, assets) = self.exposed;
         scratch.wrong.clear();
         if exposed.is_empty() {
+            return Ok(());
+        }
+        if let Some([im, mm]) = self.fallen(start) {
+            let mm =
+                scale_up(i128::from(mm), self.native.assets[assets[0]].mm_share, "wrong-way collateral")?;
+            scratch.wrong.push((i128::from(im), mm));
+            *addons = (addons.0 + i128::from(im), addons.1 + mm);
             return Ok(());
         }
         scratch.wrong.resize(exposed.len(), (0, 0));
@@ -324,6 +364,17 @@ impl Pass<'_> {
             *addons = (addons.0 + wrong.0, addons.1 + wrong.1);
         }
         Ok(())
+    }
+
+    /// The charge by measure on the lanes, for all positions and one asset.
+    fn fallen(&self, start: &Based) -> Option<[i64; 2]> {
+        let ([exposed], [asset], Which::All) = (self.exposed.0, self.exposed.1, self.which) else {
+            return None;
+        };
+        let largest = [start.largest.0, start.largest.1];
+        let falls = &self.native.assets[*asset].lanes;
+        let of = Fallen { account: self.account, exposed: *exposed, falls, largest };
+        self.path.run(Fall { rows: &self.native.rows, walked: self.walked, of })
     }
 
     /// The losses that can matter to the wrong-way charge, with their columns: those of underlyings that lose more than
@@ -377,7 +428,7 @@ fn finish(
     (start, whole): (&Based, &Charged),
     relief: Both,
     worth: &Worth,
-    greeks: [i64; 2 * SLOTS],
+    greeks: [i64; WIDTH],
 ) -> Option<Totals> {
     let both = |(im, mm): Both| Requirement { im: Ticks(im), mm: Ticks(mm) };
     let [delta, gamma, vega, theta, rho, vanna, volga, marks] = greeks.map(|sum| Ticks(i128::from(sum)));

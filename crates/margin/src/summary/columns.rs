@@ -85,7 +85,13 @@ impl Columns {
                 .enumerate()
                 .map(|(place, state)| State {
                     place,
-                    systematic: loss(blocks, &segments, BlockKind::Systematic(*state), measure, alone * WIDTH),
+                    systematic: loss(
+                        blocks,
+                        &segments,
+                        BlockKind::Systematic(*state),
+                        measure,
+                        alone * WIDTH,
+                    ),
                     idiosyncratic: loss(blocks, &segments, BlockKind::Idiosyncratic(*state), measure, 0),
                 })
                 .filter(|state| !state.systematic.places.is_empty())
@@ -94,13 +100,13 @@ impl Columns {
         Some(Self { alone, joint, im: read(Measure::Im), mm: read(Measure::Mm), places })
     }
 
-    /// For every lane of the columns that count underlying by underlying, and of those that count together, the slots that
-    /// take it.
-    pub(crate) fn slots(&self) -> [[[bool; WIDTH]; WIDTH]; 2] {
-        let mut taken = [[[false; WIDTH]; WIDTH]; 2];
-        for (read, first) in [(&self.im, 0), (&self.mm, SLOTS)] {
+    /// For the columns that count underlying by underlying and those that count together, by measure: which slots take a
+    /// lane.
+    pub(crate) fn slots(&self) -> [[[[bool; SLOTS]; WIDTH]; 2]; 2] {
+        let mut taken = [[[[false; SLOTS]; WIDTH]; 2]; 2];
+        for (measure, read) in [&self.im, &self.mm].into_iter().enumerate() {
             let mut take = |part: usize, loss: &Loss, slot: usize| {
-                taken[part][loss.lanes.clone()].iter_mut().for_each(|lane| lane[first + slot] = true);
+                taken[part][measure][loss.lanes.clone()].iter_mut().for_each(|lane| lane[slot] = true);
             };
             take(0, &read.grid, 0);
             for state in &read.states {

@@ -19,6 +19,12 @@ pub(crate) const WHOLE: f64 = 1e9;
 /// What a number beneath 2^51 in size is added to so that its whole part is the lowest bits of the sum.
 const TURN: f64 = 6_755_399_441_055_744.0;
 
+/// A number for every lane.
+#[inline(always)]
+pub(crate) fn each(lane: impl FnMut(usize) -> f64) -> Vector {
+    std::array::from_fn(lane)
+}
+
 /// The integer that a lane holds, beneath 2^51 in size.
 #[inline(always)]
 pub(crate) fn whole(lane: f64) -> i64 {
@@ -116,7 +122,7 @@ pub(crate) fn root_up(a: f64, b: f64) -> (f64, bool) {
     let near = nearest(root);
     let above = root - near;
     // Three roundings: off by less than 2^-19.
-    let certain = above > 4e-6 || above < -4e-6 || root == 0.0;
+    let certain = above.abs() > 4e-6 || root == 0.0;
     (if above > 0.0 { near + 1.0 } else { near }, certain)
 }
 
@@ -158,10 +164,17 @@ mod tests {
             for _ in 0..200_000 {
                 let (a, b, c) = (draw.sized(47), draw.sized(31), draw.sized(48).max(1));
                 let of = |x: u64| i128::from(x);
-                assert_eq!(i128::from(whole(scale_up::<S>(a as f64, b as f64))), up(of(a), of(b), 1_000_000_000));
+                assert_eq!(
+                    i128::from(whole(scale_up::<S>(a as f64, b as f64))),
+                    up(of(a), of(b), 1_000_000_000)
+                );
                 let exact = up(of(a), of(b), of(c));
                 if exact < 1 << 49 {
-                    assert_eq!(i128::from(whole(ratio_up::<S>(a as f64, b as f64, c as f64))), exact, "{a} {b} {c}");
+                    assert_eq!(
+                        i128::from(whole(ratio_up::<S>(a as f64, b as f64, c as f64))),
+                        exact,
+                        "{a} {b} {c}"
+                    );
                     let low = -whole(ratio_up::<S>(-(a as f64), b as f64, c as f64));
                     assert_eq!(i128::from(low), mul_div(of(a), of(b), of(c), Rounding::Down).unwrap());
                 }
@@ -189,7 +202,8 @@ mod tests {
             let b = draw.sized(47).max(1);
             let a = draw.sized(47) % (16 * b);
             let (root, sure) = root_up(a as f64, b as f64);
-            let square = u128::try_from(up(i128::from(a) * 1_000_000_000, 1_000_000_000, i128::from(b))).unwrap();
+            let square =
+                u128::try_from(up(i128::from(a) * 1_000_000_000, 1_000_000_000, i128::from(b))).unwrap();
             let exact = isqrt(square) + u128::from(isqrt(square) * isqrt(square) < square);
             if sure {
                 certain += 1;

@@ -8,7 +8,11 @@
 mod account;
 #[path = "charge/lanes.rs"]
 mod charge;
+#[path = "check/lanes.rs"]
+mod check;
 mod columns;
+#[path = "fall/lanes.rs"]
+mod fall;
 mod lanes;
 mod live;
 #[path = "rows/lanes.rs"]

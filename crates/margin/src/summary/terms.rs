@@ -2,7 +2,9 @@
 
 use super::charge::Rates;
 use super::columns::Columns;
-use super::rows::{Kind, Lot, Rows};
+use super::fall::Falls;
+use super::rows::{Given, Kind, Rows};
+use super::whole::Rooms;
 use crate::aggregate::Measure;
 use crate::collateral_charges::Falling;
 use crate::equity::Valuation;
@@ -24,6 +26,7 @@ pub struct BookTerms<'a> {
     pub(crate) arrays: &'a RiskArrays,
     pub(crate) params: &'a Params,
     pub(crate) native: Option<Native<'a>>,
+    pub(crate) rooms: Rooms,
 }
 
 /// What the lanes read.
@@ -78,12 +81,14 @@ pub(crate) struct AssetTerms<'a> {
     pub(crate) wrong_way: Ppb,
     /// Its fall in every column, where it is an underlying and `wrong_way` is above 0; else empty.
     pub(crate) falls: Vec<Ppb>,
+    /// The same on lanes.
+    pub(crate) lanes: Falls,
 }
 
 impl<'a> BookTerms<'a> {
     /// Looks everything up. Costs one pass over the arrays.
     pub fn new(arrays: &'a RiskArrays, params: &'a Params) -> Self {
-        Self { arrays, params, native: Native::new(arrays, params) }
+        Self { arrays, params, native: Native::new(arrays, params), rooms: Rooms::default() }
     }
 
     /// Whether accounts are answered from the lanes, as far as they fit them.
@@ -121,18 +126,20 @@ impl<'a> Native<'a> {
         let charge = |row| charges(row, arrays, params);
         let underlyings: Option<Vec<(Charges, i64)>> = arrays.underlyings.iter().map(charge).collect();
         let (underlyings, factors): (Vec<Charges>, Vec<i64>) = underlyings?.into_iter().unzip();
-        let rated = |(u, of)| Rates::new(of, own(&tenors, u), (params.im_scale, params.mm_scale));
+        let alike = columns.im == columns.mm;
+        let rated = |(u, of)| Rates::new(of, own(&tenors, u), ((params.im_scale, params.mm_scale), alike));
         let basis = tenors.iter().map(|tenor| tenor.basis_rate);
         let factor = factors.into_iter().chain([params.im_scale.0, params.mm_scale.0]).map(i128::from);
+        let assets = assets((arrays, params), (&columns, floor_share.is_some()))?;
         Some(Self {
             arrays,
             rows: rows(arrays, &columns, &tenors, factor.chain(basis).max().unwrap_or(0))?,
-            alike: columns.im == columns.mm,
+            alike,
             columns,
             floor_share,
             rates: underlyings.iter().enumerate().map(rated).collect(),
             underlyings,
-            assets: assets(arrays, params)?,
+            assets,
         })
     }
 }
@@ -160,9 +167,9 @@ fn rows(arrays: &RiskArrays, columns: &Columns, tenors: &[TenorTerms], factor: i
     let width = arrays.scenarios.len().max(1);
     let entries = || arrays.pnl.chunks_exact(width);
     let narrow = arrays.pnl.iter().all(|entry| i32::try_from(*entry).is_ok());
-    let lots: Option<Vec<Lot>> =
-        arrays.instruments.iter().zip(entries()).map(|(row, entries)| lot(row, entries, tenors)).collect();
-    let mut rows = Rows::new(lots?, columns, narrow, factor);
+    let given: Option<Vec<Given>> =
+        arrays.instruments.iter().zip(entries()).map(|(row, entries)| given(row, entries, tenors)).collect();
+    let mut rows = Rows::new(&given?, columns, narrow, factor);
     for (i, row) in entries().enumerate() {
         for place in &columns.places {
             rows.set(i, place.place, row[place.column]);
@@ -186,7 +193,7 @@ fn tenors(arrays: &RiskArrays, params: &Params) -> Option<Vec<TenorTerms>> {
     keys.into_iter().map(tenor).collect()
 }
 
-fn lot(row: &InstrumentRow, entries: &[i64], tenors: &[TenorTerms]) -> Option<Lot> {
+fn given(row: &InstrumentRow, entries: &[i64], tenors: &[TenorTerms]) -> Option<Given> {
     let underlying = row.underlying.0;
     let own = own(tenors, underlying as usize);
     let tenor = own.binary_search_by_key(&row.seconds_to_expiry, |tenor| tenor.seconds).ok()?;
@@ -196,13 +203,13 @@ fn lot(row: &InstrumentRow, entries: &[i64], tenors: &[TenorTerms]) -> Option<Lo
         Contract::Spot | Contract::Perpetual | Contract::Future { .. } => Kind::Linear,
     };
     let GreekTicks { delta, gamma, vega, theta, rho, vanna, volga } = row.greeks;
+    let greeks = [delta, gamma, vega, theta, rho, vanna, volga, row.mark];
+    let amounts = [row.notional, row.funding_8h];
     let most = |of: &[i64]| of.iter().fold(0, |most: u64, x| most.max(x.unsigned_abs()));
-    let charged = most(&[delta, vega, row.mark, row.notional, row.funding_8h]).max(most(entries)).max(1);
-    (row.notional >= 0).then(|| {
-        let greeks = [delta, gamma, vega, theta, rho, vanna, volga, row.mark];
-        Lot::new(greeks, (row.notional, row.funding_8h), [charged, most(&greeks)], (underlying, tenor as u32), kind)
-            .limited(matches!(row.instrument.contract(), Contract::Spot | Contract::Option { .. }))
-    })
+    let charged = most(&[delta, vega, row.mark]).max(most(&amounts)).max(most(entries)).max(1);
+    let limited = matches!(row.instrument.contract(), Contract::Spot | Contract::Option { .. });
+    let (largest, tenor) = ([charged, most(&greeks)], tenor as u32);
+    (row.notional >= 0).then_some(Given { greeks, amounts, largest, underlying, tenor, kind, limited })
 }
 
 /// The charges on an underlying, and the largest factor in billionths that one of them puts on an amount; `None` when a
@@ -258,7 +265,10 @@ fn charges<'a>(row: &UnderlyingRow, arrays: &RiskArrays, params: &'a Params) -> 
 }
 
 /// The collateral assets that have terms and a price; `None` when a parameter is out of its range.
-fn assets<'a>(arrays: &'a RiskArrays, params: &'a Params) -> Option<Vec<AssetTerms<'a>>> {
+fn assets<'a>(
+    (arrays, params): (&'a RiskArrays, &'a Params),
+    (columns, together): (&Columns, bool),
+) -> Option<Vec<AssetTerms<'a>>> {
     let mut all = Vec::new();
     for (asset, terms) in &params.collateral {
         let Some(row) = arrays.asset(asset) else { continue };
@@ -272,6 +282,7 @@ fn assets<'a>(arrays: &'a RiskArrays, params: &'a Params) -> Option<Vec<AssetTer
             return None;
         }
         let valuation = Valuation::new(row, terms, arrays);
+        let falls = falls(asset, terms, arrays)?;
         all.push(AssetTerms {
             asset,
             falling: Falling::new(asset, (valuation.held, terms), arrays, params).ok()?,
@@ -279,7 +290,8 @@ fn assets<'a>(arrays: &'a RiskArrays, params: &'a Params) -> Option<Vec<AssetTer
             mm_share: terms.mm_share,
             unsure_mm_share,
             wrong_way: terms.wrong_way,
-            falls: falls(asset, terms, arrays)?,
+            lanes: Falls::new(&falls, columns, together),
+            falls,
         });
     }
     Some(all)

@@ -7,6 +7,7 @@ use crate::{MarginError, evaluate};
 use plimsoll_lanes::Path;
 use plimsoll_types::{Book, Deposits, Holdings, InstrumentIx};
 use rayon::prelude::*;
+use std::sync::{Arc, Mutex};
 
 /// Accounts that are answered by one thread at a time. What an account is told depends on no other account, so neither
 /// this nor the number of threads is seen in a number.
@@ -31,13 +32,41 @@ pub fn summaries(path: Path, book: &Book, terms: &BookTerms, out: &mut Vec<Resul
     out.resize_with(book.len(), || Ok(Totals::default()));
     let assets = assets(book, terms);
     let chunks = out.par_chunks_mut(CHUNK).enumerate();
-    chunks.for_each_init(Room::default, |room, (chunk, out)| {
-        let accounts = Accounts { book, first: chunk * CHUNK, assets: &assets };
-        match &terms.native {
-            Some(native) => accounts.totals(room, (native, terms), path, out),
-            None => accounts.refer(terms, out),
+    chunks.for_each_init(
+        || terms.rooms.lend(),
+        |room, (chunk, out)| {
+            let accounts = Accounts { book, first: chunk * CHUNK, assets: &assets };
+            match &terms.native {
+                Some(native) => accounts.totals(&mut room.room, (native, terms), path, out),
+                None => accounts.refer(terms, out),
+            }
+        },
+    );
+}
+
+/// Rooms that nobody is in, so that a book asks for few.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rooms(Arc<Mutex<Vec<Room>>>);
+
+/// A room until it is given back.
+struct Lent<'a> {
+    room: Room,
+    rooms: &'a Rooms,
+}
+
+impl Rooms {
+    fn lend(&self) -> Lent<'_> {
+        let free = self.0.lock().ok().and_then(|mut rooms| rooms.pop());
+        Lent { room: free.unwrap_or_default(), rooms: self }
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut rooms) = self.rooms.0.lock() {
+            rooms.push(std::mem::take(&mut self.room));
         }
-    });
+    }
 }
 
 /// The place in the terms of every asset of the book.
@@ -79,19 +108,19 @@ impl Accounts<'_> {
     ) {
         room.clear();
         room.places.clear();
-        for place in 0..out.len() {
+        for (place, out) in out.iter_mut().enumerate() {
             room.open();
             let unrealised = self.hold(room, native, self.first + place);
             if room.close(native, unrealised) {
                 room.places.push(place);
             } else {
-                out[place] = reference(self.book, self.first + place, terms);
+                *out = reference(self.book, self.first + place, terms);
             }
         }
         room.walk(native, path);
         for account in 0..room.places.len() {
             let place = room.places[account];
-            out[place] = match room.totals((native, terms.params), account) {
+            out[place] = match room.totals((native, terms.params), path, account) {
                 Some(totals) => Ok(totals),
                 None => reference(self.book, self.first + place, terms),
             };
@@ -125,7 +154,7 @@ impl Accounts<'_> {
 
     fn deposit(&self, room: &mut Room, native: &Native, index: usize) -> Option<()> {
         let known = |earmark: Option<InstrumentIx>| {
-            earmark.is_none_or(|instrument| instrument.index() < native.rows.lots.len())
+            earmark.is_none_or(|instrument| instrument.index() < native.rows.briefs.len())
         };
         match self.book.deposits(index)? {
             Deposits::Narrow(deposits) => {

@@ -123,7 +123,7 @@ fn cost(priced: &Priced, counts: impl Fn(u32) -> bool) -> Cost {
     let width = priced.arrays.scenarios.len() as u64;
     let mut cost = Cost::default();
     let mut close = |alike: u64| {
-        cost.streamed += 8 * alike + 12;
+        cost.streamed += 8 * alike + 10;
         match alike {
             0 => {}
             1 => cost.cached += 16,

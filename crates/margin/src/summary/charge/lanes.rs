@@ -5,8 +5,15 @@
 //! lanes cannot say for certain (a position larger than the depth of its market, a root too close to a whole number) is
 //! said by the formulas themselves.
 
-use super::lanes::{Vector, WIDTH, least, most, product, ratio_up, root_up, scale_up, scale_up_twice, sum, whole};
-use super::rows::{Kind, Leg, Lot, SLOTS, Slots};
+#![allow(
+    clippy::needless_range_loop,
+    reason = "lanes are written with their index: a loop over them is a vector"
+)]
+
+use super::lanes::{
+    Vector, WIDTH, each, least, most, product, ratio_up, root_up, scale_up, scale_up_twice, sum, whole,
+};
+use super::rows::{Kind, Leg, Lot, Measures};
 use super::terms::Charges;
 use crate::formulas::{self, Liquidity};
 use crate::money::{self, Number};
@@ -36,6 +43,8 @@ pub(crate) struct Rates {
     funding: Option<(f64, f64)>,
     /// Scales of initial and of maintenance margin.
     scales: (f64, f64),
+    /// Which scan loss is that of maintenance margin.
+    mm: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -70,7 +79,11 @@ fn lane(ratio: Ppb) -> f64 {
 
 impl Rates {
     /// Expiries are those of the underlying, nearest first: seconds, basis rate, shares of vega buckets.
-    pub(crate) fn new(of: &Charges, tenors: &[super::terms::TenorTerms], scales: (Ppb, Ppb)) -> Self {
+    pub(crate) fn new(
+        of: &Charges,
+        tenors: &[super::terms::TenorTerms],
+        (scales, alike): ((Ppb, Ppb), bool),
+    ) -> Self {
         let liquidity = |(l, mm_share): &(Liquidity, Ppb)| LiquidityRates {
             depth: l.depth.min(1 << 52) as f64,
             spread: lane(l.spread),
@@ -78,7 +91,8 @@ impl Rates {
             vega_impact: lane(l.vega_impact),
             mm_share: lane(*mm_share),
         };
-        let ramp = |window: i64, seconds: Option<i64>| seconds.map_or(0, |s| window - s.clamp(0, window)) as f64;
+        let ramp =
+            |window: i64, seconds: Option<i64>| seconds.map_or(0, |s| window - s.clamp(0, window)) as f64;
         let expiry = of.expiry.map(|(window, rate, mm_share)| ExpiryRates {
             window: window as f64,
             rate: lane(rate),
@@ -93,15 +107,20 @@ impl Rates {
                 .map(|t| (lane(t.rate), lane(t.mm_share), t.style == ShortOptionStyle::Add)),
             basis: of.basis.map(|share| (tenors.iter().map(|t| t.basis_rate as f64).collect(), lane(share))),
             vega: of.vega.map(|terms| VegaRates {
-                buckets: (0..terms.buckets.len()).map(|b| (lane(terms.buckets[b].shock), shares(tenors, b))).collect(),
+                buckets: (0..terms.buckets.len())
+                    .map(|b| (lane(terms.buckets[b].shock), shares(tenors, b)))
+                    .collect(),
                 kept: NANO.saturating_sub(terms.credit.0) as f64,
                 mm_share: lane(terms.mm_share),
             }),
             liquidity: of.liquidity.as_ref().map(liquidity),
-            confidence: of.confidence.map(|(wide, multiplier, share)| (lane(wide), lane(multiplier), lane(share))),
+            confidence: of
+                .confidence
+                .map(|(wide, multiplier, share)| (lane(wide), lane(multiplier), lane(share))),
             expiry: expiry.filter(|expiry| expiry.ramps.iter().any(|ramp| *ramp > 0.0)),
             funding: of.funding.map(|(periods, share)| (f64::from(periods), lane(share))),
             scales: (lane(scales.0), lane(scales.1)),
+            mm: usize::from(!alike),
         }
     }
 
@@ -196,16 +215,22 @@ impl Queue {
 
     /// A set of one position.
     #[inline(always)]
-    pub(crate) fn single<S: Simd>(&mut self, rates: &Rates, (lot, lots): (&Lot, f64), losses: &Slots, row: u32) {
+    pub(crate) fn single<S: Simd>(
+        &mut self,
+        rates: &Rates,
+        (lot, lots): (&Lot, f64),
+        losses: &Measures,
+        row: u32,
+    ) {
         let at = self.single.push(row);
         let Some(sums) = self.single.blocks.last_mut() else { return };
-        let delta = (lot.greeks[Lot::DELTA] * lots).abs();
+        let delta = (lot.delta * lots).abs();
         sums.delta[at] = delta;
         sums.exposure[at] = delta;
-        sums.vega[at] = (lot.greeks[Lot::VEGA] * lots).abs();
+        sums.vega[at] = (lot.vega * lots).abs();
         sums.funding[at] = lot.funding * lots;
-        sums.scans[0][at] = losses[0];
-        sums.scans[1][at] = losses[SLOTS];
+        sums.scans[0][at] = losses[0][0];
+        sums.scans[1][at] = losses[1][0];
         let short = if lot.kind == Kind::Linear { 0.0 } else { most(-lots * lot.notional, 0.0) };
         sums.counted[at] = short;
         if let Some(expiry) = &rates.expiry {
@@ -220,7 +245,7 @@ impl Queue {
         rates: &Rates,
         (lots, legs): (&[Lot], &[Leg]),
         rest: bool,
-        losses: &Slots,
+        losses: &Measures,
         row: u32,
     ) {
         let at = self.several.push(row);
@@ -230,21 +255,24 @@ impl Queue {
         }
         let first = self.tenors.len() - rates.tenors;
         let tenors = &mut self.tenors[first..];
-        let (Some(sums), Some(linear)) = (self.several.blocks.last_mut(), self.linear.last_mut()) else { return };
-        sums.scans[0][at] = losses[0];
-        sums.scans[1][at] = losses[SLOTS];
+        let (Some(sums), Some(linear)) = (self.several.blocks.last_mut(), self.linear.last_mut()) else {
+            return;
+        };
+        sums.scans[0][at] = losses[0][0];
+        sums.scans[1][at] = losses[1][0];
         for leg in legs {
             let lot = &lots[leg.row as usize];
             let held = if rest { leg.rest } else { leg.lots };
             let tenor = &mut tenors[lot.tenor as usize];
-            tenor.delta[at] += held * lot.greeks[Lot::DELTA];
-            tenor.vega[at] += held * lot.greeks[Lot::VEGA];
+            tenor.delta[at] += held * lot.delta;
+            tenor.vega[at] += held * lot.vega;
             sums.funding[at] += held * lot.funding;
             let size = held * lot.notional;
             match lot.kind {
                 Kind::Linear => linear[at] += size,
                 Kind::Call | Kind::Put => {
-                    tenor.options[usize::from(lot.kind == Kind::Put)][usize::from(held < 0.0)][at] += size.abs();
+                    tenor.options[usize::from(lot.kind == Kind::Put)][usize::from(held < 0.0)][at] +=
+                        size.abs();
                 }
             }
         }
@@ -263,9 +291,9 @@ impl Queue {
             let tenors = &self.tenors[block * rates.tenors..(block + 1) * rates.tenors];
             rates.net::<S>(tenors, linear, sums);
         }
-        for sets in [&self.single, &self.several] {
+        for (sets, netted) in [(&self.single, false), (&self.several, true)] {
             for (sums, rows) in sets.blocks.iter().zip(sets.rows.chunks(WIDTH)) {
-                let (charges, certain) = rates.charge::<S>(sums);
+                let (charges, certain) = rates.charge::<S>(sums, netted);
                 for (at, row) in rows.iter().enumerate() {
                     if certain[at] {
                         add(*row, std::array::from_fn(|j| charges[j][at]));
@@ -361,74 +389,70 @@ impl Rates {
         }
     }
 
-    /// Every charge, and whether it is certain.
+    /// Every charge, and whether it is certain. What is not netted has nothing opposite.
     #[inline(always)]
-    fn charge<S: Simd>(&self, of: &Sums) -> ([Vector; WIDTH], [bool; WIDTH]) {
+    fn charge<S: Simd>(&self, of: &Sums, netted: bool) -> ([Vector; WIDTH], [bool; WIDTH]) {
         let mut out = [[0.0; WIDTH]; WIDTH];
         let mut certain = [true; WIDTH];
-        let add = |out: &mut [Vector; WIDTH], full: &Vector, mm_share: f64| {
+        let mut add = |full: &Vector, mm_share: f64| {
             for i in 0..WIDTH {
                 out[0][i] += full[i];
                 out[1][i] += scale_up::<S>(full[i], mm_share);
             }
         };
-        if let Some((rate, mm_share, added)) = self.short {
-            let mut minimum = [0.0; WIDTH];
-            for i in 0..WIDTH {
-                minimum[i] = scale_up::<S>(of.counted[i], rate);
-            }
-            if added {
-                add(&mut out, &minimum, mm_share);
-            } else {
-                for i in 0..WIDTH {
-                    let loss = [scale_up::<S>(of.scans[0][i], self.scales.0), scale_up::<S>(of.scans[1][i], self.scales.1)];
-                    let mm = scale_up::<S>(minimum[i], mm_share);
-                    out[2][i] = minimum[i];
-                    out[3][i] = most(minimum[i] - loss[0], 0.0);
-                    out[4][i] = mm;
-                    out[5][i] = most(mm - loss[1], 0.0);
-                }
-            }
+        if let Some((_, mm_share)) = self.basis.as_ref().filter(|_| netted) {
+            add(&of.basis, *mm_share);
         }
-        if let Some((_, mm_share)) = self.basis {
-            add(&mut out, &of.basis, mm_share);
-        }
-        if let Some(rates) = &self.vega {
-            add(&mut out, &of.opposite, rates.mm_share);
+        if let Some(rates) = self.vega.as_ref().filter(|_| netted) {
+            add(&of.opposite, rates.mm_share);
         }
         if let Some(rates) = &self.liquidity {
-            let (mut delta, mut vega) = ([0.0; WIDTH], [0.0; WIDTH]);
-            for i in 0..WIDTH {
-                delta[i] = scale_up::<S>(of.delta[i], rates.spread);
-                let (root, sure) = root_up(least(of.vega[i], 4.0 * rates.daily_vega), rates.daily_vega);
-                vega[i] = scale_up::<S>(scale_up::<S>(of.vega[i], root), rates.vega_impact);
-                certain[i] = sure & (of.delta[i] <= rates.depth) & (of.vega[i] < 4.0 * rates.daily_vega);
-            }
-            add(&mut out, &delta, rates.mm_share);
-            add(&mut out, &vega, rates.mm_share);
+            let [delta, vega] = rates.closing::<S>(of, &mut certain);
+            add(&delta, rates.mm_share);
+            add(&vega, rates.mm_share);
         }
         if let Some((wide, multiplier, mm_share)) = self.confidence {
-            let mut full = [0.0; WIDTH];
-            for i in 0..WIDTH {
-                full[i] = scale_up::<S>(scale_up::<S>(of.exposure[i], wide), multiplier);
-            }
-            add(&mut out, &full, mm_share);
+            add(&each(|i| scale_up::<S>(scale_up::<S>(of.exposure[i], wide), multiplier)), mm_share);
         }
         if let Some(rates) = &self.expiry {
-            let mut full = [0.0; WIDTH];
-            for i in 0..WIDTH {
-                full[i] = scale_up::<S>(of.ramped[i], rates.rate);
-            }
-            add(&mut out, &full, rates.mm_share);
+            add(&each(|i| scale_up::<S>(of.ramped[i], rates.rate)), rates.mm_share);
         }
         if let Some((periods, mm_share)) = self.funding {
-            let mut full = [0.0; WIDTH];
-            for i in 0..WIDTH {
-                full[i] = most(of.funding[i], 0.0) * periods;
+            add(&each(|i| most(of.funding[i], 0.0) * periods), mm_share);
+        }
+        if let Some((rate, mm_share, added)) = self.short {
+            let minimum = each(|i| scale_up::<S>(of.counted[i], rate));
+            if added {
+                add(&minimum, mm_share);
+            } else {
+                let mm = each(|i| scale_up::<S>(minimum[i], mm_share));
+                let above = |minimum: &Vector, scans: &Vector, scale: f64| {
+                    each(|i| most(minimum[i] - scale_up::<S>(scans[i], scale), 0.0))
+                };
+                out[2] = minimum;
+                out[3] = above(&minimum, &of.scans[0], self.scales.0);
+                out[4] = mm;
+                out[5] = above(&mm, &of.scans[self.mm], self.scales.1);
             }
-            add(&mut out, &full, mm_share);
         }
         (out, certain)
+    }
+}
+
+impl LiquidityRates {
+    /// [`formulas::liquidity`] of what is within the depth, and [`formulas::vega_liquidity`].
+    #[inline(always)]
+    fn closing<S: Simd>(&self, of: &Sums, certain: &mut [bool; WIDTH]) -> [Vector; 2] {
+        let most_vega = 4.0 * self.daily_vega;
+        let mut closing = [[0.0; WIDTH]; 2];
+        for i in 0..WIDTH {
+            let (delta, vega) = (of.delta[i], of.vega[i]);
+            let (root, sure) = root_up(least(vega, most_vega), self.daily_vega);
+            closing[0][i] = scale_up::<S>(delta, self.spread);
+            closing[1][i] = scale_up::<S>(scale_up::<S>(vega, root), self.vega_impact);
+            certain[i] = sure & (delta <= self.depth) & (vega < most_vega);
+        }
+        closing
     }
 }
 
@@ -448,14 +472,12 @@ fn opposite_delta<S: Simd>(tenors: &[Tenor], rates: &[f64]) -> Vector {
             weighted[1][i] += cost - long_cost;
         }
     }
-    let mut full = [0.0; WIDTH];
-    for i in 0..WIDTH {
+    each(|i| {
         let matched = least(sides[0][i], sides[1][i]);
         let long = ratio_up::<S>(weighted[0][i], matched, most(sides[0][i], 1.0));
         let short = ratio_up::<S>(weighted[1][i], matched, most(sides[1][i], 1.0));
-        full[i] = most(long, short);
-    }
-    full
+        most(long, short)
+    })
 }
 
 impl VegaRates {
@@ -484,11 +506,7 @@ impl VegaRates {
                 sides[1][i] += moved - long_moved;
             }
         }
-        let mut full = [0.0; WIDTH];
-        for i in 0..WIDTH {
-            full[i] = scale_up::<S>(least(sides[0][i], sides[1][i]), self.kept);
-        }
-        full
+        each(|i| scale_up::<S>(least(sides[0][i], sides[1][i]), self.kept))
     }
 }
 
@@ -511,7 +529,7 @@ fn exact(rates: &Rates, terms: &Charges, of: &Sums, at: usize) -> Number<Charged
         } else {
             let mm = money::scale_up(minimum, terms.mm_share, what)?;
             let scales = [rates.scales.0, rates.scales.1].map(|scale| Ppb(whole(scale)));
-            let loss = |i: usize| money::scale_up(amount(&of.scans[i]), scales[i], what);
+            let loss = |i: usize| money::scale_up(amount(&of.scans[i * rates.mm]), scales[i], what);
             (out[2], out[3]) = (minimum, (minimum - loss(0)?).max(0));
             (out[4], out[5]) = (mm, (mm - loss(1)?).max(0));
         }

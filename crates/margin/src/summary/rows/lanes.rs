@@ -3,6 +3,11 @@
 //! The columns of a row come in vectors of eight. A lane holds columns of one meaning only, so that the worst of them is
 //! found by comparing whole vectors, and what is left to compare at the end is one vector per underlying.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "lanes are written with their index: a loop over them is a vector"
+)]
+
 use super::columns::Columns;
 use super::lanes::{Vector, WHOLE, WIDTH, whole};
 use plimsoll_lanes::Simd;
@@ -12,14 +17,15 @@ pub(crate) const BAND: usize = 4;
 /// Their lanes. One loop over all of them is what the compiler makes vectors of.
 pub(crate) const LANES: usize = BAND * WIDTH;
 
-/// Losses by slot, ticks, >= 0: of initial margin first the scan loss and then that of each correlation state (what an
-/// underlying does by itself, or all of them together), then of maintenance margin.
-pub(crate) type Slots = Vector;
-/// Slots of a measure.
-pub(crate) const SLOTS: usize = WIDTH / 2;
+/// Losses of a measure by slot, ticks, >= 0: the scan loss, and then that of each correlation state (what an underlying does
+/// by itself, or all of them together).
+pub(crate) type Slots = [f64; SLOTS];
+pub(crate) const SLOTS: usize = 4;
+/// In initial and in maintenance margin; where both read the same columns the latter are not filled in.
+pub(crate) type Measures = [Slots; 2];
 
 /// For every lane of a vector what a slot takes of it: one or nothing.
-pub(crate) type Masks = [Vector; WIDTH];
+pub(crate) type Masks = [[Slots; WIDTH]; 2];
 
 /// The positions a number is summed over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,61 +66,63 @@ pub(crate) enum Kind {
     Linear,
 }
 
-/// One long lot of an instrument, ticks.
+/// What charges on one long lot of an instrument are made of, ticks.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub(crate) struct Lot {
-    /// Delta, gamma, vega, theta, rho, vanna, volga; then the mark.
-    pub(crate) greeks: Vector,
-    /// The losses of one lot by slot: long, short.
-    pub(crate) ends: [Slots; 2],
+    /// The losses of one lot in initial margin: long, short.
+    ends: [Slots; 2],
+    pub(crate) delta: f64,
+    pub(crate) vega: f64,
     pub(crate) notional: f64,
     pub(crate) funding: f64,
+    /// Its expiry, among those of the underlying.
+    pub(crate) tenor: u32,
+    pub(crate) kind: Kind,
+}
+
+/// What is asked of an instrument to add a position.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brief {
     /// The largest size among its entries and amounts, at least 1; and among its sensitivities.
     pub(crate) largest: [f64; 2],
     pub(crate) underlying: u32,
-    /// Its expiry, among those of the underlying.
+    /// Whether a long one loses no more than its mark: options and spot.
+    pub(crate) limited: bool,
+}
+
+/// An instrument as given: whole numbers of ticks per long lot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given {
+    /// Delta, gamma, vega, theta, rho, vanna, volga; then the mark.
+    pub(crate) greeks: [i64; WIDTH],
+    /// Notional, >= 0, and funding.
+    pub(crate) amounts: [i64; 2],
+    /// The largest size among its entries and amounts, at least 1; and among its sensitivities.
+    pub(crate) largest: [u64; 2],
+    pub(crate) underlying: u32,
     pub(crate) tenor: u32,
     pub(crate) kind: Kind,
     /// Whether a long one loses no more than its mark: options and spot.
     pub(crate) limited: bool,
 }
 
+/// Where the mark is among the Greeks.
+pub(crate) const MARK: usize = 7;
+
 impl Lot {
-    pub(crate) const DELTA: usize = 0;
-    pub(crate) const VEGA: usize = 2;
-    pub(crate) const MARK: usize = 7;
-
-    /// Notional >= 0, and funding.
-    pub(crate) fn new(
-        greeks: [i64; WIDTH],
-        (notional, funding): (i64, i64),
-        largest: [u64; 2],
-        (underlying, tenor): (u32, u32),
-        kind: Kind,
-    ) -> Self {
-        Self {
-            greeks: greeks.map(|x| x as f64),
-            ends: [[0.0; WIDTH]; 2],
-            notional: notional as f64,
-            funding: funding as f64,
-            largest: largest.map(|x| x as f64),
-            underlying,
-            tenor,
-            kind,
-            limited: false,
-        }
-    }
-
-    pub(crate) fn limited(self, limited: bool) -> Self {
-        Self { limited, ..self }
+    fn new(given: &Given) -> Self {
+        let [delta, _, vega, ..] = given.greeks.map(|x| x as f64);
+        let [notional, funding] = given.amounts.map(|x| x as f64);
+        let Given { tenor, kind, .. } = *given;
+        Self { ends: [[0.0; SLOTS]; 2], delta, vega, notional, funding, tenor, kind }
     }
 }
 
 /// Sums beneath this are exact, and become integers by an addition: 2^51.
 pub(crate) const LIMIT: f64 = 2_251_799_813_685_248.0;
 /// Amounts that charges are made of stay beneath this over the largest factor: their steps are then beneath 2^49.
-const CHARGED: f64 = 140_737_488_355_328.0;
+pub(crate) const CHARGED: f64 = 140_737_488_355_328.0;
 
 /// Rows of entries in lanes: 32 bits where all of them fit.
 #[derive(Clone, Debug)]
@@ -124,10 +132,22 @@ pub(crate) struct Rows {
     pub(crate) heights: [usize; 2],
     /// What the lanes of each count for.
     pub(crate) masks: [Masks; 2],
+    /// How many measures there are: one where both read the same columns.
+    pub(crate) measures: usize,
     pub(crate) lots: Vec<Lot>,
+    pub(crate) briefs: Vec<Brief>,
+    /// Seven Greeks, and the mark.
+    pub(crate) greeks: Vec<Line>,
+    /// The losses of one lot in maintenance margin, where it reads other columns.
+    ends: Vec<[Slots; 2]>,
     /// What `|lots| x largest` of an account may add up to.
     most: [f64; 2],
 }
+
+/// A vector that is one line of the cache.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(crate) struct Line(pub(crate) Vector);
 
 /// Bands of rows that count underlying by underlying, and of those that count together.
 #[derive(Clone, Debug)]
@@ -162,18 +182,50 @@ impl Entry for f64 {
 
 impl Rows {
     /// Rows of zeros; `narrow` when every entry fits 32 bits. Charges are at most `factor` billionths of what they are on.
-    pub(crate) fn new(lots: Vec<Lot>, columns: &Columns, narrow: bool, factor: i128) -> Self {
+    pub(crate) fn new(given: &[Given], columns: &Columns, narrow: bool, factor: i128) -> Self {
         let heights = [columns.alone, columns.joint];
-        let bands = heights.map(|height| lots.len() * height / BAND);
+        let bands = heights.map(|height| given.len() * height / BAND);
         let entries = if narrow {
             Entries::Narrow(bands.map(|bands| vec![Band([0; LANES]); bands]))
         } else {
             Entries::Wide(bands.map(|bands| vec![Band([0.0; LANES]); bands]))
         };
-        let masks = columns.slots().map(|lanes| lanes.map(|slots| slots.map(|taken| f64::from(u8::from(taken)))));
+        let mask = |taken| f64::from(u8::from(taken));
+        let masks = columns.slots().map(|both| both.map(|lanes| lanes.map(|slots| slots.map(mask))));
+        let measures = if columns.im == columns.mm { 1 } else { 2 };
         let factor = factor as f64 / WHOLE;
-        let most = [CHARGED / if factor > 1.0 { factor } else { 1.0 }, LIMIT];
-        Self { entries, heights, masks, lots, most }
+        let brief = |of: &Given| Brief {
+            largest: of.largest.map(|x| x as f64),
+            underlying: of.underlying,
+            limited: of.limited,
+        };
+        Self {
+            entries,
+            heights,
+            masks,
+            measures,
+            lots: given.iter().map(Lot::new).collect(),
+            briefs: given.iter().map(brief).collect(),
+            greeks: given.iter().map(|of| Line(of.greeks.map(|x| x as f64))).collect(),
+            ends: vec![[[0.0; SLOTS]; 2]; if measures == 1 { 0 } else { given.len() }],
+            most: [CHARGED / if factor > 1.0 { factor } else { 1.0 }, LIMIT],
+        }
+    }
+
+    /// What one position loses: `lots` of a row.
+    #[inline(always)]
+    pub(crate) fn alone(&self, row: usize, lots: f64) -> Measures {
+        let (side, size) = (usize::from(lots < 0.0), lots.abs());
+        let mut losses = [[0.0; SLOTS]; 2];
+        for slot in 0..SLOTS {
+            losses[0][slot] = self.lots[row].ends[side][slot] * size;
+        }
+        if self.measures > 1 {
+            for slot in 0..SLOTS {
+                losses[1][slot] = self.ends[row][side][slot] * size;
+            }
+        }
+        losses
     }
 
     /// Whether every sum of an account is exact, from sums of `|lots| x largest`.
@@ -195,9 +247,17 @@ impl Rows {
             Entries::Wide(all) => all[part][at / LANES].0[at % LANES] = entry as f64,
         }
         if part == 0 {
-            let entry = entry as f64;
-            for (side, loss) in self.lots[row].ends.iter_mut().zip([-entry, entry]) {
-                for (most, mask) in side.iter_mut().zip(&self.masks[0][place % WIDTH]) {
+            self.worst(row, place % WIDTH, entry as f64);
+        }
+    }
+
+    /// Takes an entry into what a lot loses at its worst.
+    fn worst(&mut self, row: usize, lane: usize, entry: f64) {
+        let [im, mm] = self.masks[0];
+        let ends = [(Some(&mut self.lots[row].ends), &im[lane]), (self.ends.get_mut(row), &mm[lane])];
+        for (ends, mask) in ends.into_iter().filter_map(|(ends, mask)| Some((ends?, mask))) {
+            for (side, loss) in ends.iter_mut().zip([-entry, entry]) {
+                for (most, mask) in side.iter_mut().zip(mask) {
                     *most = if loss * mask > *most { loss } else { *most };
                 }
             }
@@ -210,7 +270,8 @@ impl Rows {
             Entries::Narrow(all) => all.iter().map(|part| size_of_val(&part[..])).sum(),
             Entries::Wide(all) => all.iter().map(|part| size_of_val(&part[..])).sum(),
         };
-        entries + size_of_val(&self.lots[..])
+        let ends = size_of_val(&self.ends[..]) + size_of_val(&self.greeks[..]);
+        entries + size_of_val(&self.lots[..]) + size_of_val(&self.briefs[..]) + ends
     }
 
     /// What some legs come to at a place of the columns that count underlying by underlying.
@@ -232,7 +293,11 @@ pub(crate) fn step<S: Simd>(a: f64, b: f64, c: f64) -> f64 {
 
 /// The sums of a band of rows of `stride` bands, of all legs.
 #[inline(always)]
-fn band<S: Simd, E: Entry>(rows: &[Band<E>], (stride, band): (usize, usize), legs: &[Leg]) -> [f64; LANES] {
+pub(crate) fn band<S: Simd, E: Entry>(
+    rows: &[Band<E>],
+    (stride, band): (usize, usize),
+    legs: &[Leg],
+) -> [f64; LANES] {
     let mut sums = [0.0; LANES];
     for leg in legs {
         let row = &rows[(leg.row as usize).wrapping_mul(stride).wrapping_add(band)].0;
@@ -262,16 +327,16 @@ fn band_both<S: Simd, E: Entry>(
     [all, rest]
 }
 
-/// The losses of some legs by slot: of all of them, and of those that are not long where `both`, else the same again. The
-/// sums go where there is room.
+/// The losses of some legs: of all of them, and of those that are not long where `both`, else the same again. The sums go
+/// where there is room.
 #[inline(always)]
 pub(crate) fn losses<S: Simd, E: Entry>(
     rows: &[Band<E>],
     height: usize,
-    masks: &Masks,
+    (masks, measures): (&Masks, usize),
     (legs, both): (&[Leg], bool),
     [kept, kept_rest]: [&mut [f64]; 2],
-) -> [Slots; 2] {
+) -> [Measures; 2] {
     let stride = height / BAND;
     let mut low = [[0.0; LANES]; 2];
     for at in 0..stride {
@@ -292,13 +357,25 @@ pub(crate) fn losses<S: Simd, E: Entry>(
             }
         }
     }
-    let all = slots(&low[0], masks);
-    [all, if both { slots(&low[1], masks) } else { all }]
+    let all = slots(&low[0], masks, measures);
+    [all, if both { slots(&low[1], masks, measures) } else { all }]
+}
+
+/// The losses from sums over lanes.
+#[inline(always)]
+pub(crate) fn worst(sums: &[f64], masks: &Masks, measures: usize) -> Measures {
+    let mut low = [0.0; LANES];
+    for sums in sums.as_chunks::<LANES>().0 {
+        for j in 0..LANES {
+            low[j] = if sums[j] < low[j] { sums[j] } else { low[j] };
+        }
+    }
+    slots(&low, masks, measures)
 }
 
 /// The worst of the lanes of each slot.
 #[inline(always)]
-fn slots(low: &[f64; LANES], masks: &Masks) -> Slots {
+fn slots(low: &[f64; LANES], masks: &Masks, measures: usize) -> Measures {
     let mut least = [0.0; WIDTH];
     for vector in 0..BAND {
         for lane in 0..WIDTH {
@@ -306,11 +383,13 @@ fn slots(low: &[f64; LANES], masks: &Masks) -> Slots {
             least[lane] = if value < least[lane] { value } else { least[lane] };
         }
     }
-    let mut most = [0.0; WIDTH];
-    for lane in 0..WIDTH {
-        for slot in 0..WIDTH {
-            let loss = -least[lane] * masks[lane][slot];
-            most[slot] = if loss > most[slot] { loss } else { most[slot] };
+    let mut most = [[0.0; SLOTS]; 2];
+    for (most, masks) in most.iter_mut().zip(masks).take(measures) {
+        for lane in 0..WIDTH {
+            for slot in 0..SLOTS {
+                let loss = -least[lane] * masks[lane][slot];
+                most[slot] = if loss > most[slot] { loss } else { most[slot] };
+            }
         }
     }
     most

@@ -1,13 +1,18 @@
 //! What the positions of some accounts come to: scenario losses, Greeks, charges on underlyings; on float lanes, where a
 //! bound on each account proves that every sum is exact.
 //!
-//! **The one idea:** an account is walked once. What is alone in its underlying needs no sums over scenarios: the ends of its
-//! row times its lots say all that is asked of it. Charges wait in a queue of their underlying until the chunk is walked, so
-//! that eight of them, of different accounts, are made in step.
+//! **The one idea:** what is asked underlying by underlying is found underlying by underlying, for all accounts of a chunk, so
+//! that its rows are near and eight charges are made in step. What is alone in its underlying needs no sums over scenarios:
+//! the ends of its row times its lots say all that is asked of it.
 
-use super::charge::{Charged, Queue};
+#![allow(
+    clippy::needless_range_loop,
+    reason = "lanes are written with their index: a loop over them is a vector"
+)]
+
+use super::charge::{Charged, Queue, Rates};
 use super::lanes::{Vector, WIDTH, whole};
-use super::rows::{Band, Entries, Entry, LIMIT, Leg, Lot, Rows, SLOTS, Slots, Which, losses};
+use super::rows::{Band, Entries, Entry, LIMIT, Leg, MARK, Measures, Rows, SLOTS, Which, losses, worst};
 use super::terms::Native;
 use plimsoll_lanes::{Simd, WithSimd};
 use std::ops::Range;
@@ -20,6 +25,19 @@ pub(crate) struct Span {
     /// How many of them are long options or long spot.
     pub(crate) longs: u32,
     pub(crate) underlying: u32,
+    account: u32,
+}
+
+impl Span {
+    /// Of the only account.
+    pub(crate) fn new((start, end): (u32, u32), longs: u32, underlying: u32) -> Self {
+        Self { start, end, longs, underlying, account: 0 }
+    }
+
+    /// Its legs so many places later.
+    pub(crate) fn moved(&self, by: u32) -> Self {
+        Self { start: self.start + by, end: self.end + by, ..*self }
+    }
 }
 
 /// Where an account's legs and spans are.
@@ -33,22 +51,30 @@ pub(crate) struct Held {
 /// Sums over the positions of an account, and over those that are not long.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
-struct Sums {
+pub(crate) struct Sums {
     /// Of all underlyings, each by itself: sum and largest.
-    losses: [Slots; 2],
-    most: [Slots; 2],
+    losses: [Measures; 2],
+    most: [Measures; 2],
     /// Of all of them together.
-    joint: [Slots; 2],
+    pub(crate) joint: [Measures; 2],
     /// Seven Greeks, and the marks.
-    greeks: Vector,
-    lots: [f64; 2],
-    /// Underlyings that lose somewhere.
+    pub(crate) greeks: Vector,
+    pub(crate) lots: [f64; 2],
+    /// Underlyings that lose somewhere, and that are held.
     live: [u32; 2],
+    held: [u32; 2],
     /// Marks of longs.
-    longs: f64,
+    pub(crate) longs: f64,
 }
 
-/// [`Sums`] in integers, ticks.
+impl Sums {
+    /// Without the losses.
+    pub(crate) fn amounts(&self) -> Self {
+        Self { greeks: self.greeks, lots: self.lots, longs: self.longs, ..Self::default() }
+    }
+}
+
+/// [`Sums`] of scenarios in integers, ticks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Losses {
     /// By measure: sum of scan losses, the largest of them; by state what every underlying loses by itself, summed, and
@@ -58,8 +84,8 @@ pub(crate) struct Losses {
     pub(crate) idiosyncratic: [[i64; SLOTS - 1]; 2],
     pub(crate) systematic: [[i64; SLOTS - 1]; 2],
     pub(crate) lots: i64,
-    /// Underlyings that lose somewhere, at least.
-    pub(crate) live: u32,
+    /// Underlyings that lose somewhere, at least, and at most.
+    pub(crate) live: [u32; 2],
 }
 
 /// Charges of an account, see [`Charged`].
@@ -71,15 +97,24 @@ pub(crate) struct Walked {
     pub(crate) legs: Vec<Leg>,
     pub(crate) spans: Vec<Span>,
     pub(crate) accounts: Vec<Held>,
-    sums: Vec<Sums>,
+    pub(crate) sums: Vec<Sums>,
     /// Scan losses of a span: of all and of the rest, in initial and in maintenance margin.
-    scans: Vec<[[f64; 2]; 2]>,
+    pub(crate) scans: Vec<[[f64; 2]; 2]>,
     /// Kept sums of the columns that count together, of all and of the rest.
-    joint: Vec<f64>,
+    pub(crate) joint: Vec<f64>,
     /// Of each account the charges on sets of all positions, of the rest, and of both.
-    charges: Vec<Charged>,
-    queues: Vec<Queue>,
+    pub(crate) charges: Vec<Charged>,
+    /// By underlying.
+    shelves: Vec<Shelf>,
+    pub(crate) queue: Queue,
     open: Open,
+}
+
+/// Spans of an underlying: of one leg, and of several.
+#[derive(Clone, Debug, Default)]
+struct Shelf {
+    single: Vec<u32>,
+    several: Vec<u32>,
 }
 
 /// The account that is being added.
@@ -98,7 +133,7 @@ struct Open {
 const ALL: u32 = 0;
 const REST: u32 = 1;
 const BOTH: u32 = 2;
-const CHARGES: usize = 3;
+pub(crate) const CHARGES: usize = 3;
 
 impl Walked {
     /// Forgets all accounts.
@@ -106,6 +141,10 @@ impl Walked {
         self.legs.clear();
         self.spans.clear();
         self.accounts.clear();
+        for shelf in &mut self.shelves {
+            shelf.single.clear();
+            shelf.several.clear();
+        }
     }
 
     /// Begins an account.
@@ -117,7 +156,7 @@ impl Walked {
     /// Adds a position; `None` for one that is not in the arrays.
     #[inline(always)]
     pub(crate) fn hold(&mut self, rows: &Rows, instrument: u32, lots: i64) -> Option<()> {
-        let lot = rows.lots.get(instrument as usize)?;
+        let lot = rows.briefs.get(instrument as usize)?;
         let long = lot.limited && lots > 0;
         let leg = Leg::new(instrument, lots, long);
         let at = self.legs.len() as u32;
@@ -133,8 +172,8 @@ impl Walked {
             }
             last => {
                 open.unordered |= last.is_some_and(|span| span.underlying > lot.underlying);
-                let underlying = lot.underlying;
-                self.spans.push(Span { start: at, end: at + 1, longs: u32::from(long), underlying });
+                let (underlying, account) = (lot.underlying, self.accounts.len() as u32);
+                self.spans.push(Span { start: at, end: at + 1, longs: u32::from(long), underlying, account });
             }
         }
         Some(())
@@ -153,6 +192,14 @@ impl Walked {
             self.regroup(rows);
         }
         let (legs, spans) = (open.legs..self.legs.len(), open.spans..self.spans.len());
+        for (at, span) in spans.clone().zip(&self.spans[open.spans..]) {
+            let shelf = span.underlying as usize;
+            if self.shelves.len() <= shelf {
+                self.shelves.resize_with(shelf + 1, Shelf::default);
+            }
+            let Shelf { single, several } = &mut self.shelves[shelf];
+            if span.end - span.start == 1 { single } else { several }.push(at as u32);
+        }
         self.accounts.push(Held { legs, spans, longs: open.longs });
         true
     }
@@ -160,7 +207,7 @@ impl Walked {
     /// Puts the legs of the open account in order of their underlyings.
     #[cold]
     fn regroup(&mut self, rows: &Rows) {
-        let of = |leg: &Leg| rows.lots[leg.row as usize].underlying;
+        let of = |leg: &Leg| rows.briefs[leg.row as usize].underlying;
         self.spans.truncate(self.open.spans);
         let legs = &mut self.legs[self.open.legs..];
         legs.sort_unstable_by_key(|leg| (of(leg), leg.row));
@@ -168,9 +215,31 @@ impl Walked {
         for legs in legs.chunk_by(|a, b| of(a) == of(b)) {
             let end = start + legs.len() as u32;
             let longs = legs.iter().filter(|leg| leg.lots != leg.rest).count() as u32;
-            self.spans.push(Span { start, end, longs, underlying: of(&legs[0]) });
+            let (underlying, account) = (of(&legs[0]), self.accounts.len() as u32);
+            self.spans.push(Span { start, end, longs, underlying, account });
             start = end;
         }
+    }
+
+    /// Whether every sum over the legs, which are those of one account, is exact.
+    #[inline(always)]
+    pub(crate) fn is_exact(&self, native: &Native) -> bool {
+        let mut gross = [0.0; 2];
+        for leg in &self.legs {
+            let largest = &native.rows.briefs[leg.row as usize].largest;
+            for i in 0..2 {
+                gross[i] += leg.lots.abs() * largest[i];
+            }
+        }
+        native.rows.fits(gross)
+    }
+
+    /// The losses of all underlyings together of the only account, from their sums.
+    #[inline(always)]
+    pub(crate) fn worst_joint(&self, native: &Native) -> [Measures; 2] {
+        let rows = &native.rows;
+        let (all, rest) = self.joint.split_at(rows.heights[1] * WIDTH);
+        [all, rest].map(|sums| worst(sums, &rows.masks[1], rows.measures))
     }
 
     /// Room for the sums of the accounts.
@@ -180,24 +249,24 @@ impl Walked {
         self.sums.clear();
         self.sums.resize(accounts, Sums::default());
         self.scans.clear();
+        self.scans.resize(self.spans.len(), [[0.0; 2]; 2]);
         self.joint.clear();
         self.joint.resize(2 * joint * accounts, 0.0);
         self.charges.clear();
         self.charges.resize(CHARGES * accounts, [0.0; WIDTH]);
-        self.queues.resize_with(native.underlyings.len(), Queue::default);
     }
 
     pub(crate) fn losses(&self, account: usize, which: Which) -> Losses {
         let (sums, i) = (&self.sums[account], which as usize);
-        let measures = |of: &Slots, slot: usize| [whole(of[slot]), whole(of[SLOTS + slot])];
-        let states = |of: &Slots| [0, SLOTS].map(|first| std::array::from_fn(|k| whole(of[first + 1 + k])));
+        let first = |of: &Measures| of.map(|slots| whole(slots[0]));
+        let states = |of: &Measures| of.map(|slots| std::array::from_fn(|k| whole(slots[1 + k])));
         Losses {
-            scan: measures(&sums.losses[i], 0),
-            largest: measures(&sums.most[i], 0),
+            scan: first(&sums.losses[i]),
+            largest: first(&sums.most[i]),
             idiosyncratic: states(&sums.losses[i]),
             systematic: states(&sums.joint[i]),
             lots: whole(sums.lots[i]),
-            live: sums.live[i],
+            live: [sums.live[i], sums.held[i]],
         }
     }
 
@@ -225,6 +294,21 @@ impl Walked {
         self.scans[span][which as usize].map(whole)
     }
 
+    /// The spans of an account with their scan losses over all positions.
+    #[inline(always)]
+    pub(crate) fn scans(&self, account: usize, measure: usize) -> impl Iterator<Item = (&Span, i64)> {
+        let spans = self.accounts[account].spans.clone();
+        let scans = self.scans[spans.clone()].iter().map(move |of| whole(of[Which::All as usize][measure]));
+        self.spans[spans].iter().zip(scans)
+    }
+
+    /// The profits and losses of all underlyings together, over all positions.
+    #[inline(always)]
+    pub(crate) fn joints(&self, account: usize) -> &[f64] {
+        let lanes = self.joint.len() / (2 * self.accounts.len()).max(1);
+        &self.joint[2 * account * lanes..][..lanes]
+    }
+
     /// The profit or loss of all underlyings together at a place of their columns.
     pub(crate) fn joint(&self, account: usize, which: Which, place: usize) -> i64 {
         let lanes = self.joint.len() / (2 * self.accounts.len()).max(1);
@@ -248,42 +332,36 @@ impl WithSimd for Walk<'_, '_> {
             Entries::Narrow(all) => self.walked.walk::<S, i32>(self.native, all),
             Entries::Wide(all) => self.walked.walk::<S, f64>(self.native, all),
         }
-        self.walked.charge::<S>(self.native);
     }
 }
 
 impl Walked {
     #[inline(always)]
     fn walk<S: Simd, E: Entry>(&mut self, native: &Native, entries: &[Vec<Band<E>>; 2]) {
-        let rows = &native.rows;
-        let joint = rows.heights[1] * WIDTH;
-        for (account, held) in self.accounts.iter().enumerate() {
-            let legs = &self.legs[held.legs.clone()];
-            let both = held.longs > 0;
-            let sums = &mut self.sums[account];
-            let (kept, kept_rest) = self.joint[2 * joint * account..][..2 * joint].split_at_mut(joint);
-            sums.joint =
-                losses::<S, E>(&entries[1], rows.heights[1], &rows.masks[1], (legs, both), [kept, kept_rest]);
-            add_amounts(sums, &rows.lots, legs);
-            for span in &self.spans[held.spans.clone()] {
-                let legs = &self.legs[span.start as usize..span.end as usize];
-                let queue = &mut self.queues[span.underlying as usize];
-                let found = if let [leg] = legs {
-                    alone::<S>(native, (span, account), leg, queue)
-                } else {
-                    together::<S, E>(native, &entries[0], (span, account), legs, queue)
-                };
-                add_losses(sums, &found, span);
-                self.scans.push(found.map(|slots| [slots[0], slots[SLOTS]]));
-            }
+        self.walk_joint::<S, E>(native, &entries[1]);
+        for (sums, held) in self.sums.iter_mut().zip(&self.accounts) {
+            add_amounts(sums, &native.rows, &self.legs[held.legs.clone()]);
         }
-    }
-
-    #[inline(always)]
-    fn charge<S: Simd>(&mut self, native: &Native) {
-        for ((queue, rates), terms) in self.queues.iter_mut().zip(&native.rates).zip(&native.underlyings) {
+        for underlying in 0..self.shelves.len() {
+            let (rates, terms) = (&native.rates[underlying], &native.underlyings[underlying]);
+            let Self { legs, spans, sums, scans, charges, shelves, queue, .. } = self;
+            let Shelf { single, several } = &shelves[underlying];
+            for at in single {
+                let span = &spans[*at as usize];
+                let leg = &legs[span.start as usize];
+                let found = alone::<S>((&native.rows, rates), span, leg, queue);
+                add_losses(&mut sums[span.account as usize], &found, (span, native.rows.measures));
+                scans[*at as usize] = found.map(|measures| measures.map(|slots| slots[0]));
+            }
+            for at in several {
+                let span = &spans[*at as usize];
+                let legs = &legs[span.start as usize..span.end as usize];
+                let found = together::<S, E>((&native.rows, rates), &entries[0], span, legs, queue);
+                add_losses(&mut sums[span.account as usize], &found, (span, native.rows.measures));
+                scans[*at as usize] = found.map(|measures| measures.map(|slots| slots[0]));
+            }
             queue.charge::<S>(rates, terms, |row, charged| {
-                let sums = &mut self.charges[row as usize];
+                let sums = &mut charges[row as usize];
                 for j in 0..WIDTH {
                     sums[j] += charged[j];
                 }
@@ -291,87 +369,95 @@ impl Walked {
             queue.clear();
         }
     }
+
+    #[inline(always)]
+    fn walk_joint<S: Simd, E: Entry>(&mut self, native: &Native, entries: &[Band<E>]) {
+        let (rows, height) = (&native.rows, native.rows.heights[1]);
+        let mut kept = self.joint.chunks_exact_mut(2 * (height * WIDTH).max(1));
+        for (sums, held) in self.sums.iter_mut().zip(&self.accounts) {
+            let (legs, both) = (&self.legs[held.legs.clone()], held.longs > 0);
+            let (all, rest) = kept.next().unwrap_or_default().split_at_mut(height * WIDTH);
+            let masks = (&rows.masks[1], rows.measures);
+            sums.joint = losses::<S, E>(entries, height, masks, (legs, both), [all, rest]);
+        }
+    }
 }
 
 /// Greeks, marks, lots.
 #[inline(always)]
-fn add_amounts(sums: &mut Sums, lots: &[Lot], legs: &[Leg]) {
-    let mut greeks = [0.0; WIDTH];
+fn add_amounts(sums: &mut Sums, rows: &Rows, legs: &[Leg]) {
+    let (mut greeks, mut lots, mut longs) = ([0.0; WIDTH], [0.0; 2], 0.0);
     for leg in legs {
-        let lot = &lots[leg.row as usize];
+        let of = &rows.greeks[leg.row as usize].0;
         for j in 0..WIDTH {
-            greeks[j] += lot.greeks[j] * leg.lots;
+            greeks[j] += of[j] * leg.lots;
         }
-        sums.lots[0] += leg.lots.abs();
-        sums.lots[1] += leg.rest.abs();
-        sums.longs += lot.greeks[Lot::MARK] * (leg.lots - leg.rest);
+        lots[0] += leg.lots.abs();
+        lots[1] += leg.rest.abs();
+        longs += of[MARK] * (leg.lots - leg.rest);
     }
-    sums.greeks = greeks;
+    (sums.greeks, sums.lots, sums.longs) = (greeks, lots, longs);
 }
 
 /// Adds the losses of a span, of all positions and of the rest.
 #[inline(always)]
-fn add_losses(sums: &mut Sums, found: &[Slots; 2], span: &Span) {
-    for i in 0..2 {
-        if i == 1 && span.longs == span.end - span.start {
-            return;
-        }
+pub(crate) fn add_losses(sums: &mut Sums, found: &[Measures; 2], (span, measures): (&Span, usize)) {
+    let sets = if span.longs == span.end - span.start { 1 } else { 2 };
+    for i in 0..sets {
         let mut any = 0.0;
-        for slot in 0..WIDTH {
-            let loss = found[i][slot];
-            sums.losses[i][slot] += loss;
-            sums.most[i][slot] = if loss > sums.most[i][slot] { loss } else { sums.most[i][slot] };
-            any += loss;
+        for measure in 0..measures {
+            let (losses, sums, most) =
+                (&found[i][measure], &mut sums.losses[i][measure], &mut sums.most[i][measure]);
+            for slot in 0..SLOTS {
+                sums[slot] += losses[slot];
+                most[slot] = if losses[slot] > most[slot] { losses[slot] } else { most[slot] };
+                any += losses[slot];
+            }
         }
         sums.live[i] += u32::from(any > 0.0);
+        sums.held[i] += 1;
     }
 }
 
 /// The row of charges that the positions of a span are charged to, if they are one set.
 #[inline(always)]
-fn row(account: usize, to: u32) -> u32 {
-    (CHARGES * account) as u32 + to
+fn row(span: &Span, to: u32) -> u32 {
+    CHARGES as u32 * span.account + to
 }
 
 /// One position.
 #[inline(always)]
-fn alone<S: Simd>(
-    native: &Native,
-    (span, account): (&Span, usize),
+pub(crate) fn alone<S: Simd>(
+    (rows, rates): (&Rows, &Rates),
+    span: &Span,
     leg: &Leg,
     queue: &mut Queue,
-) -> [Slots; 2] {
-    let lot = &native.rows.lots[leg.row as usize];
-    let (ends, size) = (&lot.ends[usize::from(leg.lots < 0.0)], leg.lots.abs());
-    let mut all = [0.0; WIDTH];
-    for slot in 0..WIDTH {
-        all[slot] = ends[slot] * size;
-    }
-    let rates = &native.rates[span.underlying as usize];
+) -> [Measures; 2] {
+    let all = rows.alone(leg.row as usize, leg.lots);
     let to = if span.longs > 0 { ALL } else { BOTH };
-    queue.single::<S>(rates, (lot, leg.lots), &all, row(account, to));
-    [all, if span.longs > 0 { [0.0; WIDTH] } else { all }]
+    queue.single::<S>(rates, (&rows.lots[leg.row as usize], leg.lots), &all, row(span, to));
+    [all, if span.longs > 0 { Measures::default() } else { all }]
 }
 
 /// Several positions on one underlying.
 #[inline(always)]
-fn together<S: Simd, E: Entry>(
-    native: &Native,
+pub(crate) fn together<S: Simd, E: Entry>(
+    (rows, rates): (&Rows, &Rates),
     entries: &[Band<E>],
-    (span, account): (&Span, usize),
+    span: &Span,
     legs: &[Leg],
     queue: &mut Queue,
-) -> [Slots; 2] {
-    let (rows, rates) = (&native.rows, &native.rates[span.underlying as usize]);
+) -> [Measures; 2] {
     let (longs, mixed) = (span.longs as usize, span.longs > 0 && span.longs < span.end - span.start);
-    let mut found = losses::<S, E>(entries, rows.heights[0], &rows.masks[0], (legs, mixed), [&mut [], &mut []]);
+    let masks = (&rows.masks[0], rows.measures);
+    let mut found = losses::<S, E>(entries, rows.heights[0], masks, (legs, mixed), [&mut [], &mut []]);
     if longs == legs.len() {
-        found[1] = [0.0; WIDTH];
+        found[1] = Measures::default();
     }
     let to = if longs > 0 { ALL } else { BOTH };
-    queue.several(rates, (&rows.lots, legs), false, &found[0], row(account, to));
+    queue.several(rates, (&rows.lots, legs), false, &found[0], row(span, to));
     if mixed {
-        queue.several(rates, (&rows.lots, legs), true, &found[1], row(account, REST));
+        queue.several(rates, (&rows.lots, legs), true, &found[1], row(span, REST));
     }
     found
 }

@@ -1,0 +1,152 @@
+//! The charge on collateral that falls with the account, where an account has one such asset: the formula of
+//! `crate::wrong_way`, over the columns of a set in step.
+//!
+//! Only the size of the charge is found, which does not depend on the column that makes it. Where several assets share it
+//! the column matters, and the formula itself is asked.
+
+#![allow(
+    clippy::needless_range_loop,
+    reason = "lanes are written with their index: a loop over them is a vector"
+)]
+
+use super::columns::{Columns, Loss, Read};
+use super::lanes::{WHOLE, WIDTH, least, most, scale_up, whole};
+use super::rows::{BAND, Band, CHARGED, Entries, Entry, LANES, Leg, Rows, band};
+use super::walk::Walked;
+use crate::wrong_way::Exposed;
+use plimsoll_lanes::{Simd, WithSimd};
+use plimsoll_types::Ppb;
+
+/// The falls of an asset on the lanes of a row, by measure: of columns that count underlying by underlying and of those
+/// that count together. Beneath 0 where a lane is none of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Falls {
+    alone: [Vec<f64>; 2],
+    joint: [Vec<f64>; 2],
+    /// What is worth less than this stays exact.
+    most: f64,
+}
+
+impl Falls {
+    /// From the fall in every column; none where it has none.
+    pub(crate) fn new(falls: &[Ppb], columns: &Columns, together: bool) -> Self {
+        let steepest = falls.iter().map(|fall| fall.0).max().unwrap_or(0).max(1_000_000_000) as f64;
+        let mut of = Self { most: CHARGED * WHOLE / steepest, ..Self::default() };
+        let fill = |lanes: &mut [f64], loss: &Loss| {
+            for place in &loss.places {
+                if let (Some(lane), Some(fall)) = (lanes.get_mut(place.place), falls.get(place.column)) {
+                    *lane = fall.0 as f64;
+                }
+            }
+        };
+        for (measure, read) in [&columns.im, &columns.mm].into_iter().enumerate() {
+            let Read { grid, states } = read;
+            of.alone[measure] = vec![-1.0; columns.alone * WIDTH];
+            of.joint[measure] = vec![-1.0; columns.joint * WIDTH];
+            fill(&mut of.alone[measure], grid);
+            for state in states.iter().filter(|_| together) {
+                fill(&mut of.joint[measure], &state.systematic);
+            }
+        }
+        of
+    }
+}
+
+/// An account with one such asset.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fallen<'a> {
+    pub(crate) account: usize,
+    pub(crate) exposed: Exposed,
+    pub(crate) falls: &'a Falls,
+    /// The largest loss by measure.
+    pub(crate) largest: [i64; 2],
+}
+
+/// Finds the charge on an account, by measure; `None` where it is worth too much for the lanes.
+pub(crate) struct Fall<'a> {
+    pub(crate) rows: &'a Rows,
+    pub(crate) walked: &'a Walked,
+    pub(crate) of: Fallen<'a>,
+}
+
+impl WithSimd for Fall<'_> {
+    type Output = Option<[i64; 2]>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        match &self.rows.entries {
+            Entries::Narrow(all) => self.charges::<S, i32>(&all[0]),
+            Entries::Wide(all) => self.charges::<S, f64>(&all[0]),
+        }
+    }
+}
+
+/// `wrong_way x fall x value`, at most what it counts for.
+#[derive(Clone, Copy)]
+struct Share {
+    value: f64,
+    counted: f64,
+    wrong_way: f64,
+}
+
+impl Share {
+    /// The most that a band of sums loses together with the asset, or `so_far`.
+    #[inline(always)]
+    fn most<S: Simd>(self, sums: &[f64; LANES], falls: &[f64; LANES], so_far: &mut [f64; LANES]) {
+        for j in 0..LANES {
+            let loss = if falls[j] < 0.0 { 0.0 } else { most(-sums[j], 0.0) };
+            let fallen =
+                least(scale_up::<S>(scale_up::<S>(self.value, falls[j]), self.wrong_way), self.counted);
+            so_far[j] = most(loss + least(loss, most(fallen, 0.0)), so_far[j]);
+        }
+    }
+}
+
+impl Fall<'_> {
+    #[inline(always)]
+    fn charges<S: Simd, E: Entry>(self, entries: &[Band<E>]) -> Option<[i64; 2]> {
+        let Fallen { exposed, falls, largest, .. } = self.of;
+        let value = exposed.value as f64;
+        if value >= falls.most || exposed.wrong_way.0 > 1_000_000_000 {
+            return None;
+        }
+        let share = Share { value, counted: exposed.counted as f64, wrong_way: exposed.wrong_way.0 as f64 };
+        let mut charges = [0; 2];
+        for measure in 0..self.rows.measures {
+            let mut so_far = [0.0; LANES];
+            self.alone::<S, E>(entries, measure, share, &mut so_far);
+            let (joint, _) = self.walked.joints(self.of.account).as_chunks::<LANES>();
+            for (sums, falls) in joint.iter().zip(falls.joint[measure].as_chunks::<LANES>().0) {
+                share.most::<S>(sums, falls, &mut so_far);
+            }
+            let worst = so_far.into_iter().fold(0.0, most);
+            charges[measure] = (whole(worst) - largest[measure]).max(0);
+        }
+        if self.rows.measures == 1 {
+            charges[1] = charges[0];
+        }
+        Some(charges)
+    }
+
+    /// Of the underlyings that lose more than half of the largest loss: no other can lose more with the asset.
+    #[inline(always)]
+    fn alone<S: Simd, E: Entry>(
+        &self,
+        entries: &[Band<E>],
+        measure: usize,
+        share: Share,
+        so_far: &mut [f64; LANES],
+    ) {
+        let stride = self.rows.heights[0] / BAND;
+        let (falls, _) = self.of.falls.alone[measure].as_chunks::<LANES>();
+        for (span, scan) in self.walked.scans(self.of.account, measure) {
+            if 2 * scan <= self.of.largest[measure] {
+                continue;
+            }
+            let legs: &[Leg] = &self.walked.legs[span.start as usize..span.end as usize];
+            for (at, falls) in falls.iter().enumerate() {
+                share.most::<S>(&band::<S, E>(entries, (stride, at), legs), falls, so_far);
+            }
+        }
+    }
+}
