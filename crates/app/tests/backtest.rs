@@ -95,14 +95,14 @@ fn a_report_is_complete_and_asks_for_nothing_from_outside() {
     let prices = format!("BTC={}", file("btc.csv", prices(700)));
     let folder = directory().join("report");
     let portfolios = file("perpetuals.toml", PERPETUALS);
-    let (one, other) = (policy("plimsoll"), policy("static"));
+    let (one, other) = ("plimsoll", "static");
     run(&[
         "backtest",
         "--prices",
         &prices,
         "--policy",
-        &one,
-        &other,
+        one,
+        other,
         "--warm-up",
         "200",
         "--portfolios",

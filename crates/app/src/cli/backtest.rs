@@ -8,7 +8,7 @@ use crate::output::{Answer, Cell, Kind, Table};
 use crate::report;
 use anyhow::{Context, bail};
 use clap::Args;
-use plimsoll_policy::Policy;
+use plimsoll_policy::{POLICIES, Policy};
 use plimsoll_sim::{Crash, Figures, History, Outcome, PortfolioSpec, Row, STANDARD, Study};
 use plimsoll_types::Timestamp;
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ pub(super) struct BacktestArgs {
     /// asset are spliced by their returns
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     prices: Vec<PriceFile>,
-    /// Policies: TOML files
+    /// Policies: TOML files, or the names of those that come with the program; pictures show the first
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     policy: Vec<PathBuf>,
     /// Portfolios: a TOML file, or `std` for the standard ones
@@ -82,10 +82,6 @@ pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<Answer<'static>> {
 }
 
 fn study(args: &BacktestArgs, histories: Vec<History>) -> anyhow::Result<Study> {
-    let policy = |path: &PathBuf| {
-        let (name, text) = Source::read_small(path, SMALL)?;
-        Policy::from_toml(&text).with_context(|| name)
-    };
     if let Some(bad) = args.horizon.iter().find(|days| !(**days > 0.0 && **days <= 250.0)) {
         bail!("--horizon {bad}: expected days above 0 and at most 250");
     }
@@ -93,7 +89,7 @@ fn study(args: &BacktestArgs, histories: Vec<History>) -> anyhow::Result<Study> 
         bail!("--warm-up {}: expected 0 to 36500 days", args.warm_up);
     }
     Ok(Study {
-        policies: args.policy.iter().map(policy).collect::<anyhow::Result<_>>()?,
+        policies: args.policy.iter().map(|path| policy(path)).collect::<anyhow::Result<_>>()?,
         histories,
         portfolios: portfolios(&args.portfolios)?,
         horizons: args.horizon.iter().map(|days| (days * DAY).round() as i64).collect(),
@@ -103,6 +99,17 @@ fn study(args: &BacktestArgs, histories: Vec<History>) -> anyhow::Result<Study> 
         split: args.split,
         params: params(None, Some(&args.preset))?,
     })
+}
+
+/// A name that is no file but a policy that comes with the program is that policy.
+fn policy(path: &Path) -> anyhow::Result<Policy> {
+    if !path.exists()
+        && let Some((name, _)) = POLICIES.iter().find(|(name, _)| path.as_os_str() == *name)
+    {
+        return Ok(Policy::shipped(name)?);
+    }
+    let (name, text) = Source::read_small(path, SMALL)?;
+    Policy::from_toml(&text).with_context(|| name)
 }
 
 fn portfolios(path: &Path) -> anyhow::Result<Vec<PortfolioSpec>> {
