@@ -12,5 +12,6 @@ pub mod cli;
 pub mod generate;
 pub mod io;
 pub mod output;
+mod report;
 mod svg;
 mod vectors;

@@ -8,6 +8,7 @@
 //!
 //! **Must never know:** sockets, files, clocks, randomness. Rows, snapshots and series come as values, and so does time.
 
+mod adjusted;
 mod attribution;
 mod book;
 mod compare;
@@ -21,6 +22,7 @@ mod params;
 mod pricing;
 mod span_file;
 
+pub use adjusted::Adjusted;
 pub use attribution::{AttributionReport, attribute};
 pub use book::{
     BookBuilder, Duplicate, Number, Owner, PositionRow, RowError, Stretch, Terms, TradeRow, parse_trade,

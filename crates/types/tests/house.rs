@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Who may depend on whom (`docs/architecture.md`).
-const EDGES: [(&str, &[&str]); 9] = [
+const EDGES: [(&str, &[&str]); 10] = [
     ("plimsoll-lanes", &[]),
     ("plimsoll-types", &[]),
     ("plimsoll-quant", &["plimsoll-lanes"]),
@@ -28,6 +28,19 @@ const EDGES: [(&str, &[&str]); 9] = [
         ],
     ),
     (
+        "plimsoll-sim",
+        &[
+            "plimsoll-lanes",
+            "plimsoll-types",
+            "plimsoll-quant",
+            "plimsoll-market",
+            "plimsoll-risk",
+            "plimsoll-margin",
+            "plimsoll-policy",
+            "plimsoll-engine",
+        ],
+    ),
+    (
         "plimsoll-app",
         &[
             "plimsoll-lanes",
@@ -36,7 +49,9 @@ const EDGES: [(&str, &[&str]); 9] = [
             "plimsoll-market",
             "plimsoll-risk",
             "plimsoll-margin",
+            "plimsoll-policy",
             "plimsoll-engine",
+            "plimsoll-sim",
         ],
     ),
 ];

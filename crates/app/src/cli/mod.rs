@@ -6,6 +6,7 @@
 mod account;
 mod args;
 mod attribute;
+pub(crate) mod backtest;
 mod bench;
 mod compare;
 mod compare_json;
@@ -92,6 +93,8 @@ enum Command {
     Presets(presets::PresetsArgs),
     /// Margin of positions from a published SPAN file (.pa2, .spn)
     Span(span::SpanArgs),
+    /// Margin policies judged on history: coverage, capital, calm, and every change with its causes
+    Backtest(backtest::BacktestArgs),
     /// How fast the stages are, beside a plain reference and the machine's limits
     Bench(bench::BenchArgs),
     /// Print completions for a shell
@@ -143,6 +146,7 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Generate(args) => generate::run(args, output),
         Command::Presets(args) => output.write(presets::run(args)?),
         Command::Span(args) => output.write(span::run(args)?),
+        Command::Backtest(args) => output.write(backtest::run(args)?),
         Command::Bench(args) => bench::run(args, output),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -9,6 +9,7 @@ mod lines;
 pub mod market;
 pub mod params;
 mod positions;
+pub mod prices;
 pub mod progress;
 pub mod rows;
 pub mod series;

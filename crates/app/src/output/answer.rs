@@ -20,6 +20,8 @@ pub enum Format {
     Csv,
     /// The main table, as a Parquet file.
     Parquet,
+    /// Markdown tables, as on a page.
+    Md,
 }
 
 /// Whether what was asked holds; becomes the exit status.
@@ -123,7 +125,7 @@ impl Output {
         let mut target = Target::open(self.target())?;
         let out = &mut target.out;
         match self.format {
-            Format::Table => print(&answer, out, self.top)?,
+            Format::Table | Format::Md => print(&answer, out, self.top)?,
             Format::Csv => answer.main.write_csv(out)?,
             Format::Parquet => write_parquet(&answer.main, out)?,
             Format::Json => write_json(answer.json, out)?,

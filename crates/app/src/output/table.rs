@@ -55,7 +55,7 @@ impl Cell {
     }
 
     /// As people read it.
-    fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
             Self::Amount(amount) => amount.to_string(),

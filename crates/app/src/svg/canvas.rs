@@ -159,7 +159,7 @@ impl Canvas {
 }
 
 /// Text as it may stand in XML.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

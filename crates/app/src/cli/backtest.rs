@@ -1,0 +1,336 @@
+//! `plimsoll backtest`: policies judged on history.
+
+use crate::io::params::params;
+use crate::io::prices::{PriceFile, histories};
+use crate::io::progress::Progress;
+use crate::io::source::Source;
+use crate::output::{Answer, Cell, Kind, Table};
+use crate::report;
+use anyhow::{Context, bail};
+use clap::Args;
+use plimsoll_policy::{POLICIES, Policy};
+use plimsoll_sim::{Crash, Figures, History, Outcome, PortfolioSpec, Row, STANDARD, Study};
+use plimsoll_types::Timestamp;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// A policy or a list of portfolios is no longer than this.
+const SMALL: u64 = 1 << 20;
+const DAY: f64 = 86_400.0;
+const TITLE: &str =
+    "Backtest (too many: probability of so many breaches or more; margins in shares of one coin's value)";
+
+/// Arguments of `backtest`.
+#[derive(Args, Debug)]
+pub(super) struct BacktestArgs {
+    /// Prices: CSV files with a column of times and one of closes, of assets named by file or as ASSET=FILE; files of one
+    /// asset are spliced by their returns
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    prices: Vec<PriceFile>,
+    /// Policies: TOML files, or the names of those that come with the program; pictures show the first
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    policy: Vec<PathBuf>,
+    /// Portfolios: a TOML file, or `std` for the standard ones
+    #[arg(long, value_name = "FILE", default_value = "std")]
+    portfolios: PathBuf,
+    /// Judge margins set at or after this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// Judge losses up to this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    to: Option<Timestamp>,
+    /// Margin periods of risk, days
+    #[arg(long, value_name = "DAYS", value_delimiter = ',', default_values_t = [1.0, 2.0])]
+    horizon: Vec<f64>,
+    /// Days from the first price of an asset until its margins are judged
+    #[arg(long, value_name = "DAYS", default_value_t = 730)]
+    warm_up: i64,
+    /// Figures are also given for the parts before and after this time
+    #[arg(long, value_name = "TIME", default_value = "2022-12-31T00:00:00Z")]
+    split: Timestamp,
+    /// Preset whose scenarios and charges the policies' values are put in
+    #[arg(long, value_name = "NAME", default_value = "plimsoll")]
+    preset: String,
+    /// Write a report into this directory: report.html, report.md, figures.parquet, margins.parquet, changes.parquet
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+/// Answers.
+pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<Answer<'static>> {
+    let histories = histories(&args.prices)?;
+    let study = study(args, histories)?;
+    let outcome = {
+        let progress = Progress::items("backtest", study.tasks());
+        study.run(&|| progress.advance(1))?
+    };
+    let crashes = study.crashes(&outcome);
+    let main = main_table(&outcome.rows);
+    let mut tables = vec![summary(&outcome.rows)];
+    if !crashes.is_empty() {
+        tables.push(crash_table(&crashes));
+    }
+    tables.extend(findings(&study.histories));
+    let notes = without(&study, &outcome);
+    if let Some(folder) = &args.report {
+        let (outcome, study) = (&outcome, &study);
+        let material = report::Material { study, outcome, figures: &main, tables: &tables, notes: &notes };
+        report::write(folder, &material)?;
+    }
+    let json = crate::output::JsonBody::Value(main.json());
+    Ok(Answer { tables, notes, json, ..Answer::table(main) })
+}
+
+fn study(args: &BacktestArgs, histories: Vec<History>) -> anyhow::Result<Study> {
+    if let Some(bad) = args.horizon.iter().find(|days| !(**days > 0.0 && **days <= 250.0)) {
+        bail!("--horizon {bad}: expected days above 0 and at most 250");
+    }
+    if !(0..=36_500).contains(&args.warm_up) {
+        bail!("--warm-up {}: expected 0 to 36500 days", args.warm_up);
+    }
+    Ok(Study {
+        policies: args.policy.iter().map(|path| policy(path)).collect::<anyhow::Result<_>>()?,
+        histories,
+        portfolios: portfolios(&args.portfolios)?,
+        horizons: args.horizon.iter().map(|days| (days * DAY).round() as i64).collect(),
+        warm_up_seconds: args.warm_up * 86_400,
+        from: args.from,
+        to: args.to,
+        split: args.split,
+        params: params(None, Some(&args.preset))?,
+    })
+}
+
+/// A name that is no file but a policy that comes with the program is that policy.
+fn policy(path: &Path) -> anyhow::Result<Policy> {
+    if !path.exists()
+        && let Some((name, _)) = POLICIES.iter().find(|(name, _)| path.as_os_str() == *name)
+    {
+        return Ok(Policy::shipped(name)?);
+    }
+    let (name, text) = Source::read_small(path, SMALL)?;
+    Policy::from_toml(&text).with_context(|| name)
+}
+
+fn portfolios(path: &Path) -> anyhow::Result<Vec<PortfolioSpec>> {
+    if path.as_os_str() == "std" && !path.exists() {
+        return Ok(PortfolioSpec::from_toml(STANDARD)?);
+    }
+    let (name, text) = Source::read_small(path, SMALL)?;
+    PortfolioSpec::from_toml(&text).with_context(|| name)
+}
+
+/// The figures that people read first.
+fn summary(rows: &[Row]) -> Table {
+    let columns = [
+        ("policy", Kind::Text),
+        ("asset", Kind::Text),
+        ("portfolio", Kind::Text),
+        ("side", Kind::Text),
+        ("days", Kind::Number),
+        ("n", Kind::Integer),
+        ("breaches", Kind::Integer),
+        ("expected", Kind::Number),
+        ("too many", Kind::Number),
+        ("indep.", Kind::Number),
+        ("cond.", Kind::Number),
+        ("light", Kind::Text),
+        ("mean", Kind::Number),
+        ("score", Kind::Number),
+        ("peak/trough", Kind::Number),
+        ("rise 1d", Kind::Number),
+        ("overshoot", Kind::Number),
+        ("moves/month", Kind::Number),
+    ];
+    let mut table = Table::new(TITLE, &columns);
+    for row in rows {
+        let f = &row.whole;
+        table.push(vec![
+            Cell::text(&row.policy),
+            Cell::text(&row.asset),
+            Cell::text(&row.portfolio),
+            Cell::text(&row.side),
+            Cell::Number(row.horizon_seconds as f64 / DAY, 2),
+            Cell::count(f.observations),
+            Cell::count(f.breaches),
+            Cell::Number(f.expected, 1),
+            Cell::Number(f.count_p, 3),
+            Cell::number(f.independence_p, 3),
+            Cell::number(f.conditional_p, 3),
+            Cell::text(f.traffic_light),
+            Cell::number(f.mean_margin, 4),
+            Cell::number(f.quantile_score, 6),
+            Cell::number(f.peak_to_trough, 2),
+            Cell::number(f.rise_1d, 2),
+            Cell::number(row.impulse.map(|i| i.overshoot), 3),
+            Cell::Number(row.changes_per_month, 1),
+        ]);
+    }
+    table
+}
+
+/// Every figure, a column each; those of the parts carry `_before` and `_after`.
+pub(crate) fn main_table(rows: &[Row]) -> Table {
+    let others: BTreeSet<&String> = rows.iter().flat_map(|row| row.capital_against.keys()).collect();
+    let mut table = Table::default();
+    for row in rows {
+        let mut cells = row_cells(row);
+        cells.extend(figures("", Some(&row.whole)));
+        cells.extend(comparisons(row, &others));
+        cells.extend(figures("_before", row.before.as_ref()));
+        cells.extend(figures("_after", row.after.as_ref()));
+        if table.columns.is_empty() {
+            table.columns = cells.iter().map(|(name, kind, _)| (name.clone(), *kind)).collect();
+        }
+        table.push(cells.into_iter().map(|(_, _, cell)| cell).collect());
+    }
+    table
+}
+
+type Named = (String, Kind, Cell);
+
+fn number(name: &str, value: Option<f64>) -> Named {
+    (name.to_owned(), Kind::Number, Cell::number(value, 6))
+}
+
+fn word(name: &str, value: impl ToString) -> Named {
+    (name.to_owned(), Kind::Text, Cell::text(value))
+}
+
+fn row_cells(row: &Row) -> Vec<Named> {
+    vec![
+        word("policy", &row.policy),
+        word("asset", &row.asset),
+        word("portfolio", &row.portfolio),
+        word("side", &row.side),
+        number("horizon_days", Some(row.horizon_seconds as f64 / DAY)),
+        word("first", row.first),
+        word("last", row.last),
+    ]
+}
+
+fn comparisons(row: &Row, others: &BTreeSet<&String>) -> Vec<Named> {
+    let mut cells = vec![
+        number("capital_against_fixed", row.capital_against_fixed),
+        word("best_other", row.best_other.as_deref().unwrap_or_default()),
+        number("diebold_mariano", row.diebold_mariano),
+        number("diebold_mariano_p", row.diebold_mariano_p),
+        number("overshoot", row.impulse.map(|i| i.overshoot)),
+        number("settling_days", row.impulse.map(|i| i.settling_days)),
+        number("changes_per_month", Some(row.changes_per_month)),
+        number("attributed_share", row.attributed_share),
+    ];
+    let against =
+        |name: &&String| number(&format!("capital_against_{name}"), row.capital_against.get(*name).copied());
+    cells.extend(others.iter().map(against));
+    cells
+}
+
+fn figures(suffix: &str, of: Option<&Figures>) -> Vec<Named> {
+    let name = |name: &str| format!("{name}{suffix}");
+    let count = |what: &str, value: Option<usize>| {
+        (name(what), Kind::Integer, value.map_or(Cell::Empty, Cell::count))
+    };
+    let real = |what: &str, read: fn(&Figures) -> Option<f64>| number(&name(what), of.and_then(read));
+    let light = of.map_or(Cell::Empty, |f| Cell::text(f.traffic_light));
+    vec![
+        count("observations", of.map(|f| f.observations)),
+        count("breaches", of.map(|f| f.breaches)),
+        real("expected", |f| Some(f.expected)),
+        real("kupiec_p", |f| f.kupiec_p),
+        real("kupiec_one_sided_p", |f| f.kupiec_one_sided_p),
+        real("count_p", |f| Some(f.count_p)),
+        real("tuff_p", |f| f.tuff_p),
+        real("independence_p", |f| f.independence_p),
+        real("conditional_p", |f| f.conditional_p),
+        (name("traffic_light"), Kind::Text, light),
+        count("green_most", of.map(|f| usize::try_from(f.green_most).unwrap_or(usize::MAX))),
+        real("acerbi_szekely", |f| f.acerbi_szekely),
+        real("breach_severity", |f| f.breach_severity),
+        real("uncovered_most", |f| Some(f.uncovered_most)),
+        real("mean_margin", |f| f.mean_margin),
+        real("median_margin", |f| f.median_margin),
+        real("quantile_score", |f| f.quantile_score),
+        real("peak_to_trough", |f| f.peak_to_trough),
+        real("rise_1d", |f| f.rise_1d),
+        real("rise_5d", |f| f.rise_5d),
+        real("rise_30d", |f| f.rise_30d),
+        real("log_margin_deviation", |f| f.log_margin_deviation),
+    ]
+}
+
+/// Each policy in each crash.
+pub(crate) fn crash_table(crashes: &[Crash]) -> Table {
+    let columns = [
+        ("asset", Kind::Text),
+        ("from", Kind::Text),
+        ("fall in a day", Kind::Number),
+        ("policy", Kind::Text),
+        ("days", Kind::Number),
+        ("margin before", Kind::Number),
+        ("largest uncovered", Kind::Number),
+        ("hours to full", Kind::Number),
+        ("margin after", Kind::Number),
+    ];
+    let mut table = Table::new("Crashes (long perpetual; uncovered loss in shares of its value)", &columns);
+    for crash in crashes {
+        table.push(vec![
+            Cell::text(&crash.asset),
+            Cell::time(crash.from),
+            Cell::Number(crash.fall, 3),
+            Cell::text(&crash.policy),
+            Cell::Number(crash.horizon_seconds as f64 / DAY, 2),
+            Cell::Number(crash.margin_before, 4),
+            Cell::Number(crash.uncovered_most, 4),
+            Cell::number(crash.hours_to_full, 0),
+            Cell::Number(crash.margin_most, 4),
+        ]);
+    }
+    table
+}
+
+/// What was wrong with the histories.
+fn findings(histories: &[History]) -> Option<Table> {
+    let columns = [
+        ("asset", Kind::Text),
+        ("rows", Kind::Integer),
+        ("fault", Kind::Text),
+        ("count", Kind::Integer),
+        ("first", Kind::Text),
+        ("worst", Kind::Number),
+    ];
+    let mut table = Table::new("What was bridged in the prices", &columns);
+    for history in histories {
+        for finding in &history.findings {
+            let fault = serde_json::to_value(finding.fault).ok();
+            let fault = fault.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+            table.push(vec![
+                Cell::text(&history.asset),
+                Cell::count(history.rows.len()),
+                Cell::text(fault),
+                Cell::count(finding.count),
+                Cell::time(finding.first),
+                Cell::Number(finding.worst, 3),
+            ]);
+        }
+    }
+    (!table.rows.is_empty()).then_some(table)
+}
+
+/// What each policy had to do without.
+fn without(study: &Study, outcome: &Outcome) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (policy, tracks) in study.policies.iter().zip(&outcome.tracks) {
+        let Some(without) = tracks.first().map(|track| track.without) else { continue };
+        if without.too_little_history + without.bridged + without.refused > 0 {
+            notes.push(format!(
+                "{}: {} parameter steps on the stress floor for too little history, {} observations over missing steps, {} refused",
+                policy.name(),
+                without.too_little_history,
+                without.bridged,
+                without.refused
+            ));
+        }
+    }
+    notes
+}

@@ -1,0 +1,97 @@
+//! What moved a parameter: for each stretch of time the change of its logarithm, split by cause, up and down from zero.
+
+use super::canvas::{Anchor, Canvas, FAINT, Frame, GREY, INK, Scale, Style, percent};
+
+/// Contributions by stretch and cause.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct CausePicture {
+    /// Title.
+    pub(crate) title: String,
+    /// What is to be read from it.
+    pub(crate) note: String,
+    /// Names of the causes.
+    pub(crate) causes: Vec<String>,
+    /// Name of each stretch, and what each cause added to the logarithm in it.
+    pub(crate) stretches: Vec<(String, Vec<f64>)>,
+}
+
+const SIZE: (f64, f64) = (1100.0, 360.0);
+/// Told apart by common colour blindness (Okabe and Ito), then greys.
+const COLOURS: [&str; 10] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#999999", "#4d4d4d",
+    "#c7c7c7",
+];
+
+/// Draws it.
+pub(crate) fn causes(picture: &CausePicture) -> String {
+    let mut canvas = Canvas::new(SIZE.0, SIZE.1);
+    let plot = Frame { x: 64.0, y: 86.0, width: SIZE.0 - 90.0, height: SIZE.1 - 130.0 };
+    canvas.text((24.0, 30.0), Style::new(17.0, INK, Anchor::Start).bold(), &picture.title);
+    canvas.text((24.0, 48.0), Style::new(11.5, GREY, Anchor::Start), &picture.note);
+    let sums = |sign: f64| {
+        let of = |parts: &Vec<f64>| parts.iter().map(|x| (sign * x).max(0.0)).sum::<f64>();
+        picture.stretches.iter().map(|(_, parts)| of(parts)).fold(0.0, f64::max)
+    };
+    let y = Scale::new((-1.05 * sums(-1.0), 1.05 * sums(1.0)), (plot.y + plot.height, plot.y));
+    let right = plot.x + plot.width;
+    for tick in y.ticks(7) {
+        canvas.line(
+            (plot.x, y.at(tick)),
+            (right, y.at(tick)),
+            &format!(r#"stroke="{FAINT}" stroke-width="1""#),
+        );
+        canvas.text((plot.x - 7.0, y.at(tick) + 4.0), Style::new(11.0, GREY, Anchor::End), &percent(tick));
+    }
+    let width = plot.width / picture.stretches.len().max(1) as f64;
+    let every = (picture.stretches.len() / 12).max(1);
+    for (i, (name, parts)) in picture.stretches.iter().enumerate() {
+        let x = plot.x + width * i as f64;
+        let (mut up, mut down) = (0.0, 0.0);
+        for (cause, part) in parts.iter().enumerate() {
+            let from = if *part > 0.0 { &mut up } else { &mut down };
+            let (start, end) = (*from, *from + part);
+            *from = end;
+            let (top, low) = (y.at(start.max(end)), y.at(start.min(end)));
+            let frame =
+                Frame { x: x + 0.1 * width, y: top, width: 0.8 * width, height: (low - top).max(0.0) };
+            if frame.height > 0.05 {
+                canvas.rect(frame, &format!(r#"fill="{}""#, COLOURS[cause % COLOURS.len()]));
+            }
+        }
+        if i.is_multiple_of(every) {
+            let at = (x, plot.y + plot.height + 16.0);
+            canvas.text(at, Style::new(11.0, GREY, Anchor::Start), name);
+        }
+    }
+    canvas.line((plot.x, y.at(0.0)), (right, y.at(0.0)), &format!(r#"stroke="{GREY}" stroke-width="1""#));
+    legend(&mut canvas, picture, plot);
+    canvas.finish(&picture.title)
+}
+
+fn legend(canvas: &mut Canvas, picture: &CausePicture, plot: Frame) {
+    let mut x = plot.x;
+    for (i, name) in picture.causes.iter().enumerate() {
+        let frame = Frame { x, y: plot.y - 22.0, width: 10.0, height: 10.0 };
+        canvas.rect(frame, &format!(r#"fill="{}""#, COLOURS[i % COLOURS.len()]));
+        canvas.text((x + 14.0, plot.y - 13.0), Style::new(11.0, INK, Anchor::Start), name);
+        x += 30.0 + 6.0 * name.chars().count() as f64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_a_box_on_its_side() {
+        let picture = CausePicture {
+            title: "Causes".to_owned(),
+            note: String::new(),
+            causes: vec!["now".to_owned(), "stress".to_owned()],
+            stretches: vec![("2020".to_owned(), vec![0.2, -0.1]), ("2021".to_owned(), vec![-0.3, 0.0])],
+        };
+        let text = causes(&picture);
+        // Page, two of the legend, three parts that are not zero.
+        assert_eq!(text.matches("<rect").count(), 6);
+    }
+}

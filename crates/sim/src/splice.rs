@@ -1,0 +1,94 @@
+//! Several sources of one asset, joined.
+//!
+//! **The one idea:** returns are spliced and not prices, so that two sources that disagree on the level make no jump. The source
+//! that begins later takes over at its first row; everything before is rescaled to its price there.
+
+use crate::history::{Fault, Findings, History, HistoryError};
+use plimsoll_policy::Bar;
+
+/// Joins histories of one asset in the order of their first rows; `None` of none. The ratio of prices at each seam is reported.
+///
+/// # Errors
+/// [`HistoryError::Spacing`] where the sources have rows at another spacing.
+pub fn splice(mut sources: Vec<History>) -> Result<Option<History>, HistoryError> {
+    sources.sort_by_key(|history| history.rows.first().map(|row| row.0));
+    let mut all = sources.into_iter();
+    let Some(mut joined) = all.next() else { return Ok(None) };
+    for next in all {
+        if next.step_seconds != joined.step_seconds {
+            let (first, second) = (joined.step_seconds, next.step_seconds);
+            return Err(HistoryError::Spacing { asset: joined.asset, first, second });
+        }
+        joined = join(joined, next);
+    }
+    Ok(Some(joined))
+}
+
+fn join(before: History, after: History) -> History {
+    let Some((start, first)) = after.rows.first().copied() else { return before };
+    let kept = before.rows.partition_point(|(time, _)| *time <= start);
+    // The last row at or before the seam: the same instant where both have it.
+    let seam = kept.checked_sub(1).and_then(|i| before.rows.get(i));
+    let ratio = seam.map_or(1.0, |(_, bar)| first.close / bar.close);
+    let scaled = |bar: &Bar| Bar {
+        open: bar.open * ratio,
+        high: bar.high * ratio,
+        low: bar.low * ratio,
+        close: bar.close * ratio,
+    };
+    let mut findings = Findings::default();
+    findings.merge(&before.findings);
+    findings.merge(&after.findings);
+    findings.add(Fault::Splice, start, ratio);
+    let older = before.rows.iter().take_while(|(time, _)| *time < start);
+    let mut rows: Vec<_> = older.map(|(time, bar)| (*time, scaled(bar))).collect();
+    rows.extend(after.rows);
+    History { asset: before.asset, step_seconds: before.step_seconds, rows, findings: findings.into_list() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+    use super::*;
+    use crate::history::{PriceRow, clean};
+    use plimsoll_types::{Asset, Timestamp};
+
+    fn source(days: std::ops::Range<i64>, price: impl Fn(i64) -> f64) -> History {
+        let row = |day: i64| PriceRow {
+            time: Timestamp::from_seconds(day * 86_400),
+            open: None,
+            high: None,
+            low: None,
+            close: price(day),
+        };
+        clean(Asset::new("BTC").unwrap(), days.map(row).collect()).unwrap()
+    }
+
+    #[test]
+    fn two_levels_make_no_jump_and_every_return_is_of_one_source() {
+        let wave = |day: i64| 1.0 + 0.1 * ((day * 3 % 7) as f64);
+        let early = source(0..60, |day| 100.0 * wave(day));
+        let late = source(40..90, |day| 103.0 * wave(day));
+        let joined = splice(vec![late.clone(), early.clone()]).unwrap().unwrap();
+        assert_eq!(joined.rows.len(), 90);
+        let change = |of: &History, day: usize, start: usize| {
+            of.rows[day - start].1.close / of.rows[day - 1 - start].1.close
+        };
+        for day in 1..=40 {
+            assert!((change(&joined, day, 0) - change(&early, day, 0)).abs() < 1e-12, "day {day}");
+        }
+        for day in 41..90 {
+            assert!((change(&joined, day, 0) - change(&late, day, 40)).abs() < 1e-12, "day {day}");
+        }
+        let seam = joined.findings.iter().find(|f| f.fault == Fault::Splice).unwrap();
+        assert!((seam.worst - 1.03).abs() < 1e-12);
+    }
+
+    #[test]
+    fn another_spacing_is_refused() {
+        let mut hourly = source(0..60, |day| 100.0 + (day % 5) as f64);
+        hourly.step_seconds = 3600;
+        let daily = source(0..60, |day| 100.0 + (day % 5) as f64);
+        assert!(matches!(splice(vec![hourly, daily]), Err(HistoryError::Spacing { .. })));
+    }
+}
