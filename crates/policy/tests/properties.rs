@@ -297,6 +297,25 @@ fn under_constant_input_every_parameter_moves_one_way_and_rests() {
     }
 }
 
+/// Learning does not cycle: returns of one size never breach, and the tracker goes to its bound and stays.
+#[test]
+fn under_returns_of_one_size_a_policy_that_learns_comes_to_rest() {
+    let policy = plimsoll();
+    let key = Key { knob: Knob::PriceScanDown, scope: Scope::of("BTC") };
+    for size in [0.002, 0.02, 0.08] {
+        let mut state = State::new(&policy, at(0)).unwrap();
+        let mut path = Vec::new();
+        let mut close = 100.0;
+        for (day, r) in (0..).zip(alternating(size, 900)) {
+            close *= 1.0 + r;
+            step(&policy, &mut state, &price(DAY * day, close)).unwrap();
+            path.push(value(&state, &key));
+        }
+        assert!(turns(&path) <= 1, "{size}: {} turns", turns(&path));
+        assert_eq!(path[700], path[899], "{size}");
+    }
+}
+
 /// Our own policy where targets do not learn from breaches.
 fn without_learning() -> Policy {
     let mut file = plimsoll().file().clone();
