@@ -244,6 +244,16 @@ impl Policy {
         Self::new(toml::from_str(text).map_err(unreadable)?)
     }
 
+    /// Whether a text means to be a policy, sound or not, and not a parameter set: only a policy has motions.
+    ///
+    /// ```
+    /// assert!(plimsoll_policy::Policy::describes("[motions.scan]"));
+    /// assert!(!plimsoll_policy::Policy::describes("[guard]"));
+    /// ```
+    pub fn describes(text: &str) -> bool {
+        text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("motions"))
+    }
+
     /// Checks a policy.
     ///
     /// # Errors
