@@ -256,6 +256,21 @@ fn a_set_whose_maintenance_exceeds_its_initial_margin_fails_the_lint() {
 }
 
 #[test]
+fn a_policy_lints_like_a_parameter_set() {
+    let shipped = |name: &str| format!("{}/../../policies/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let own = run(&["lint", &shipped("plimsoll")]);
+    assert_eq!(own.code, 0, "{}{}", own.text(), own.err);
+    let base = run(&["lint", &shipped("ewma"), "--format", "json"]);
+    assert_eq!(base.code, 1, "{}", base.err);
+    let rules = base.json();
+    let of = |rule: &str| rules.as_array().unwrap().iter().any(|row| row["rule"] == rule);
+    assert!(of("procyclical") && of("elastic") && of("no_glide"));
+    let text = std::fs::read_to_string(shipped("plimsoll")).unwrap();
+    let bad = file("loose.toml", text.replacen("down = 0.06 ", "down = 1.0 ", 1));
+    run(&["lint", &bad]).refused(&["scan", "down", "expected more than 0 and less than 1"]);
+}
+
+#[test]
 fn an_answer_goes_to_a_file_when_one_is_named() {
     let path = common::directory().join("out.parquet");
     let found = on_book("margin", &["--format", "parquet", "--out", path.to_str().unwrap()]).ok();
