@@ -33,7 +33,7 @@ fn a_check_takes_no_memory_and_a_book_takes_none_per_account() {
     let (arrays, params) = (arrays_of(3, 8, 0, &entries), plimsoll());
     let terms = BookTerms::new(&arrays, &params);
     assert!(terms.is_native());
-    let mut live = LiveAccount::new(portfolio(1), &terms, Path::best()).unwrap();
+    let live = LiveAccount::new(portfolio(1), &terms, Path::best()).unwrap();
     let trade = |i: u32| Trade { instrument: InstrumentIx(i % 15), lots: Lots(i64::from(i % 7) - 3) };
     assert!((0..15).all(|i| live.check(&trade(i)).is_ok()));
     let before = allocations();

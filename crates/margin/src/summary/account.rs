@@ -59,6 +59,16 @@ pub(crate) struct Room {
     scratch: Scratch,
 }
 
+/// An account as it stands, apart from the room it was walked in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept {
+    standing: Standing,
+    worth: Worth,
+    deposits: Vec<Deposited>,
+    exposed: Vec<Exposed>,
+    exposed_assets: Vec<usize>,
+}
+
 /// Room for lists of numbers.
 #[derive(Clone, Debug, Default)]
 struct Scratch {
@@ -157,22 +167,30 @@ impl Room {
     }
 
     /// Keeps the only account, which was walked, to ask of it again.
-    pub(crate) fn keep(&mut self, native: &Native, path: Path, standing: &mut Standing) {
-        path.run(Keep { native, walked: &mut self.walked, standing });
+    pub(crate) fn keep(&mut self, native: &Native, path: Path, kept: &mut Kept) {
+        path.run(Keep { native, walked: &mut self.walked, standing: &mut kept.standing });
+        kept.worth.clone_from(&self.worths[0]);
+        kept.deposits.clone_from(&self.deposits);
+        kept.exposed.clone_from(&self.exposed);
+        kept.exposed_assets.clone_from(&self.exposed_assets);
     }
 
-    /// The kept account as if it was walked with a position of an instrument at so many lots, and its unrealised profit;
+    /// A kept account as if it was walked with a position of an instrument at so many lots, and its unrealised profit;
     /// `None` where only the reference can say.
     pub(crate) fn change(
         &mut self,
         (native, path): (&Native, Path),
-        standing: &Standing,
+        kept: &Kept,
         to: Option<(u32, i64)>,
         unrealised: i128,
     ) -> Option<()> {
-        let worth = self.worths.first_mut()?;
-        (worth.unrealised, worth.debt) = (unrealised, owed(worth.borrowed, unrealised).ok()?);
-        path.run(Change { native, standing, walked: &mut self.walked, to }).then_some(())
+        let debt = owed(kept.worth.borrowed, unrealised).ok()?;
+        self.clear();
+        self.worths.push(Worth { unrealised, debt, ..kept.worth.clone() });
+        self.deposits.extend_from_slice(&kept.deposits);
+        self.exposed.extend_from_slice(&kept.exposed);
+        self.exposed_assets.extend_from_slice(&kept.exposed_assets);
+        path.run(Change { native, standing: &kept.standing, walked: &mut self.walked, to }).then_some(())
     }
 
     /// The numbers of an account that was walked; `None` where only the reference can say.

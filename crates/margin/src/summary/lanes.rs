@@ -19,12 +19,6 @@ pub(crate) const WHOLE: f64 = 1e9;
 /// What a number beneath 2^51 in size is added to so that its whole part is the lowest bits of the sum.
 const TURN: f64 = 6_755_399_441_055_744.0;
 
-/// A number for every lane.
-#[inline(always)]
-pub(crate) fn each(lane: impl FnMut(usize) -> f64) -> Vector {
-    std::array::from_fn(lane)
-}
-
 /// The integer that a lane holds, beneath 2^51 in size.
 #[inline(always)]
 pub(crate) fn whole(lane: f64) -> i64 {
@@ -75,13 +69,11 @@ pub(crate) fn sum(a: f64, b: f64) -> (f64, f64) {
     (rounded, (a - (rounded - of_b)) + (b - of_b))
 }
 
-/// `ceil(a b / c)` of whole numbers; `0 < c < 2^52`, the result beneath 2^49 in size, `inverse` the float nearest
-/// to `1 / c`.
+/// `ceil((high + low) / c)` of the two parts of a product, from a guess of the quotient that is off by less than 0.7: then the
+/// remainder is less than `c` in size, and every step to it exact.
 #[inline(always)]
-fn quotient_up<S: Simd>(a: f64, b: f64, c: f64, guess: impl Fn(f64) -> f64) -> f64 {
-    let (high, low) = product::<S>(a, b);
-    // Off by less than 0.7, so that the remainder is less than `c` in size, and every step to it exact.
-    let quotient = nearest(guess(high));
+fn quotient_up<S: Simd>((high, low): (f64, f64), c: f64, guess: f64) -> f64 {
+    let quotient = nearest(guess);
     let (back, back_low) = product::<S>(quotient, c);
     let rest = ((high - back) - back_low) + low;
     if rest > 0.0 { quotient + 1.0 } else { quotient }
@@ -90,13 +82,15 @@ fn quotient_up<S: Simd>(a: f64, b: f64, c: f64, guess: impl Fn(f64) -> f64) -> f
 /// `ceil(a b / c)` of whole numbers; `0 < c < 2^52`, the result beneath 2^49 in size.
 #[inline(always)]
 pub(crate) fn ratio_up<S: Simd>(a: f64, b: f64, c: f64) -> f64 {
-    quotient_up::<S>(a, b, c, |product| product / c)
+    let parts = product::<S>(a, b);
+    quotient_up::<S>(parts, c, parts.0 / c)
 }
 
 /// `ceil(amount x rate)`, the rate in billionths; the result beneath 2^49 in size.
 #[inline(always)]
 pub(crate) fn scale_up<S: Simd>(amount: f64, rate: f64) -> f64 {
-    quotient_up::<S>(amount, rate, WHOLE, |product| product * 1e-9)
+    let parts = product::<S>(amount, rate);
+    quotient_up::<S>(parts, WHOLE, parts.0 * 1e-9)
 }
 
 /// `ceil((high + low) x rate / 1e18)` of whole numbers: `low` beneath 2^31 in size, `rate` beneath 2^32, the result

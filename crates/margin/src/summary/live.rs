@@ -1,8 +1,7 @@
 //! An account that is asked before every trade.
 
 use super::Totals;
-use super::account::Room;
-use super::check::Standing;
+use super::account::Kept;
 use super::terms::{BookTerms, Native};
 use crate::account::check;
 use crate::{AccountState, MarginError, Trade};
@@ -16,10 +15,8 @@ pub struct LiveAccount<'a> {
     terms: &'a BookTerms<'a>,
     portfolio: Portfolio,
     unrealised: i128,
-    /// Whether the lanes know the account.
-    kept: bool,
-    standing: Standing,
-    room: Room,
+    /// `None` where only the reference can answer.
+    kept: Option<Kept>,
     path: Path,
 }
 
@@ -27,8 +24,7 @@ impl<'a> LiveAccount<'a> {
     /// An account on the terms of a tick. Refuses what [`AccountState::new`] refuses; where sums do not fit, asking does.
     pub fn new(portfolio: Portfolio, terms: &'a BookTerms<'a>, path: Path) -> Result<Self, MarginError> {
         check(&portfolio, terms.arrays)?;
-        let (standing, room) = (Standing::default(), Room::default());
-        let mut live = Self { terms, portfolio, unrealised: 0, kept: false, standing, room, path };
+        let mut live = Self { terms, portfolio, unrealised: 0, kept: None, path };
         live.keep()?;
         Ok(live)
     }
@@ -39,7 +35,7 @@ impl<'a> LiveAccount<'a> {
     }
 
     /// The totals as the account stands.
-    pub fn totals(&mut self) -> Result<Totals, MarginError> {
+    pub fn totals(&self) -> Result<Totals, MarginError> {
         match self.native(None) {
             Some(totals) => Ok(totals),
             None => self.state()?.report(self.terms.params)?.totals(),
@@ -47,7 +43,7 @@ impl<'a> LiveAccount<'a> {
     }
 
     /// The totals after a trade at the mark, which is not done.
-    pub fn check(&mut self, trade: &Trade) -> Result<Totals, MarginError> {
+    pub fn check(&self, trade: &Trade) -> Result<Totals, MarginError> {
         if let Some(totals) = self.native(Some(trade)) {
             return Ok(totals);
         }
@@ -82,16 +78,19 @@ impl<'a> LiveAccount<'a> {
             what: "unrealised profit",
         })?;
         let terms = self.terms;
-        self.kept = terms.native.as_ref().is_some_and(|native| self.walk(native).is_some());
+        self.kept = terms.native.as_ref().and_then(|native| self.walk(native));
         Ok(())
     }
 
     /// `None` where an asset is not in the terms, an order is open or sums may not be exact.
-    fn walk(&mut self, native: &Native) -> Option<()> {
-        let Self { portfolio, room, .. } = self;
+    fn walk(&mut self, native: &Native) -> Option<Kept> {
+        let mut kept = self.kept.take().unwrap_or_default();
+        let Self { portfolio, terms, .. } = self;
         if !portfolio.orders.is_empty() {
             return None;
         }
+        let mut lent = terms.rooms.lend();
+        let room = lent.room();
         room.clear();
         room.open();
         for position in &portfolio.positions {
@@ -102,13 +101,13 @@ impl<'a> LiveAccount<'a> {
         }
         room.close(native, Some(self.unrealised)).then_some(())?;
         room.walk(native, self.path);
-        room.keep(native, self.path, &mut self.standing);
-        Some(())
+        room.keep(native, self.path, &mut kept);
+        Some(kept)
     }
 
     /// `None` where the reference has to answer.
-    fn native(&mut self, trade: Option<&Trade>) -> Option<Totals> {
-        let native = self.terms.native.as_ref().filter(|_| self.kept)?;
+    fn native(&self, trade: Option<&Trade>) -> Option<Totals> {
+        let (native, kept) = (self.terms.native.as_ref()?, self.kept.as_ref()?);
         let (mut unrealised, mut to) = (self.unrealised, None);
         if let Some(trade) = trade {
             let row = self.terms.arrays.instruments.get(trade.instrument.index())?;
@@ -119,7 +118,9 @@ impl<'a> LiveAccount<'a> {
             let before = held.map_or(0, |at| positions[at].lots.0);
             to = Some((trade.instrument.0, before.checked_add(trade.lots.0)?));
         }
-        self.room.change((native, self.path), &self.standing, to, unrealised)?;
-        self.room.totals((native, self.terms.params), self.path, 0)
+        let mut lent = self.terms.rooms.lend();
+        let room = lent.room();
+        room.change((native, self.path), kept, to, unrealised)?;
+        room.totals((native, self.terms.params), self.path, 0)
     }
 }

@@ -34,37 +34,43 @@ pub fn summaries(path: Path, book: &Book, terms: &BookTerms, out: &mut Vec<Resul
     let chunks = out.par_chunks_mut(CHUNK).enumerate();
     chunks.for_each_init(
         || terms.rooms.lend(),
-        |room, (chunk, out)| {
+        |lent, (chunk, out)| {
             let accounts = Accounts { book, first: chunk * CHUNK, assets: &assets };
             match &terms.native {
-                Some(native) => accounts.totals(&mut room.room, (native, terms), path, out),
+                Some(native) => accounts.totals(lent.room(), (native, terms), path, out),
                 None => accounts.refer(terms, out),
             }
         },
     );
 }
 
-/// Rooms that nobody is in, so that a book asks for few.
+/// Rooms that nobody is in, so that few are ever asked for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Rooms(Arc<Mutex<Vec<Room>>>);
+#[expect(clippy::vec_box, reason = "a room is lent by moving a pointer to it")]
+pub(crate) struct Rooms(Arc<Mutex<Vec<Box<Room>>>>);
 
 /// A room until it is given back.
-struct Lent<'a> {
-    room: Room,
+pub(crate) struct Lent<'a> {
+    room: Option<Box<Room>>,
     rooms: &'a Rooms,
 }
 
 impl Rooms {
-    fn lend(&self) -> Lent<'_> {
-        let free = self.0.lock().ok().and_then(|mut rooms| rooms.pop());
-        Lent { room: free.unwrap_or_default(), rooms: self }
+    pub(crate) fn lend(&self) -> Lent<'_> {
+        Lent { room: self.0.lock().ok().and_then(|mut rooms| rooms.pop()), rooms: self }
+    }
+}
+
+impl Lent<'_> {
+    pub(crate) fn room(&mut self) -> &mut Room {
+        self.room.get_or_insert_default()
     }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        if let Ok(mut rooms) = self.rooms.0.lock() {
-            rooms.push(std::mem::take(&mut self.room));
+        if let (Some(room), Ok(mut rooms)) = (self.room.take(), self.rooms.0.lock()) {
+            rooms.push(room);
         }
     }
 }

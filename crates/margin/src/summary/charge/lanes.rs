@@ -11,7 +11,7 @@
 )]
 
 use super::lanes::{
-    Vector, WIDTH, each, least, most, product, ratio_up, root_up, scale_up, scale_up_twice, sum, whole,
+    Vector, WIDTH, least, most, product, ratio_up, root_up, scale_up, scale_up_twice, sum, whole,
 };
 use super::rows::{Kind, Leg, Lot, Measures};
 use super::terms::Charges;
@@ -394,48 +394,77 @@ impl Rates {
     fn charge<S: Simd>(&self, of: &Sums, netted: bool) -> ([Vector; WIDTH], [bool; WIDTH]) {
         let mut out = [[0.0; WIDTH]; WIDTH];
         let mut certain = [true; WIDTH];
-        let mut add = |full: &Vector, mm_share: f64| {
-            for i in 0..WIDTH {
-                out[0][i] += full[i];
-                out[1][i] += scale_up::<S>(full[i], mm_share);
-            }
-        };
         if let Some((_, mm_share)) = self.basis.as_ref().filter(|_| netted) {
-            add(&of.basis, *mm_share);
+            add::<S>(&mut out, &of.basis, *mm_share);
         }
         if let Some(rates) = self.vega.as_ref().filter(|_| netted) {
-            add(&of.opposite, rates.mm_share);
+            add::<S>(&mut out, &of.opposite, rates.mm_share);
         }
         if let Some(rates) = &self.liquidity {
             let [delta, vega] = rates.closing::<S>(of, &mut certain);
-            add(&delta, rates.mm_share);
-            add(&vega, rates.mm_share);
+            add::<S>(&mut out, &delta, rates.mm_share);
+            add::<S>(&mut out, &vega, rates.mm_share);
         }
         if let Some((wide, multiplier, mm_share)) = self.confidence {
-            add(&each(|i| scale_up::<S>(scale_up::<S>(of.exposure[i], wide), multiplier)), mm_share);
+            let full = scaled::<S>(&scaled::<S>(&of.exposure, wide), multiplier);
+            add::<S>(&mut out, &full, mm_share);
         }
         if let Some(rates) = &self.expiry {
-            add(&each(|i| scale_up::<S>(of.ramped[i], rates.rate)), rates.mm_share);
+            add::<S>(&mut out, &scaled::<S>(&of.ramped, rates.rate), rates.mm_share);
         }
         if let Some((periods, mm_share)) = self.funding {
-            add(&each(|i| most(of.funding[i], 0.0) * periods), mm_share);
-        }
-        if let Some((rate, mm_share, added)) = self.short {
-            let minimum = each(|i| scale_up::<S>(of.counted[i], rate));
-            if added {
-                add(&minimum, mm_share);
-            } else {
-                let mm = each(|i| scale_up::<S>(minimum[i], mm_share));
-                let above = |minimum: &Vector, scans: &Vector, scale: f64| {
-                    each(|i| most(minimum[i] - scale_up::<S>(scans[i], scale), 0.0))
-                };
-                out[2] = minimum;
-                out[3] = above(&minimum, &of.scans[0], self.scales.0);
-                out[4] = mm;
-                out[5] = above(&mm, &of.scans[self.mm], self.scales.1);
+            let mut full = [0.0; WIDTH];
+            for i in 0..WIDTH {
+                full[i] = most(of.funding[i], 0.0) * periods;
             }
+            add::<S>(&mut out, &full, mm_share);
+        }
+        if let Some(short) = self.short {
+            self.minimum::<S>(of, short, &mut out);
         }
         (out, certain)
+    }
+
+    /// The minimum for short options: added, or by how much it is above the scaled loss.
+    #[inline(always)]
+    fn minimum<S: Simd>(
+        &self,
+        of: &Sums,
+        (rate, mm_share, added): (f64, f64, bool),
+        out: &mut [Vector; WIDTH],
+    ) {
+        let minimum = scaled::<S>(&of.counted, rate);
+        if added {
+            return add::<S>(out, &minimum, mm_share);
+        }
+        let mm = scaled::<S>(&minimum, mm_share);
+        let losses =
+            [scaled::<S>(&of.scans[0], self.scales.0), scaled::<S>(&of.scans[self.mm], self.scales.1)];
+        for i in 0..WIDTH {
+            out[2][i] = minimum[i];
+            out[3][i] = most(minimum[i] - losses[0][i], 0.0);
+            out[4][i] = mm[i];
+            out[5][i] = most(mm[i] - losses[1][i], 0.0);
+        }
+    }
+}
+
+/// `ceil(amount x rate)`, lane by lane.
+#[inline(always)]
+fn scaled<S: Simd>(amounts: &Vector, rate: f64) -> Vector {
+    let mut out = [0.0; WIDTH];
+    for i in 0..WIDTH {
+        out[i] = scale_up::<S>(amounts[i], rate);
+    }
+    out
+}
+
+/// Adds a charge with its share in maintenance margin.
+#[inline(always)]
+fn add<S: Simd>(out: &mut [Vector; WIDTH], full: &Vector, mm_share: f64) {
+    for i in 0..WIDTH {
+        out[0][i] += full[i];
+        out[1][i] += scale_up::<S>(full[i], mm_share);
     }
 }
 
@@ -472,12 +501,14 @@ fn opposite_delta<S: Simd>(tenors: &[Tenor], rates: &[f64]) -> Vector {
             weighted[1][i] += cost - long_cost;
         }
     }
-    each(|i| {
+    let mut full = [0.0; WIDTH];
+    for i in 0..WIDTH {
         let matched = least(sides[0][i], sides[1][i]);
         let long = ratio_up::<S>(weighted[0][i], matched, most(sides[0][i], 1.0));
         let short = ratio_up::<S>(weighted[1][i], matched, most(sides[1][i], 1.0));
-        most(long, short)
-    })
+        full[i] = most(long, short);
+    }
+    full
 }
 
 impl VegaRates {
@@ -506,7 +537,11 @@ impl VegaRates {
                 sides[1][i] += moved - long_moved;
             }
         }
-        each(|i| scale_up::<S>(least(sides[0][i], sides[1][i]), self.kept))
+        let mut matched = [0.0; WIDTH];
+        for i in 0..WIDTH {
+            matched[i] = least(sides[0][i], sides[1][i]);
+        }
+        scaled::<S>(&matched, self.kept)
     }
 }
 
