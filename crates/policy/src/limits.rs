@@ -158,6 +158,8 @@ pub struct Range {
     pub most: Ppb,
     /// What the least and the most would be without the window.
     pub unwindowed: (Ppb, Ppb),
+    /// And what they would be without the delays.
+    pub undelayed: (Ppb, Ppb),
 }
 
 /// `value (NANO + by) / NANO`, rounded down. `by` may be negative; saturates.
@@ -256,13 +258,6 @@ impl Limits {
         of.note(now, self.window_seconds);
         let old = of.value;
         let (mut least, mut most) = (scaled_up(old.0, -self.down.0), scaled_down(old.0, self.up.0));
-        let elapsed = of.changed.map(|then| now.seconds() - then.seconds());
-        if elapsed.is_some_and(|elapsed| elapsed < self.delay_down_seconds) {
-            least = old.0;
-        }
-        if elapsed.is_some_and(|elapsed| elapsed < self.delay_up_seconds) {
-            most = old.0;
-        }
         let unwindowed = self.within(old, (least, most));
         if let Some(low) = of.least.get() {
             most = most.min(scaled_down(low, self.window_up.0));
@@ -270,8 +265,12 @@ impl Limits {
         if let Some(high) = of.largest.get() {
             least = least.max(scaled_up(high, -self.window_down.0));
         }
-        let (least, most) = self.within(old, (least, most));
-        Ok(Range { least, most, unwindowed })
+        let undelayed = self.within(old, (least, most));
+        let elapsed = of.changed.map(|then| now.seconds() - then.seconds());
+        let waits = |delay: i64| elapsed.is_some_and(|elapsed| elapsed < delay);
+        let least = if waits(self.delay_down_seconds) { old } else { undelayed.0 };
+        let most = if waits(self.delay_up_seconds) { old } else { undelayed.1 };
+        Ok(Range { least, most, unwindowed, undelayed })
     }
 
     /// The part of `(least, most)` within minimum and maximum, on multiples of the step, and always `old`.

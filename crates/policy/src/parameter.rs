@@ -212,9 +212,12 @@ impl ParameterState {
         }
         let within = |value: f64, (least, most): (Ppb, Ppb)| value.clamp(least.to_f64(), most.to_f64());
         trail.to(Cause::Limit, within(value, range.unwindowed));
-        let exact = within(value, (range.least, range.most));
+        let exact = within(value, range.undelayed);
         trail.to(Cause::Window, exact);
-        let rounded = Ppb::from_f64(exact).map_err(|source| MotionError::Target { value: target, source })?;
+        // A delay holds back what is in force and not what it follows: what is waited for adds up.
+        let shown = within(exact, (range.least, range.most));
+        trail.to(Cause::Limit, shown);
+        let rounded = Ppb::from_f64(shown).map_err(|source| MotionError::Target { value: target, source })?;
         let new = motion.limits.to_step_up(rounded).clamp(slowest, range.most);
         trail.to(Cause::Rounding, new.to_f64());
         Ok(Proposed { key, old, new, exact, trail })

@@ -195,7 +195,7 @@ impl State {
         }
         self.correlate(policy, &mut seen);
         let market = [
-            (Cause::Pool, signals.pool_coverage.map(|coverage| (1.0 / coverage).min(f64::MAX))),
+            (Cause::Pool, signals.pool_coverage.map(|coverage| (1.0 / coverage.abs()).min(f64::MAX))),
             (Cause::Sentiment, signals.sentiment.map(|mood| (mood - 50.0).abs())),
         ];
         self.market.extend(market.into_iter().filter_map(|(cause, reading)| Some((cause, reading?))));

@@ -42,7 +42,7 @@ impl Trail {
         self.value = value;
         let level = nano_log(value);
         if level != self.level {
-            self.steps.push((cause, level - self.level));
+            self.steps.push((cause, level.saturating_sub(self.level)));
             self.level = level;
         }
     }

@@ -155,6 +155,25 @@ fn with_signals_every_hour_it_loosens_once_a_day_and_existing_positions_follow()
 }
 
 #[test]
+fn how_often_signals_come_does_not_change_how_fast_it_loosens() {
+    let policy = plimsoll();
+    let key = of_btc(Knob::PriceScanDown);
+    let after = |every: i64| {
+        let mut state = State::new(&policy, at(0)).unwrap();
+        along(&policy, &mut state, 0, &alternating(0.06, 150));
+        let (mut now, last) = (149 * DAY, 179 * DAY);
+        while now < last {
+            now += every;
+            let close = if (now / DAY) % 2 == 0 { 100.0 } else { 100.5 };
+            step(&policy, &mut state, &price(now, close)).unwrap();
+        }
+        state.board().get(&key).unwrap().value().to_f64()
+    };
+    let (daily, hourly) = (after(DAY), after(3_600));
+    assert!((hourly / daily - 1.0).abs() < 0.07, "{daily} daily, {hourly} hourly");
+}
+
+#[test]
 fn days_without_an_observation_are_one_and_are_counted() {
     let policy = plimsoll();
     let mut state = State::new(&policy, at(0)).unwrap();

@@ -203,6 +203,18 @@ fn overlapping_counts_agree_with_a_plain_simulation_of_every_length() {
 }
 
 #[test]
+fn a_law_of_five_years_of_hours_is_a_law() {
+    // An independent simulation of 1,500 paths has its 95 % quantile at 598.
+    let spec = OverlappingSpec { horizon: 48, confidence: 0.99, paths: 4_000, seed: 1 };
+    let law = OverlappingLaw::simulate(&spec).unwrap();
+    let cumulative = law.cumulative(43_770).unwrap();
+    assert!(cumulative.windows(2).all(|two| two[0] <= two[1] + 1e-9));
+    assert!((cumulative.last().unwrap() - 1.0).abs() < 1e-6);
+    let limits = law.limits(43_770).unwrap();
+    assert!((570..=626).contains(&limits.yellow_from), "{limits:?}");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_law_and_impossible_ones_are_refused() {
     let spec = OverlappingSpec { horizon: 5, confidence: 0.975, paths: 2000, seed: 4 };
     assert_eq!(OverlappingLaw::simulate(&spec), OverlappingLaw::simulate(&spec));

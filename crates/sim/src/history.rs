@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 /// Rows in disorder, or without a price, beyond this share are too many to bridge.
 const BAD_SHARE_MAX: f64 = 0.01;
 /// The longest gap that one return may span, seconds.
-const GAP_SECONDS_MAX: i64 = 31 * 86_400;
+pub(crate) const GAP_SECONDS_MAX: i64 = 31 * 86_400;
 /// How far a ratio may be from a power of ten and still be a change of unit, as a share.
 const UNIT_TOLERANCE: f64 = 0.25;
 /// So many equal prices running are stale.

@@ -1,15 +1,18 @@
 //! Several sources of one asset, joined.
 //!
 //! **The one idea:** returns are spliced and not prices, so that two sources that disagree on the level make no jump. The source
-//! that begins later takes over at its first row; everything before is rescaled to its price there.
+//! that begins later takes over at its first row; everything before is rescaled to its price there. Sources that share no instant
+//! are parts of one series: the return between them is that of their prices. One that ends before another does adds nothing after
+//! its own rows, and is left out.
 
-use crate::history::{Fault, Findings, History, HistoryError};
+use crate::history::{Fault, Findings, GAP_SECONDS_MAX, History, HistoryError};
 use plimsoll_policy::Bar;
 
 /// Joins histories of one asset in the order of their first rows; `None` of none. The ratio of prices at each seam is reported.
 ///
 /// # Errors
-/// [`HistoryError::Spacing`] where the sources have rows at another spacing.
+/// [`HistoryError::Spacing`] where the sources have rows at another spacing, [`HistoryError::Gap`] where nothing is between them for
+/// longer than is bridged.
 pub fn splice(mut sources: Vec<History>) -> Result<Option<History>, HistoryError> {
     sources.sort_by_key(|history| history.rows.first().map(|row| row.0));
     let mut all = sources.into_iter();
@@ -19,31 +22,44 @@ pub fn splice(mut sources: Vec<History>) -> Result<Option<History>, HistoryError
             let (first, second) = (joined.step_seconds, next.step_seconds);
             return Err(HistoryError::Spacing { asset: joined.asset, first, second });
         }
-        joined = join(joined, next);
+        joined = join(joined, next)?;
     }
     Ok(Some(joined))
 }
 
-fn join(before: History, after: History) -> History {
-    let Some((start, first)) = after.rows.first().copied() else { return before };
+fn join(before: History, after: History) -> Result<History, HistoryError> {
+    let Some((start, first)) = after.rows.first().copied() else { return Ok(before) };
+    let last = |history: &History| history.rows.last().map(|row| row.0);
+    if last(&after) <= last(&before) {
+        return Ok(History { findings: found(&before, &after).into_list(), ..before });
+    }
     let kept = before.rows.partition_point(|(time, _)| *time <= start);
-    // The last row at or before the seam: the same instant where both have it.
     let seam = kept.checked_sub(1).and_then(|i| before.rows.get(i));
-    let ratio = seam.map_or(1.0, |(_, bar)| first.close / bar.close);
+    if let Some((from, _)) = seam.filter(|(time, _)| start.seconds() - time.seconds() > GAP_SECONDS_MAX) {
+        return Err(HistoryError::Gap { asset: before.asset, from: *from, to: start });
+    }
+    let ratio = seam.filter(|(time, _)| *time == start).map_or(1.0, |(_, bar)| first.close / bar.close);
     let scaled = |bar: &Bar| Bar {
         open: bar.open * ratio,
         high: bar.high * ratio,
         low: bar.low * ratio,
         close: bar.close * ratio,
     };
-    let mut findings = Findings::default();
-    findings.merge(&before.findings);
-    findings.merge(&after.findings);
+    let mut findings = found(&before, &after);
     findings.add(Fault::Splice, start, ratio);
     let older = before.rows.iter().take_while(|(time, _)| *time < start);
     let mut rows: Vec<_> = older.map(|(time, bar)| (*time, scaled(bar))).collect();
     rows.extend(after.rows);
-    History { asset: before.asset, step_seconds: before.step_seconds, rows, findings: findings.into_list() }
+    let History { asset, step_seconds, .. } = before;
+    Ok(History { asset, step_seconds, rows, findings: findings.into_list() })
+}
+
+/// What was found in either.
+fn found(before: &History, after: &History) -> Findings {
+    let mut all = Findings::default();
+    all.merge(&before.findings);
+    all.merge(&after.findings);
+    all
 }
 
 #[cfg(test)]
@@ -82,6 +98,18 @@ mod tests {
         }
         let seam = joined.findings.iter().find(|f| f.fault == Fault::Splice).unwrap();
         assert!((seam.worst - 1.03).abs() < 1e-12);
+    }
+
+    #[test]
+    fn parts_that_share_no_instant_keep_the_return_between_them() {
+        let wave = |day: i64| 100.0 + 40.0 * ((day * 3 % 7) as f64);
+        let whole = source(0..90, wave);
+        let joined = splice(vec![source(45..90, wave), source(0..45, wave)]).unwrap().unwrap();
+        assert_eq!(joined.rows, whole.rows);
+        let within = splice(vec![whole.clone(), source(30..60, wave)]).unwrap().unwrap();
+        assert_eq!(within.rows, whole.rows);
+        let apart = splice(vec![source(0..45, wave), source(80..120, wave)]);
+        assert!(matches!(apart, Err(HistoryError::Gap { .. })));
     }
 
     #[test]

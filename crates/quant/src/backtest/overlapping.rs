@@ -146,8 +146,42 @@ impl OverlappingLaw {
         let log: Vec<f64> = (0..terms)
             .map(|k| coefficient(near, k) + beyond * (coefficient(far, k) - coefficient(near, k)))
             .collect();
-        series_exp(&log)
+        let law = series_exp(&log);
+        let moments = ((1.0 - self.spec.confidence) * length, spread * spread);
+        if is_law(&law, moments) { law } else { negative_binomial(moments, terms) }
     }
+}
+
+/// Whether these are probabilities with this mean and variance. Far beyond the simulated lengths the noise of high coefficients
+/// may have grown until they are not.
+fn is_law(probabilities: &[f64], (mean, variance): (f64, f64)) -> bool {
+    let (mut total, mut first, mut second) = (0.0, 0.0, 0.0);
+    for (k, p) in probabilities.iter().enumerate() {
+        let off = real(k as u64) - mean;
+        total += p;
+        first += off * p;
+        second += off * off * p;
+    }
+    let small = |x: f64, most: f64| x.abs() <= most;
+    probabilities.iter().all(|p| (-1e-3..=1.0).contains(p))
+        && small(total - 1.0, 1e-3)
+        && small(first, 1e-2 * mean)
+        && small(second - variance, 0.1 * variance)
+}
+
+/// The first probabilities of the negative binomial law of this mean and variance: breaches in clusters of a logarithmic law that
+/// begin at random. Source: Johnson, Kemp and Kotz, Univariate Discrete Distributions (2005), section 5.3.
+fn negative_binomial((mean, variance): (f64, f64), terms: usize) -> Vec<f64> {
+    // Overlap spreads the count: the variance is above the mean.
+    let spread = (variance / mean).max(1.0 + 1e-9);
+    let size = mean / (spread - 1.0);
+    let mut log = -size * ln(spread);
+    let each = (0..terms).map(|k| {
+        let probability = exp(log);
+        log += ln((size + real(k as u64)) / real(k as u64 + 1) * (1.0 - 1.0 / spread));
+        probability
+    });
+    each.collect()
 }
 
 /// Standard error of a probability that was found as a share of `samples`: `sqrt(p (1-p)/samples)`.
