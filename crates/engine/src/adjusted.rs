@@ -9,7 +9,7 @@ use crate::{EngineError, ParamSet};
 use plimsoll_margin::{Aggregation, ByAsset, Params, Scope};
 use plimsoll_policy::Knob;
 use plimsoll_risk::{EntrySpec, FactorSpec, Move, ReturnSeries, ScenarioSet, VolScan, generate};
-use plimsoll_types::{Asset, CorrelationState, Ppb};
+use plimsoll_types::{Asset, CorrelationState, NANO, Ppb};
 use std::collections::BTreeMap;
 
 /// A fall is never beyond this, whatever the scan: nothing is worth less than nothing.
@@ -99,7 +99,9 @@ impl Adjusted {
             }
             factors.push(made);
         }
-        let loading = |u: usize| value(Knob::Loading, underlyings.get(u)?).map(Ppb::to_f64);
+        // Whole billionths: at the set's own values the loading is the set's own, bit for bit.
+        let shared = |own: Ppb| Ppb((NANO - own.0).max(0)).to_f64();
+        let loading = |u: usize| value(Knob::Idiosyncratic, underlyings.get(u)?).map(shared);
         let blocks = self.stated.blocks.iter().zip(&mut self.scenarios.blocks).zip(&self.shares);
         for ((stated, block), shares) in blocks {
             let rates: Vec<f64> = (0..factors.len()).map(|u| shares.rate(u, loading(u))).collect();
@@ -220,7 +222,7 @@ mod tests {
             match knob {
                 Knob::PriceScanUp | Knob::PriceScanDown => Ppb::from_f64(scan).ok(),
                 Knob::VolScanUp => Ppb::from_f64(0.45).ok(),
-                Knob::Loading => Ppb::from_f64(0.95).ok(),
+                Knob::Idiosyncratic => Ppb::from_f64(0.05).ok(),
                 Knob::ImScale => Some(Ppb::ONE),
                 _ => None,
             }
@@ -263,7 +265,7 @@ mod tests {
     #[test]
     fn a_loading_moves_what_is_shared_and_what_is_left_apart() {
         let mut it = adjusted();
-        it.set(&|knob, _| if knob == Knob::Loading { Ppb::from_f64(0.6).ok() } else { None });
+        it.set(&|knob, _| if knob == Knob::Idiosyncratic { Ppb::from_f64(0.4).ok() } else { None });
         let full = |kind: BlockKind| {
             let block = it.scenarios.blocks.iter().find(|b| b.kind == kind).unwrap();
             block.scenarios.iter().filter(|s| s.weight == 1.0).fold(0.0, |m: f64, s| m.max(s.moves[0].spot))

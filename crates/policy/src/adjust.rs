@@ -4,6 +4,7 @@
 //! straight line to `most` at `full`, and no further. So each is monotone, bounded and says in three numbers what it does.
 //! Adjusters of one group are about the same thing and count by the largest; groups multiply; the product is capped.
 
+use crate::readings::{Read, Reads};
 use crate::{Cause, Key, Knob, Scope, Trail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,6 +59,16 @@ pub enum Group {
     Crowding,
 }
 
+/// What an adjuster does when its reading has come and comes no more. Where there never was one it does nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenStale {
+    /// Nothing: what is no news is good news.
+    Nothing,
+    /// Its most, for a parameter of the underlying, and for one of all when no underlying has a reading.
+    Most,
+}
+
 /// One adjuster.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,6 +84,10 @@ pub struct Adjuster {
     pub scope: Scope,
     /// How strongly.
     pub slope: Slope,
+    /// Seconds after which a reading is gone; > 0.
+    pub stale_seconds: i64,
+    /// What it does then.
+    pub when_stale: WhenStale,
     /// How strongly for single underlyings, where their readings are amounts.
     #[serde(default)]
     pub underlyings: BTreeMap<String, Slope>,
@@ -102,6 +117,14 @@ pub enum AdjusterError {
         cause: Cause,
         /// Its slope.
         slope: Slope,
+    },
+    /// A reading would be gone at once.
+    #[error("adjuster `{cause}`: stale_seconds is {seconds}: expected > 0")]
+    Stale {
+        /// Which adjuster.
+        cause: Cause,
+        /// The number.
+        seconds: i64,
     },
     /// The cap is not one.
     #[error("product_max is {0}: expected finite and >= 1")]
@@ -142,6 +165,9 @@ impl Adjusters {
             if !CAUSES.contains(cause) {
                 return Err(AdjusterError::Cause(*cause));
             }
+            if adjuster.stale_seconds <= 0 {
+                return Err(AdjusterError::Stale { cause: *cause, seconds: adjuster.stale_seconds });
+            }
             for slope in adjuster.underlyings.values().chain([&adjuster.slope]) {
                 if !slope.sound() {
                     return Err(AdjusterError::Slope { cause: *cause, slope: *slope });
@@ -149,6 +175,16 @@ impl Adjusters {
             }
         }
         Ok(())
+    }
+
+    /// What readings say to these adjusters: what is gone says nothing, or more than any slope ends at.
+    pub(crate) fn heard(&self, reads: &Reads) -> BTreeMap<Cause, f64> {
+        let said = |(cause, read): (&Cause, &Read)| {
+            let most = || self.by.get(cause).is_some_and(|of| of.when_stale == WhenStale::Most);
+            let value = if read.gone { most().then_some(f64::INFINITY) } else { Some(read.value) };
+            value.map(|value| (*cause, value))
+        };
+        reads.0.iter().filter_map(said).collect()
     }
 
     /// The value of a parameter after all adjusters that act on it, each group's largest on the trail, which stands at

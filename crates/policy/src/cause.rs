@@ -21,6 +21,8 @@ pub enum Cause {
     TargetCap,
     /// Too little history: the stress floor stands in.
     TooLittleHistory,
+    /// There is no estimate any more: the larger of the stress floor and the last one stands in.
+    NoEstimate,
     /// A scheduled change that governance voted.
     Governance,
     /// Implied volatility jumped.
@@ -88,6 +90,7 @@ impl Cause {
             Self::Breach => "breach",
             Self::TargetCap => "target_cap",
             Self::TooLittleHistory => "too_little_history",
+            Self::NoEstimate => "no_estimate",
             Self::Governance => "governance",
             Self::VolSpike => "vol_spike",
             Self::Skew => "skew",

@@ -14,6 +14,7 @@ use plimsoll_quant::pot::TailWindow;
 use plimsoll_quant::range::{self, RangeEstimator, RangeEwma, YangZhangEwma};
 use plimsoll_quant::rank::RankWindow;
 use plimsoll_quant::stats::{StatsError, student_t_mean_abs, student_t_unit_scale};
+use plimsoll_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How the range of a bar is read as a variance.
@@ -138,6 +139,15 @@ pub enum Estimator {
         /// Observations between fits.
         refit_every: usize,
     },
+    /// What options imply: the volatility at the money at 30 days over a step, times the quantile of a law. Root of time. It is
+    /// no estimate of history: where there is none, or none any more, the others count alone.
+    Implied {
+        /// Degrees of freedom of Student's t, > 2; the normal law when left out.
+        #[serde(default)]
+        nu: Option<f64>,
+        /// Seconds after which a volatility counts no more; > 0.
+        stale_seconds: i64,
+    },
 }
 
 /// An estimator and what it has seen; the number beside it is the loss of one unit of what it measures at the confidence.
@@ -152,7 +162,12 @@ pub(crate) enum Gauge {
     Historical(RankWindow),
     Filtered(Box<FilteredHistory>),
     Tail(Box<[TailWindow; 2]>),
+    /// The deviation of a step and when it was seen.
+    Implied(Option<(Timestamp, f64)>, f64),
 }
+
+/// Options' volatilities are of a year of 365 days.
+const YEAR_SECONDS: f64 = 365.0 * 86_400.0;
 
 /// Least volatility per step that rescaling divides by.
 const VOL_FLOOR: f64 = 1e-8;
@@ -163,6 +178,30 @@ fn unit(nu: Option<f64>, confidence: f64) -> Result<f64, StatsError> {
 }
 
 impl Estimator {
+    /// The stable name, as in the policy file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Ewma { .. } => "ewma",
+            Self::MeanAbs { .. } => "mean_abs",
+            Self::LongRun { .. } => "long_run",
+            Self::Garch { .. } => "garch",
+            Self::Har { .. } => "har",
+            Self::Range { .. } => "range",
+            Self::Historical { .. } => "historical",
+            Self::Filtered { .. } => "filtered",
+            Self::Tail { .. } => "tail",
+            Self::Implied { .. } => "implied",
+        }
+    }
+
+    pub(crate) fn is_implied(&self) -> bool {
+        matches!(self, Self::Implied { .. })
+    }
+
+    pub(crate) fn reads_ranges(&self) -> bool {
+        matches!(self, Self::Range { .. })
+    }
+
     /// The estimator with nothing seen.
     pub(crate) fn begin(&self, confidence: f64) -> Result<Gauge, StatsError> {
         let unit = |nu| unit(nu, confidence);
@@ -196,6 +235,13 @@ impl Estimator {
             Self::Tail { window, level, needed, refit_every } => {
                 let one = TailWindow::new(window, level, needed, refit_every)?;
                 Gauge::Tail(Box::new([one.clone(), one]))
+            }
+            Self::Implied { nu, stale_seconds } => {
+                if stale_seconds <= 0 {
+                    let (parameter, value) = ("stale_seconds", stale_seconds as f64);
+                    return Err(StatsError::Domain { parameter, value, domain: "> 0" });
+                }
+                Gauge::Implied(None, unit(nu)?)
             }
         })
     }
@@ -247,7 +293,25 @@ impl Gauge {
                 long.update(-value)?;
                 short.update(value).map(|_| ())
             }
+            Self::Implied(..) => Ok(()),
         }
+    }
+
+    /// Shows what options imply, as [`crate::target::Quantile::look`] does; forgets what is stale.
+    pub(crate) fn look(&mut self, spec: &Estimator, atm: Option<f64>, now: Timestamp, step_seconds: i64) {
+        let (Self::Implied(seen, _), Estimator::Implied { stale_seconds, .. }) = (self, spec) else { return };
+        let stale = |(then, _): &mut (Timestamp, f64)| then.seconds_until(now) > *stale_seconds as f64;
+        let deviation = |atm: f64| (now, atm * (step_seconds as f64 / YEAR_SECONDS).sqrt());
+        if let Some(deviation) = atm.map(deviation) {
+            *seen = Some(deviation);
+        } else if seen.as_mut().is_some_and(|seen| stale(seen)) {
+            *seen = None;
+        }
+    }
+
+    /// Whether it has nothing to say and needs not: options imply nothing now.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Implied(None, _))
     }
 
     /// Losses of a long and of a short unit over `steps` at a confidence.
@@ -270,14 +334,18 @@ impl Gauge {
             Self::Range(of, unit) => both(root * of.variance()?.sqrt() * unit),
             Self::YangZhang(of, unit) => both(root * of.variance()?.sqrt() * unit),
             Self::Historical(of) => {
-                let long = -of.quantile(1.0 - confidence)?;
-                scaled(TwoSided { long, short: of.quantile(confidence)? }, root)
+                let share = 1.0 - confidence;
+                scaled(TwoSided { long: -of.quantile(share)?, short: of.upper_quantile(share)? }, root)
             }
             Self::Filtered(of) => scaled(of.losses(confidence, room)?, root),
             Self::Tail(of) => {
                 let [long, short] = of.as_ref();
                 let loss = |of: &TailWindow| of.tail()?.quantile(confidence);
                 scaled(TwoSided { long: loss(long)?, short: loss(short)? }, root)
+            }
+            Self::Implied(seen, unit) => {
+                let deviation = seen.map(|(_, deviation)| deviation);
+                both(root * deviation.ok_or(StatsError::TooFew { observations: 0, needed: 1 })? * unit)
             }
         })
     }

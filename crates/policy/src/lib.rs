@@ -57,7 +57,7 @@ mod step;
 mod target;
 mod trail;
 
-pub use adjust::{Adjuster, AdjusterError, Adjusters, Group, Slope};
+pub use adjust::{Adjuster, AdjusterError, Adjusters, Group, Slope, WhenStale};
 pub use buffer::{Buffer, Usual};
 pub use cause::Cause;
 pub use estimate::{Estimator, RangeMethod};
@@ -70,7 +70,9 @@ pub use lookup::Found;
 pub use parameter::{Announce, Change, Motion, MotionError, MotionSpecError, ParameterState, Proposed};
 pub use policy::{Buckets, ObservationSpec, ParameterSpec, Place, Policy, PolicyError, PolicyFile};
 pub use ramp::{Leg, Ramp};
-pub use readings::{CorrelationReading, JumpSize, LiquidityReading, Norm, Readings, RegimeReading};
+pub use readings::{
+    CorrelationMethod, CorrelationReading, JumpSize, LiquidityReading, Norm, Readings, RegimeReading,
+};
 pub use scope::{Key, Knob, Scope, Side, covering};
 pub use shipped::{POLICIES, SCHEMA};
 pub use signals::{Bar, Implied, Quoted, SignalError, Signals, UnderlyingSignals};

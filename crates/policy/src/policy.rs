@@ -14,12 +14,38 @@ use plimsoll_types::Ppb;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How the world is cut into observations.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// How the world is cut into observations, and what is not believed of it.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ObservationSpec {
     /// Length of a step, seconds: one observation each, which begins at a whole multiple of it in UTC; > 0.
     pub step_seconds: i64,
+    /// The first number of a step closes the one before when it is no later than this, seconds; however late when left out.
+    #[serde(default)]
+    pub late_seconds: Option<i64>,
+    /// A price or volatility so many times the last, or as many times less, counts when the next one says the same; > 1, any
+    /// counts at once when left out.
+    #[serde(default)]
+    pub suspect_ratio: Option<f64>,
+    /// Steps that end at one and the same number before further ones are no observations; any count when left out.
+    #[serde(default)]
+    pub constant_steps: Option<u32>,
+}
+
+impl ObservationSpec {
+    fn check(&self) -> Result<(), PolicyError> {
+        let field = |field, value: f64, ok: bool, expected| {
+            if ok { Ok(()) } else { Err(PolicyError::Field { field, value, expected }) }
+        };
+        let step = self.step_seconds;
+        field("observation.step_seconds", step as f64, step > 0, "> 0")?;
+        let late = self.late_seconds.unwrap_or(0);
+        field("observation.late_seconds", late as f64, (0..step).contains(&late), "from 0 to within a step")?;
+        let ratio = self.suspect_ratio.unwrap_or(2.0);
+        field("observation.suspect_ratio", ratio, ratio > 1.0 && ratio <= 1e6, "above 1, at most 1e6")?;
+        let most = self.constant_steps.unwrap_or(1);
+        field("observation.constant_steps", f64::from(most), most > 0, ">= 1")
+    }
 }
 
 /// Where buckets begin and end.
@@ -259,8 +285,7 @@ impl Policy {
     /// # Errors
     /// As [`Policy::from_toml`].
     pub fn new(file: PolicyFile) -> Result<Self, PolicyError> {
-        let step = file.observation.step_seconds;
-        positive("observation.step_seconds", step as f64, step > 0)?;
+        file.observation.check()?;
         file.buckets.check()?;
         for (name, motion) in &file.motions {
             motion.check().map_err(|source| PolicyError::Motion { name: name.clone(), source })?;

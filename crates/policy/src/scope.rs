@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a policy moves. Every one is tighter when larger.
+/// What a policy moves. Every one is tighter when larger: no book needs less, but for what is said at [`Knob::Idiosyncratic`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Knob {
@@ -36,8 +36,10 @@ pub enum Knob {
     Impact,
     /// What is taken off the value of collateral.
     Haircut,
-    /// How much of a move all underlyings share.
-    Loading,
+    /// How much of a move is an underlying's own: one less its loading `l` on the common factor. For a book of futures that is
+    /// long `a` and short `b` a state of the factor needs `min(a + b, l abs(a - b) + (a + b) sqrt(1 - l^2))`, which never falls as
+    /// `l` does; where options gain from what moves alone it may.
+    Idiosyncratic,
     /// The share of the sum of losses that no credit between underlyings goes beneath.
     FloorShare,
     /// Initial margin of futures and perpetuals as a share of notional: one over the largest leverage.
@@ -62,7 +64,7 @@ impl Knob {
             Self::Spread => "spread",
             Self::Impact => "impact",
             Self::Haircut => "haircut",
-            Self::Loading => "loading",
+            Self::Idiosyncratic => "idiosyncratic",
             Self::FloorShare => "floor_share",
             Self::ImFraction => "im_fraction",
         }

@@ -1,13 +1,14 @@
 //! What a policy sees of the world at an instant.
 //!
 //! **The one idea:** every number is optional, and one that is not there is not there: no default stands in. An estimator
-//! without its number keeps what it knew, and the decision says which readings were missing.
+//! without its number keeps what it knew, and the decision says which readings were missing. A number that no market says is
+//! left out by name, and everything beside it counts: of one underlying its prices or its surface, of one venue its quote.
 
 use plimsoll_types::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Prices over one step, in quote units per unit of base; all > 0 and `low <= open, close <= high`.
+/// Prices over one step, in quote units per unit of base; all from 1e-30 to 1e30 and `low <= open, close <= high`.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bar {
@@ -96,12 +97,8 @@ pub struct SignalError {
     pub expected: &'static str,
 }
 
-impl Bar {
-    /// A bar that is known by its last price only.
-    pub fn at(close: f64) -> Self {
-        Self { open: close, high: close, low: close, close }
-    }
-}
+/// Prices and amounts lie within so many orders of magnitude of one: beyond, their squares leave the numbers there are.
+const LARGEST: f64 = 1e30;
 
 fn sound(
     place: &str,
@@ -113,56 +110,115 @@ fn sound(
     if ok { Ok(()) } else { Err(SignalError { place: place.to_owned(), field, value, expected }) }
 }
 
-fn optional(
+/// `Ok` for a number from 0 to `most`.
+fn amount(
     place: &str,
     field: &'static str,
-    value: Option<f64>,
-    most: f64,
-    expected: &'static str,
+    value: f64,
+    (most, expected): (f64, &'static str),
 ) -> Result<(), SignalError> {
-    let value = value.unwrap_or(0.0);
     sound(place, field, value, value >= 0.0 && value <= most, expected)
 }
 
-impl UnderlyingSignals {
+const AMOUNT: (f64, &str) = (LARGEST, "from 0 to 1e30");
+
+impl Bar {
+    /// A bar that is known by its last price only.
+    pub fn at(close: f64) -> Self {
+        Self { open: close, high: close, low: close, close }
+    }
+
     fn check(&self, place: &str) -> Result<(), SignalError> {
-        if let Some(Bar { open, high, low, close }) = self.bar {
-            let positive = "finite and > 0";
-            for (field, value) in [("open", open), ("high", high), ("low", low), ("close", close)] {
-                sound(place, field, value, value > 0.0 && value.is_finite(), positive)?;
+        let Self { open, high, low, close } = *self;
+        for (field, value) in [("open", open), ("high", high), ("low", low), ("close", close)] {
+            let is_price = (1.0 / LARGEST..=LARGEST).contains(&value);
+            sound(place, field, value, is_price, "from 1e-30 to 1e30")?;
+        }
+        let least = if open < close { open } else { close };
+        let most = if open > close { open } else { close };
+        sound(place, "low", low, low <= least, "no more than open and close")?;
+        sound(place, "high", high, high >= most, "no less than open and close")
+    }
+}
+
+impl Implied {
+    fn check_atm(&self, place: &str) -> Result<(), SignalError> {
+        sound(place, "atm", self.atm, (1e-6..=1e6).contains(&self.atm), "from 1e-6 to 1e6")
+    }
+
+    /// What is beside the volatility at the money.
+    fn shape(&mut self) -> [(&'static str, &mut f64); 3] {
+        let Self { risk_reversal, butterfly, slope, .. } = self;
+        [("risk_reversal", risk_reversal), ("butterfly", butterfly), ("slope", slope)]
+    }
+
+    fn check_shape(place: &str, field: &'static str, value: f64) -> Result<(), SignalError> {
+        sound(place, field, value, (-1e6..=1e6).contains(&value), "from -1e6 to 1e6")
+    }
+}
+
+impl Quoted {
+    fn check(&self, place: &str) -> Result<(), SignalError> {
+        amount(place, "depth", self.depth, AMOUNT)?;
+        amount(place, "spread", self.spread, AMOUNT)
+    }
+}
+
+/// Takes out what is refused, and says why.
+fn take_out<T>(of: &mut Option<T>, why: impl Fn(&T) -> Result<(), SignalError>, bad: &mut Vec<SignalError>) {
+    if let Some(Err(error)) = of.as_ref().map(why) {
+        bad.push(error);
+        *of = None;
+    }
+}
+
+impl UnderlyingSignals {
+    /// Takes out what no market says; of the shape of a surface the number becomes NaN, which nobody reads.
+    fn sift(&mut self, place: &str, bad: &mut Vec<SignalError>) {
+        take_out(&mut self.bar, |bar| bar.check(place), bad);
+        take_out(&mut self.implied, |of| of.check_atm(place), bad);
+        for (field, value) in self.implied.iter_mut().flat_map(Implied::shape) {
+            if let Err(error) = Implied::check_shape(place, field, *value) {
+                bad.push(error);
+                *value = f64::NAN;
             }
-            let least = if open < close { open } else { close };
-            let most = if open > close { open } else { close };
-            sound(place, "low", low, low <= least, "no more than open and close")?;
-            sound(place, "high", high, high >= most, "no less than open and close")?;
         }
-        if let Some(Implied { atm, risk_reversal, butterfly, slope }) = self.implied {
-            sound(place, "atm", atm, atm > 0.0 && atm.is_finite(), "finite and > 0")?;
-            for (field, value) in
-                [("risk_reversal", risk_reversal), ("butterfly", butterfly), ("slope", slope)]
-            {
-                sound(place, field, value, value.is_finite(), "finite")?;
-            }
-        }
-        for Quoted { depth, spread } in self.venues.values() {
-            optional(place, "depth", Some(*depth), f64::MAX, "finite and >= 0")?;
-            optional(place, "spread", Some(*spread), f64::MAX, "finite and >= 0")?;
-        }
-        optional(place, "open_interest", self.open_interest, f64::MAX, "finite and >= 0")?;
-        optional(place, "daily_volume", self.daily_volume, f64::MAX, "finite and >= 0")?;
-        optional(place, "concentration", self.concentration, 1.0, "from 0 to 1")?;
-        let funding = self.funding.unwrap_or(0.0);
-        sound(place, "funding", funding, funding.is_finite(), "finite")
+        self.venues.retain(|venue, quoted| {
+            let outcome = quoted.check(&format!("{place} at {venue}"));
+            outcome.map_err(|error| bad.push(error)).is_ok()
+        });
+        let quote = |field| move |value: &f64| amount(place, field, *value, AMOUNT);
+        take_out(&mut self.open_interest, quote("open_interest"), bad);
+        take_out(&mut self.daily_volume, quote("daily_volume"), bad);
+        let share = |value: &f64| amount(place, "concentration", *value, (1.0, "from 0 to 1"));
+        take_out(&mut self.concentration, share, bad);
+        let rate =
+            |value: &f64| sound(place, "funding", *value, (-1e6..=1e6).contains(value), "from -1e6 to 1e6");
+        take_out(&mut self.funding, rate, bad);
     }
 }
 
 impl Signals {
-    /// Whether every number is one that a market could say.
-    pub fn check(&self) -> Result<(), SignalError> {
-        for (name, signals) in &self.underlyings {
-            signals.check(name)?;
+    /// The signals without the numbers that no market says, and these by name.
+    ///
+    /// ```
+    /// use plimsoll_policy::{Bar, Signals, UnderlyingSignals};
+    /// let of = |close| UnderlyingSignals { bar: Some(Bar::at(close)), ..UnderlyingSignals::default() };
+    /// let underlyings = [("BTC".to_owned(), of(100.0)), ("ETH".to_owned(), of(f64::NAN))].into();
+    /// let signals = Signals { underlyings, ..Signals::default() };
+    /// let (sound, bad) = signals.sift();
+    /// assert_eq!(bad[0].to_string(), "ETH open is NaN: expected from 1e-30 to 1e30");
+    /// assert_eq!((sound.underlyings["ETH"].bar, sound.underlyings["BTC"].bar), (None, Some(Bar::at(100.0))));
+    /// ```
+    pub fn sift(&self) -> (Self, Vec<SignalError>) {
+        let (mut sound, mut bad) = (self.clone(), Vec::new());
+        for (name, of) in &mut sound.underlyings {
+            of.sift(name, &mut bad);
         }
-        optional("*", "pool_coverage", self.pool_coverage, f64::MAX, "finite and >= 0")?;
-        optional("*", "sentiment", self.sentiment, 100.0, "from 0 to 100")
+        let coverage = |value: &f64| amount("*", "pool_coverage", *value, AMOUNT);
+        take_out(&mut sound.pool_coverage, coverage, &mut bad);
+        let mood = |value: &f64| amount("*", "sentiment", *value, (100.0, "from 0 to 100"));
+        take_out(&mut sound.sentiment, mood, &mut bad);
+        (sound, bad)
     }
 }

@@ -6,20 +6,19 @@
 
 use crate::parameter::Target;
 use crate::policy::Parameter;
-use crate::readings::{Watch, refused};
-use crate::series::Taken;
-use crate::target::{Estimated, Quantile};
+use crate::readings::{Correlator, Reads, Watch, refused};
+use crate::series::{Both, Forming, Taken};
+use crate::target::{Estimated, Quantile, Standing};
 use crate::{
-    Bar, Board, Buffer, Cause, Decision, GovernanceError, Impact, Key, Knob, Note, Policy, PolicyError,
-    Proposal, Proposed, Schedule, Scheduled, Series, Signals, StepError, TargetSpec, Trail,
-    UnderlyingSignals,
+    Adjusters, Bar, Board, Buffer, Cause, Decision, GovernanceError, Impact, Implied, Key, Knob, Note,
+    Policy, PolicyError, Proposal, Proposed, Schedule, Scheduled, Series, SignalError, Signals, StepError,
+    TargetSpec, Trail, UnderlyingSignals,
 };
-use plimsoll_quant::correlation::EwmaCorrelation;
 use plimsoll_quant::rank::RankWindow;
 use plimsoll_quant::stats::StatsError;
 use plimsoll_types::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A parameter's target on its way.
@@ -28,8 +27,10 @@ struct Aim {
     estimated: Option<Estimated>,
     /// What is usual, for the buffer.
     usual: Option<RankWindow>,
-    /// Whether the target has moved since it entered there.
+    /// Whether the estimate was made anew since the target entered there.
     observed: bool,
+    /// The step in which a target that is no estimate entered there last.
+    entered: Option<i64>,
 }
 
 /// All state of a policy: of the one that it began with. With JSON it must be read with exact floats (`float_roundtrip`).
@@ -42,9 +43,11 @@ pub struct State {
     #[serde(with = "crate::scope::pairs")]
     aims: BTreeMap<Arc<Key>, Aim>,
     watches: BTreeMap<String, Watch>,
-    correlation: Option<EwmaCorrelation>,
+    correlation: Option<Correlator>,
     /// Readings that are of no underlying.
-    market: BTreeMap<Cause, f64>,
+    market: Reads,
+    /// Adjusters that are on and have nothing to read, as noted.
+    unread: BTreeSet<Cause>,
     schedule: Schedule,
 }
 
@@ -70,7 +73,8 @@ impl State {
             aims: BTreeMap::new(),
             watches: BTreeMap::new(),
             correlation: correlation.map(|of| of.begin()).transpose().map_err(statistic)?,
-            market: BTreeMap::new(),
+            market: Reads::default(),
+            unread: BTreeSet::new(),
             schedule: Schedule::default(),
         };
         for key in policy.single().keys() {
@@ -97,10 +101,11 @@ impl State {
         &self.schedule
     }
 
-    /// The last readings of an underlying, by the cause that they may become.
+    /// The last readings of an underlying that are not gone, by the cause that they may become.
     pub fn readings(&self, underlying: &str) -> BTreeMap<Cause, f64> {
-        let own = self.watches.get(underlying).map(|watch| watch.readings.clone()).unwrap_or_default();
-        own.into_iter().chain(self.market.clone()).collect()
+        let own = self.watches.get(underlying).map(|watch| &watch.reads);
+        let all = own.into_iter().chain([&self.market]).flat_map(|reads| &reads.0);
+        all.filter(|(_, read)| !read.gone).map(|(cause, read)| (*cause, read.value)).collect()
     }
 
     /// Schedules a vote.
@@ -135,13 +140,12 @@ impl State {
         let value = parameter.target.first();
         let shared = Arc::new(key.clone());
         self.board.insert(Arc::clone(&shared), value, cause, now);
-        self.aims.insert(shared, Aim { estimated, usual, observed: true });
+        self.aims.insert(shared, Aim { estimated, usual, observed: true, entered: None });
         Ok(Some(Note::Began { key, value }))
     }
 
     /// Refuses what cannot be taken in, before anything is.
     fn check(&self, policy: &Policy, signals: &Signals) -> Result<(), StepError> {
-        signals.check()?;
         if let Some(key) = self.aims.keys().find(|key| policy.parameter(key).is_none()) {
             return Err(StepError::Unknown(Key::clone(key)));
         }
@@ -151,25 +155,12 @@ impl State {
         if signals.as_of < self.began {
             return Err(StepError::Clock { now: signals.as_of, last: self.began });
         }
-        for (name, of) in &signals.underlyings {
-            let watch = self.watches.get(name);
-            let last = of.bar.zip(watch).is_none_or(|(bar, watch)| watch.price.can_follow(bar.close));
-            let vol = of.implied.zip(watch).is_none_or(|(of, watch)| watch.implied.can_follow(of.atm));
-            if !last || !vol {
-                let value = of.bar.map_or(f64::NAN, |bar| bar.close);
-                let expected = "a change whose square is finite";
-                return Err(
-                    crate::SignalError { place: name.clone(), field: "close", value, expected }.into()
-                );
-            }
-        }
         Ok(())
     }
 
     /// Takes the world in.
     fn observe(&mut self, policy: &Policy, signals: &Signals) -> Result<Vec<Note>, StatsError> {
         let now = signals.as_of;
-        let elapsed = self.now.map_or(0.0, |last| last.seconds_until(now));
         let mut seen = Seen::default();
         for (name, of) in &signals.underlyings {
             if !self.watches.contains_key(name) {
@@ -178,29 +169,53 @@ impl State {
                     seen.notes.extend(self.begin(policy, key, now)?);
                 }
             }
-            self.underlying(policy, (name, of), (now, elapsed), &mut seen);
+            self.underlying(policy, (name, of), now, &mut seen);
         }
-        for (name, watch) in &self.watches {
-            let absent = |known: bool, here: bool, series| {
-                (known && !here).then(|| Note::Missing { underlying: name.clone(), series })
-            };
-            let of = signals.underlyings.get(name);
-            seen.notes.extend(absent(
-                watch.price.known(),
-                of.is_some_and(|s| s.bar.is_some()),
-                Series::Price,
-            ));
-            let vol = of.is_some_and(|s| s.implied.is_some());
-            seen.notes.extend(absent(watch.implied.known(), vol, Series::ImpliedVol));
-        }
-        self.correlate(policy, &mut seen);
+        self.note_missing(signals, &mut seen.notes);
+        self.correlate(policy, now, &mut seen);
         let market = [
             (Cause::Pool, signals.pool_coverage.map(|coverage| (1.0 / coverage.abs()).min(f64::MAX))),
             (Cause::Sentiment, signals.sentiment.map(|mood| (mood - 50.0).abs())),
         ];
-        self.market.extend(market.into_iter().filter_map(|(cause, reading)| Some((cause, reading?))));
+        for (cause, reading) in market {
+            reading.into_iter().for_each(|reading| self.market.insert(cause, reading, now));
+        }
+        if let Some(adjusters) = &policy.file().adjusters {
+            self.age(adjusters, now, &mut seen.notes);
+        }
         self.now = Some(now);
         Ok(seen.notes)
+    }
+
+    /// Says what was seen before and is not there now.
+    fn note_missing(&self, signals: &Signals, notes: &mut Vec<Note>) {
+        for (name, watch) in &self.watches {
+            let of = signals.underlyings.get(name);
+            let here = [
+                (Series::Price, of.is_some_and(|s| s.bar.is_some())),
+                (Series::ImpliedVol, of.is_some_and(|s| s.implied.is_some())),
+            ];
+            let absent = here.into_iter().filter(|(series, here)| !here && watch.known(*series));
+            notes.extend(absent.map(|(series, _)| Note::Missing { underlying: name.clone(), series }));
+        }
+    }
+
+    /// Puts away readings that are too old; says so, and which adjusters have none at all.
+    fn age(&mut self, adjusters: &Adjusters, now: Timestamp, notes: &mut Vec<Note>) {
+        let stale = |place: &str| {
+            let place = place.to_owned();
+            move |cause| Note::Stale { place: place.clone(), cause }
+        };
+        notes.extend(self.market.age(adjusters, now).map(stale("*")));
+        for (name, watch) in &mut self.watches {
+            notes.extend(watch.reads.age(adjusters, now).map(stale(name)));
+        }
+        let all = || self.watches.values().map(|watch| &watch.reads).chain([&self.market]);
+        let read = |cause: &Cause| all().any(|reads| reads.0.get(cause).is_some_and(|read| !read.gone));
+        let on = adjusters.by.iter().filter(|(_, of)| of.on).map(|(cause, _)| *cause);
+        let unread: BTreeSet<Cause> = on.filter(|cause| !read(cause)).collect();
+        notes.extend(unread.difference(&self.unread).map(|cause| Note::NoReading { cause: *cause }));
+        self.unread = unread;
     }
 
     /// Takes one underlying in: its readings, then the targets that look at it.
@@ -208,38 +223,41 @@ impl State {
         &mut self,
         policy: &Policy,
         (name, of): (&String, &UnderlyingSignals),
-        (now, elapsed): (Timestamp, f64),
+        now: Timestamp,
         seen: &mut Seen,
     ) {
         let Some(watch) = self.watches.get_mut(name) else { return };
-        let step = policy.step_seconds();
-        let price = of.bar.map(|bar| watch.price.take(now, step, bar));
-        let implied = of.implied.map(|of| watch.implied.take(now, step, Bar::at(of.atm)));
-        if let Some(Taken { seen: one, change, bridged }) = price {
-            if bridged > 0 {
-                seen.notes.push(Note::Bridged { underlying: name.clone(), steps: bridged });
-            }
-            if let Some(change) = change.filter(|_| one.closed) {
-                seen.changes.insert(name.clone(), change);
-                seen.notes.extend(refused(name, watch.returned(change)));
-            }
+        let spec = &policy.file().observation;
+        let mut taken = Vec::new();
+        for (series, bar) in numbers(of) {
+            let forming = watch.forming.entry(series).or_insert_with(|| Forming::new(series));
+            taken.push((series, forming.take((now, spec), bar, name, &mut seen.notes)));
         }
-        if let Some(Taken { seen: one, .. }) = implied {
-            seen.notes.extend(refused(name, watch.surface(of, &one)));
+        let closes = |of: Series| {
+            let both = taken.iter().find(|(series, _)| *series == of);
+            let mut all = both.into_iter().flat_map(|(_, both)| both).flatten();
+            all.find(|taken: &&Taken| taken.seen.closed).copied()
+        };
+        if let Some(change) = closes(Series::Price).and_then(|taken| taken.change) {
+            seen.changes.insert(name.clone(), change);
+            seen.notes.extend(refused(name, watch.returned(change, now)));
         }
-        let closed = price.or(implied).is_some_and(|taken| taken.seen.closed);
+        let new_vol = closes(Series::ImpliedVol).is_some();
+        let closed = if of.bar.is_some() { closes(Series::Price).is_some() } else { new_vol };
+        seen.notes.extend(refused(name, watch.surface(of, now, new_vol)));
         let depth = policy.file().readings.liquidity.as_ref();
-        seen.notes.extend(refused(name, watch.quotes(depth, &of.venues, (elapsed, closed))));
-        watch.look(of);
-        self.aim(policy, name, (price, implied), seen);
+        let quotes = watch.quotes(depth, &of.venues, (now, closed));
+        seen.notes.extend(refused(name, quotes.err().map(|error| ("liquidity", error))));
+        seen.notes.extend(refused(name, watch.look(of, now, closed)));
+        self.aim(policy, (name, of.implied.map(|implied| implied.atm)), (now, &taken), seen);
     }
 
     /// Shows the targets of an underlying what was seen of it.
     fn aim(
         &mut self,
         policy: &Policy,
-        name: &str,
-        (price, implied): (Option<Taken>, Option<Taken>),
+        (name, atm): (&str, Option<f64>),
+        (now, taken): (Timestamp, &[(Series, Both)]),
         seen: &mut Seen,
     ) {
         let mut room = Vec::new();
@@ -248,47 +266,83 @@ impl State {
             if key.scope.underlying.as_deref() != Some(name) {
                 continue;
             }
-            let taken = if of.series == Series::Price { price } else { implied };
-            let Some(taken) = taken else { continue };
+            of.look(estimated, atm, now, policy.step_seconds());
             let margin = self.board.get(key).map_or(0.0, |state| state.value().to_f64());
-            let outcome = of.observe(estimated, &taken.seen, margin, &mut room);
-            seen.notes.extend(refused(name, outcome));
-            aim.observed |= taken.seen.closed;
-        }
-    }
-
-    fn correlate(&mut self, policy: &Policy, seen: &mut Seen) {
-        let Some((gauge, spec)) = self.correlation.as_mut().zip(policy.file().readings.correlation.as_ref())
-        else {
-            return;
-        };
-        if seen.changes.is_empty() {
-            return;
-        }
-        let row: Vec<Option<f64>> =
-            spec.underlyings.iter().map(|name| seen.changes.get(name).copied()).collect();
-        seen.notes.extend(refused("*", gauge.update(&row)));
-        if let Ok(correlation) = gauge.correlation() {
-            self.market.insert(Cause::Correlation, correlation.average());
-        }
-    }
-
-    /// What adjusters read: of each underlying, and the worst of all for what is of none.
-    fn worlds(&self, policy: &Policy) -> Worlds {
-        let mut all = BTreeMap::new();
-        if policy.file().adjusters.is_none() {
-            return all;
-        }
-        let mut worst = self.market.clone();
-        for (name, watch) in &self.watches {
-            for (cause, reading) in &watch.readings {
-                let kept = worst.entry(*cause).or_insert(*reading);
-                *kept = if *reading > *kept { *reading } else { *kept };
+            let own = taken.iter().filter(|(series, _)| *series == of.series);
+            for taken in own.flat_map(|(_, both)| both).flatten() {
+                let outcome = of.observe(estimated, &taken.seen, margin, &mut room);
+                if !outcome.is_empty() {
+                    seen.notes.extend(refused(&key.to_string(), outcome));
+                }
+                aim.observed |= taken.seen.closed;
             }
-            all.insert(Some(name.clone()), self.readings(name));
         }
-        all.insert(None, worst);
+    }
+
+    fn correlate(&mut self, policy: &Policy, now: Timestamp, seen: &mut Seen) {
+        let spec = policy.file().readings.correlation.as_ref();
+        let Some((gauge, spec)) = self.correlation.as_mut().zip(spec) else { return };
+        let step = now.seconds().div_euclid(policy.step_seconds());
+        match gauge.update(spec, step, &seen.changes) {
+            Ok(Some(mean)) => self.market.insert(Cause::Correlation, mean, now),
+            Ok(None) => {}
+            Err(error) => seen.notes.extend(refused("*", [("correlation", error)])),
+        }
+    }
+
+    /// What adjusters hear: of each underlying, and the worst of all for what is of none.
+    fn worlds(&self, policy: &Policy) -> Worlds {
+        let mut all = Worlds::default();
+        let Some(adjusters) = &policy.file().adjusters else { return all };
+        all.market = adjusters.heard(&self.market);
+        // A reading that is gone counts for all only where there is no other.
+        let mut worst = Reads::default();
+        for (name, watch) in &self.watches {
+            for (cause, read) in &watch.reads.0 {
+                let kept = worst.0.entry(*cause).or_insert(*read);
+                if (!read.gone, read.value) > (!kept.gone, kept.value) {
+                    *kept = *read;
+                }
+            }
+            let mut own = adjusters.heard(&watch.reads);
+            own.extend(&all.market);
+            all.of.insert(name.clone(), own);
+        }
+        all.worst = adjusters.heard(&worst);
+        all.worst.extend(&all.market);
         all
+    }
+}
+
+/// The numbers of an underlying, by the series that they belong to.
+fn numbers(of: &UnderlyingSignals) -> impl Iterator<Item = (Series, Bar)> {
+    let shape = of.implied.map(|Implied { atm, risk_reversal, butterfly, slope }| {
+        [
+            (Series::ImpliedVol, atm),
+            (Series::Skew, risk_reversal / atm),
+            (Series::Wing, butterfly / atm),
+            (Series::Term, slope / atm),
+        ]
+    });
+    let surface = shape.into_iter().flatten().filter(|(_, number)| number.is_finite());
+    let price = of.bar.map(|bar| (Series::Price, bar));
+    price.into_iter().chain(surface.map(|(series, number)| (series, Bar::at(number))))
+}
+
+/// What adjusters hear.
+#[derive(Default)]
+struct Worlds {
+    /// Of each underlying that was seen.
+    of: BTreeMap<String, BTreeMap<Cause, f64>>,
+    /// The worst of any, for parameters of no underlying.
+    worst: BTreeMap<Cause, f64>,
+    /// What is of no underlying: all that there is for one that was never seen.
+    market: BTreeMap<Cause, f64>,
+}
+
+impl Worlds {
+    fn at(&self, underlying: Option<&str>) -> &BTreeMap<Cause, f64> {
+        underlying.map_or(&self.worst, |name| self.of.get(name).unwrap_or(&self.market))
     }
 }
 
@@ -305,14 +359,18 @@ impl Aim {
         }
     }
 
-    /// Whether the stress floor stands in for an estimate.
-    fn stands_in(&self) -> bool {
-        self.estimated.as_ref().is_some_and(Estimated::stands_in)
+    /// What the last target was made of; `None` for one that is no estimate.
+    fn standing(&self) -> Option<Standing> {
+        self.estimated.as_ref().and_then(Estimated::standing)
     }
 
-    /// The target with its buffer.
-    fn buffered(&mut self, buffer: &Buffer, target: &mut Target) {
-        let fresh = std::mem::take(&mut self.observed);
+    /// The target with its buffer, in `step`: what is usual learns once a step, from an estimate when it is made anew.
+    fn buffered(&mut self, buffer: &Buffer, target: &mut Target, step: i64) {
+        let mut fresh = std::mem::take(&mut self.observed);
+        if self.estimated.is_none() {
+            fresh = self.entered.is_none_or(|last| step > last);
+            self.entered = Some(step);
+        }
         // What a window refuses it leaves out; a target is finite.
         let _ = self.usual.as_mut().filter(|_| fresh).map(|usual| usual.update(target.value));
         target.value = buffer.apply(self.usual.as_ref(), target.value).unwrap_or(target.value);
@@ -331,8 +389,11 @@ fn quantile<'p>(policy: &'p Policy, key: &Key) -> Option<&'p Quantile> {
 fn following(of: &TargetSpec, key: &Key, proposals: &[Proposed]) -> Option<Target> {
     let TargetSpec::PriceScan { times, fallback } = of else { return None };
     let scan = |knob| {
-        let here = proposals.iter().filter(|p| p.key.knob == knob && p.key.scope.covers(&key.scope));
-        here.max_by(|a, b| a.key.scope.cmp_weight(&b.key.scope)).map(|p| p.new)
+        let of = || proposals.iter().filter(|p| p.key.knob == knob);
+        let here = of().filter(|p| p.key.scope.covers(&key.scope));
+        let own = here.max_by(|a, b| a.key.scope.cmp_weight(&b.key.scope)).map(|p| p.new);
+        // One that is for several places follows the largest of theirs.
+        own.or_else(|| of().filter(|p| key.scope.covers(&p.key.scope)).map(|p| p.new).max())
     };
     let largest = scan(Knob::PriceScanDown).max(scan(Knob::PriceScanUp));
     let (value, cause) = largest.map_or((fallback.to_f64(), Cause::TooLittleHistory), |scan| {
@@ -344,29 +405,33 @@ fn following(of: &TargetSpec, key: &Key, proposals: &[Proposed]) -> Option<Targe
 /// Takes the world in and says where every parameter would go.
 ///
 /// # Errors
-/// [`StepError`] for signals that no market says or that are not after the last; nothing changes then.
+/// [`StepError`] for signals that are not after the last, and for a state of another policy; nothing changes then. A number that
+/// no market says is left out and noted.
 pub fn propose(policy: &Policy, state: &mut State, signals: &Signals) -> Result<Proposal, StepError> {
     state.check(policy, signals)?;
     let now = signals.as_of;
     let statistic = |source: StatsError| StepError::Estimator { reason: source.to_string() };
-    let mut notes = state.observe(policy, signals).map_err(statistic)?;
+    let (sound, bad) = signals.sift();
+    let note = |bad: SignalError| Note::Refused { place: bad.place.clone(), reason: bad.to_string() };
+    let mut notes: Vec<Note> = bad.into_iter().map(note).collect();
+    notes.extend(state.observe(policy, &sound).map_err(statistic)?);
     state.schedule.forget(now);
     let worlds = state.worlds(policy);
     let State { aims, board, schedule, .. } = state;
     let (mut parameters, mut followers) = (Vec::with_capacity(aims.len()), Vec::new());
     let mut aimed = |key: &Arc<Key>, aim: &mut Aim, of: &Parameter, mut target: Target| {
         if let Some(buffer) = &of.buffer {
-            aim.buffered(buffer, &mut target);
+            aim.buffered(buffer, &mut target, now.seconds().div_euclid(policy.step_seconds()));
         }
         let target = outside(policy, (schedule, &worlds), (key, now), target);
         board.propose(policy, key, target, now)
     };
     for (key, aim) in &mut *aims {
         let Some(of) = policy.parameter(key) else { continue };
-        let stood_in = aim.stands_in();
+        let stood = aim.standing();
         let base = aim.base(&of.target);
-        if aim.stands_in() && !stood_in {
-            notes.push(Note::TooLittleHistory { key: Key::clone(key) });
+        if aim.standing() != stood {
+            notes.extend(standing_in(key, aim.standing()));
         }
         match base {
             Some(target) => parameters.push(aimed(key, aim, of, target)?),
@@ -381,7 +446,15 @@ pub fn propose(policy: &Policy, state: &mut State, signals: &Signals) -> Result<
     Ok(Proposal { now, version: state.board.version(), notes, parameters })
 }
 
-type Worlds = BTreeMap<Option<String>, BTreeMap<Cause, f64>>;
+/// What is said where no estimate makes a target.
+fn standing_in(key: &Key, standing: Option<Standing>) -> Option<Note> {
+    let key = key.clone();
+    match standing? {
+        Standing::Estimate => None,
+        Standing::TooLittleHistory => Some(Note::TooLittleHistory { key }),
+        Standing::NoEstimate => Some(Note::NoEstimate { key }),
+    }
+}
 
 /// What the world and governance make of a target.
 fn outside(
@@ -390,8 +463,8 @@ fn outside(
     (key, now): (&Key, Timestamp),
     mut target: Target,
 ) -> Target {
-    let world = worlds.get(&key.scope.underlying).or_else(|| worlds.get(&None));
-    if let Some((adjusters, readings)) = policy.file().adjusters.as_ref().zip(world) {
+    if let Some(adjusters) = &policy.file().adjusters {
+        let readings = worlds.at(key.scope.underlying.as_deref());
         target.value = adjusters.apply(key, target.value, readings, &mut target.trail);
     }
     if let Some(vote) = schedule.governing(key, now) {

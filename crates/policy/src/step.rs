@@ -6,7 +6,7 @@
 use crate::parameter::Target;
 use crate::{
     Breach, Cause, Change, Choice, Glide, GlideError, Impact, Key, Knob, Motion, MotionError, ParameterState,
-    Policy, Proposed, Scope, Series, SignalError, covering,
+    Policy, Proposed, Scope, Series, covering,
 };
 use plimsoll_types::{Ppb, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -82,9 +82,64 @@ pub enum Note {
         /// Which series.
         series: Series,
     },
-    /// An estimator or a reading refused a number and keeps what it knew.
-    Refused {
+    /// The estimate of a target is lost: from now on the larger of the stress floor and the last one stands in.
+    NoEstimate {
+        /// Whose target.
+        key: Key,
+    },
+    /// The first number of a step came late; the last before the step closes it where there is one.
+    Late {
+        /// The underlying.
+        underlying: String,
+        /// Which series.
+        series: Series,
+        /// Seconds into the step.
+        seconds: i64,
+    },
+    /// A number too far from the last one to be believed: left out until the next says the same.
+    Doubted {
+        /// The underlying.
+        underlying: String,
+        /// Which series.
+        series: Series,
+        /// The last number that was believed.
+        last: f64,
+        /// This one.
+        value: f64,
+    },
+    /// A series goes on in another unit: from now on its numbers are read in the old one.
+    Rescaled {
+        /// The underlying.
+        underlying: String,
+        /// Which series.
+        series: Series,
+        /// New numbers over old ones.
+        factor: f64,
+    },
+    /// A series says the same for too long: no observations until it moves.
+    Constant {
+        /// The underlying.
+        underlying: String,
+        /// Which series.
+        series: Series,
+        /// Steps that said so.
+        steps: u32,
+    },
+    /// A reading is older than its adjuster allows, and gone.
+    Stale {
         /// The underlying, or `*`.
+        place: String,
+        /// Which adjuster.
+        cause: Cause,
+    },
+    /// An adjuster that is on has nothing to read, of any underlying: it does nothing.
+    NoReading {
+        /// Which adjuster.
+        cause: Cause,
+    },
+    /// A number that no market says, or one that an estimator or a reading refused: left out, and what was known stays.
+    Refused {
+        /// The underlying, the parameter, or `*`.
         place: String,
         /// Why.
         reason: String,
@@ -117,9 +172,6 @@ pub enum StepError {
     /// The impacts are not those of the candidates.
     #[error(transparent)]
     Glide(#[from] GlideError),
-    /// A number that no market says.
-    #[error(transparent)]
-    Signal(#[from] SignalError),
     /// Signals of an instant that is not after the last one, or a proposal that is not of it.
     #[error("of {now}: the last signals are of {last}")]
     Clock {

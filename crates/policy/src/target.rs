@@ -19,7 +19,7 @@ use plimsoll_quant::filtered::TwoSided;
 use plimsoll_quant::special::exp;
 use plimsoll_quant::stats::StatsError;
 use plimsoll_quant::tracking::CoverageTracker;
-use plimsoll_types::Ppb;
+use plimsoll_types::{Ppb, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -31,6 +31,24 @@ pub enum Series {
     Price,
     /// Its implied volatility at 30 days at the money; changes are relative.
     ImpliedVol,
+    /// Risk reversal over the volatility at the money; changes are differences.
+    Skew,
+    /// Butterfly over the volatility at the money; changes are differences.
+    Wing,
+    /// Slope by `ln(days)` over the volatility at the money; changes are differences.
+    Term,
+}
+
+impl Series {
+    /// Whether its numbers are > 0 and its changes relative; differences otherwise.
+    pub(crate) fn is_relative(self) -> bool {
+        matches!(self, Self::Price | Self::ImpliedVol)
+    }
+
+    /// The change from one number to another.
+    pub(crate) fn change(self, then: f64, now: f64) -> f64 {
+        if self.is_relative() { now / then - 1.0 } else { now - then }
+    }
 }
 
 /// Which change is a loss.
@@ -41,6 +59,8 @@ pub enum Loss {
     Fall,
     /// Who is short loses.
     Rise,
+    /// Somebody loses either way: the larger of both counts.
+    Either,
 }
 
 /// How a target learns from breaches: `theta += gain ([breach] - (1 - confidence))`, within bounds.
@@ -81,7 +101,10 @@ pub struct Quantile {
     pub confidence: f64,
     /// The margin period of risk, in steps of observation; >= 1.
     pub horizon_steps: u32,
-    /// Estimates of today; the largest counts.
+    /// What one unit of change of the series is in units of the parameter; > 0, 1 when left out.
+    #[serde(default = "one")]
+    pub times: f64,
+    /// Estimates of today; the largest counts. One at least is of history.
     pub now: Vec<Estimator>,
     /// The long run; none when left out.
     #[serde(default)]
@@ -94,6 +117,10 @@ pub struct Quantile {
     pub tracking: Option<Tracking>,
     /// What stands in until enough was seen: the stress floor.
     pub fallback: Ppb,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// Where a parameter's target comes from.
@@ -152,6 +179,17 @@ struct Open {
     margin: Option<f64>,
 }
 
+/// What a target is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Standing {
+    /// An estimate.
+    Estimate,
+    /// The stress floor: there never was one.
+    TooLittleHistory,
+    /// The larger of the stress floor and the last estimate: there is none any more.
+    NoEstimate,
+}
+
 /// A target and what it has seen.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Estimated {
@@ -166,8 +204,10 @@ pub(crate) struct Estimated {
     unopened: bool,
     /// Losses now and in the long run, as of the last observation; `None` until enough was seen.
     reading: Option<(f64, Option<f64>)>,
-    /// Whether the last target was an estimate, if there was one: only then is what follows judged.
-    estimated: Option<bool>,
+    /// What the last target was, if there was one: only what follows an estimate is judged.
+    standing: Option<Standing>,
+    /// The last target that was an estimate.
+    aimed: Option<f64>,
     /// The loss of the margin that ends with this step, if it is a breach.
     breach: Option<f64>,
 }
@@ -213,7 +253,21 @@ impl Quantile {
         let Self { confidence, horizon_steps, shock, fallback, .. } = *self;
         bounded("confidence", confidence, confidence > 0.5 && confidence < 1.0, "above 0.5 and beneath 1")?;
         bounded("horizon_steps", f64::from(horizon_steps), horizon_steps > 0, ">= 1")?;
-        bounded("now", 0.0, !self.now.is_empty(), "one estimator at least")?;
+        bounded("times", self.times, self.times > 0.0 && self.times.is_finite(), "finite and > 0")?;
+        let history = self.now.iter().filter(|of| !of.is_implied()).count();
+        bounded("now", history as f64, history > 0, "one estimator of history at least")?;
+        let implied = self.stress.is_some_and(|stress| stress.estimator.is_implied());
+        bounded("stress.estimator", 0.0, !implied, "an estimator of history")?;
+        let all = self.now.iter().chain(self.stress.iter().map(|stress| &stress.estimator));
+        let mut unfit = all.filter(|of| {
+            of.is_implied() && self.series != Series::Price || of.reads_ranges() && !self.series.is_relative()
+        });
+        bounded(
+            "series",
+            0.0,
+            unfit.next().is_none(),
+            "one that the estimators can read: ranges are of prices",
+        )?;
         self.stress.as_ref().map_or(Ok(()), Stress::check)?;
         bounded("shock", shock, shock >= 0.0 && shock.is_finite(), "finite and >= 0")?;
         bounded("fallback", fallback.to_f64(), fallback.0 > 0, "> 0")?;
@@ -233,41 +287,55 @@ impl Quantile {
             open: VecDeque::new(),
             unopened: false,
             reading: None,
-            estimated: None,
+            standing: None,
+            aimed: None,
             breach: None,
         })
     }
 
-    /// The loss of one unit as a share of what it was at `then`.
+    /// The loss of one unit since `then`.
     fn lost(&self, then: f64, now: f64) -> f64 {
-        let change = now / then - 1.0;
+        let change = self.times * self.series.change(then, now);
         match self.loss {
             Loss::Fall => -change,
             Loss::Rise => change,
+            Loss::Either => change.abs(),
         }
     }
 
-    /// Takes in what was seen since the last step, during which `margin` was in force. Says what an estimator refused; it
-    /// keeps what it knew.
+    /// Shows the estimators that read it the volatility that options imply, at an instant; `step_seconds` is the step of
+    /// observation.
+    pub(crate) fn look(&self, of: &mut Estimated, atm: Option<f64>, now: Timestamp, step_seconds: i64) {
+        for (spec, gauge) in self.now.iter().zip(&mut of.now) {
+            gauge.look(spec, atm, now, step_seconds);
+        }
+    }
+
+    /// Takes in what was seen since the last step, during which `margin` was in force. Says which estimators refused it and
+    /// why; they keep what they knew.
     pub(crate) fn observe(
         &self,
         of: &mut Estimated,
         seen: &Observation,
         margin: f64,
         room: &mut Vec<f64>,
-    ) -> Result<(), StatsError> {
+    ) -> Vec<(&'static str, StatsError)> {
         let close = seen.bar.close;
         if std::mem::take(&mut of.unopened)
             && let Some(last) = of.last
         {
-            of.open.push_back(Open { seen: last, margin: (of.estimated == Some(true)).then_some(margin) });
+            of.open.push_back(Open {
+                seen: last,
+                margin: (of.standing == Some(Standing::Estimate)).then_some(margin),
+            });
         }
         let ends = of.open.len() >= self.horizon_steps as usize;
         let oldest = of.open.front().filter(|_| ends).and_then(|open| Some((open.seen, open.margin?)));
         let ended = oldest.map(|(then, margin)| (self.lost(then, close), margin));
         of.breach = ended.filter(|(loss, margin)| loss > margin).map(|(loss, _)| loss);
+        let mut refused = Vec::new();
         if !seen.closed {
-            return Ok(());
+            return refused;
         }
         if ends {
             of.open.pop_front();
@@ -276,24 +344,32 @@ impl Quantile {
             tracker.update(of.breach.is_some());
         }
         of.unopened = true;
-        let Some(before) = of.last.replace(close) else { return Ok(()) };
-        let mut refused = Ok(());
-        for gauge in of.now.iter_mut().chain(&mut of.stress) {
-            refused = gauge.update(&seen.bar, close / before - 1.0).and(refused);
+        let Some(before) = of.last.replace(close) else { return refused };
+        let change = self.series.change(before, close);
+        let specs = self.now.iter().chain(self.stress.iter().map(|stress| &stress.estimator));
+        for (spec, gauge) in specs.zip(of.now.iter_mut().chain(&mut of.stress)) {
+            refused.extend(gauge.update(&seen.bar, change).err().map(|error| (spec.name(), error)));
         }
         of.reading = self.read(of, room);
         refused
     }
 
-    /// `None` until every estimator has seen enough, and where one says nothing positive.
+    /// `None` until every estimator of history has seen enough, and where one says nothing positive. What options imply counts
+    /// while it is there.
     fn read(&self, of: &Estimated, room: &mut Vec<f64>) -> Option<(f64, Option<f64>)> {
         let mut loss = |gauge: &Gauge| {
             let TwoSided { long, short } = gauge.losses(self.confidence, self.horizon_steps, room).ok()?;
-            let loss = if self.loss == Loss::Fall { long } else { short };
+            let larger = if long > short { long } else { short };
+            let loss = self.times
+                * match self.loss {
+                    Loss::Fall => long,
+                    Loss::Rise => short,
+                    Loss::Either => larger,
+                };
             (loss > 0.0 && loss.is_finite()).then_some(loss)
         };
         let mut now = 0.0;
-        for gauge in &of.now {
+        for gauge in of.now.iter().filter(|gauge| !gauge.is_absent()) {
             let one = loss(gauge)?;
             now = if one > now { one } else { now };
         }
@@ -307,12 +383,24 @@ impl Quantile {
     pub(crate) fn target(&self, of: &mut Estimated) -> Target {
         let estimate = of.reading.map(|reading| self.estimate(of, reading));
         let estimate = estimate.filter(|(value, _)| value.is_finite() && *value > 0.0);
-        of.estimated = Some(estimate.is_some());
-        let (value, trail) = estimate.unwrap_or_else(|| {
-            let value = self.fallback.to_f64();
-            (value, Trail::begin(Cause::TooLittleHistory, value))
-        });
+        let (standing, (value, trail)) = match (estimate, of.aimed) {
+            (Some(made), _) => (Standing::Estimate, made),
+            (None, None) => (Standing::TooLittleHistory, self.without(None)),
+            (None, aimed) => (Standing::NoEstimate, self.without(aimed)),
+        };
+        of.standing = Some(standing);
+        if standing == Standing::Estimate {
+            of.aimed = Some(value);
+        }
         Target { value, governed: false, trail }
+    }
+
+    /// What stands in for an estimate: never less than the last one.
+    fn without(&self, aimed: Option<f64>) -> (f64, Trail) {
+        let fallback = self.fallback.to_f64();
+        let Some(aimed) = aimed else { return (fallback, Trail::begin(Cause::TooLittleHistory, fallback)) };
+        let value = if aimed > fallback { aimed } else { fallback };
+        (value, Trail::begin(Cause::NoEstimate, value))
     }
 
     fn estimate(&self, of: &Estimated, (now, long_run): (f64, Option<f64>)) -> (f64, Trail) {
@@ -341,8 +429,8 @@ impl Quantile {
 }
 
 impl Estimated {
-    /// Whether the stress floor stands in for the last target.
-    pub(crate) fn stands_in(&self) -> bool {
-        self.estimated == Some(false)
+    /// What the last target was made of; `None` before the first.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        self.standing
     }
 }

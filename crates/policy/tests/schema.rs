@@ -162,6 +162,7 @@ now = [
   { kind = "har", week = 5, month = 22, window = 500, needed = 100, refit_every = 30, nu = 5.0 },
   { kind = "range", method = "yang_zhang", half_life = 20.0, needed = 30, nu = 5.0 },
   { kind = "tail", window = 500, level = 0.9, needed = 250, refit_every = 30 },
+  { kind = "implied", nu = 5.0, stale_seconds = 86400 },
 ]
 fallback = 0.2
 
@@ -176,7 +177,11 @@ vote = { reference = "one", yes = 1, no = 0 }
 
 [adjusters]
 product_max = 2.0
-by.pool = { on = true, group = "capital", knobs = ["haircut"], scope = { underlying = "BTC" }, slope = { start = 0.5, full = 1.0, most = 1.5 } }
+by.pool = { on = true, group = "capital", knobs = ["haircut"], scope = { underlying = "BTC" }, slope = { start = 0.5, full = 1.0, most = 1.5 }, stale_seconds = 3600, when_stale = "nothing" }
+
+[readings]
+open_interest = { half_life = 30.0, needed = 10 }
+correlation = { underlyings = ["BTC", "ETH"], vol_half_life = 20.0, vol_needed = 20, method = { kind = "dcc", window = 500, needed = 100, refit_every = 30 } }
 "#;
 
 #[test]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use plimsoll_policy::{
-    Adjuster, Adjusters, Cause, Glide, Group, Impact, Key, Knob, Ramp, Scope, Slope, Trail,
+    Adjuster, Adjusters, Cause, Glide, Group, Impact, Key, Knob, Ramp, Scope, Slope, Trail, WhenStale,
 };
 use plimsoll_quant::special::ln;
 use plimsoll_types::{Ppb, Timestamp};
@@ -126,7 +126,8 @@ fn impacts_that_are_no_numbers_or_too_few_are_refused() {
 fn adjuster(group: Group, most: f64) -> Adjuster {
     let slope = Slope { start: 1.0, full: 3.0, most };
     let (knobs, scope) = (vec![Knob::PriceScanDown], Scope::default());
-    Adjuster { on: true, group, knobs, scope, slope, underlyings: BTreeMap::new() }
+    let (stale_seconds, when_stale) = (3_600, WhenStale::Nothing);
+    Adjuster { on: true, group, knobs, scope, slope, stale_seconds, when_stale, underlyings: BTreeMap::new() }
 }
 
 #[test]

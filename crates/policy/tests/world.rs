@@ -86,8 +86,8 @@ fn each_signal_that_goes_bad_lifts_its_parameters_and_says_so() {
     let btc = || Scope::of("BTC");
     let worse: [Bad; 8] = [
         (Cause::VolSpike, Knob::ShortOption, Scope::default(), 1.3, Box::new(implied(|i| i.atm = 1.5))),
-        (Cause::Skew, Knob::SkewScan, Scope::default(), 1.3, Box::new(implied(|i| i.risk_reversal = -0.2))),
-        (Cause::TermInversion, Knob::TermScan, Scope::default(), 1.9, Box::new(implied(|i| i.slope = -0.3))),
+        (Cause::Skew, Knob::SkewScan, btc(), 1.3, Box::new(implied(|i| i.risk_reversal = -0.2))),
+        (Cause::TermInversion, Knob::TermScan, btc(), 1.9, Box::new(implied(|i| i.slope = -0.3))),
         (
             Cause::Pool,
             Knob::ImScale,
@@ -116,7 +116,7 @@ fn each_signal_that_goes_bad_lifts_its_parameters_and_says_so() {
             1.4,
             Box::new((|s| one(s).concentration = Some(0.95)) as fn(&mut Signals)),
         ),
-        (Cause::Liquidity, Knob::Impact, Scope::default(), 1.2, Box::new(drain)),
+        (Cause::Liquidity, Knob::Impact, btc(), 1.2, Box::new(drain)),
     ];
     for (cause, knob, scope, least, spoil) in worse {
         let (_, decisions) = run(spoil);
@@ -145,16 +145,16 @@ fn one_empty_book_read_does_nothing() {
     for day in 0..150 {
         step(&policy, &mut state, &good(day, &mut dice)).unwrap();
     }
-    let before = value(&state, Knob::Impact, Scope::default());
+    let before = value(&state, Knob::Impact, Scope::of("BTC"));
     let mut signals = good(150, &mut dice);
     one(&mut signals).venues.values_mut().for_each(|quoted| *quoted = Quoted { depth: 0.0, spread: 1.0 });
     signals.as_of = at(149 * DAY + 60);
     step(&policy, &mut state, &signals).unwrap();
-    assert_eq!(value(&state, Knob::Impact, Scope::default()), before);
+    assert_eq!(value(&state, Knob::Impact, Scope::of("BTC")), before);
 }
 
 #[test]
-fn underlyings_that_move_as_one_lift_joint_shocks_and_cut_credits() {
+fn underlyings_that_move_as_one_cut_credits() {
     let policy = plimsoll();
     let together = |common: f64| {
         let mut dice = Dice(5);
@@ -170,11 +170,12 @@ fn underlyings_that_move_as_one_lift_joint_shocks_and_cut_credits() {
             }
             step(&policy, &mut state, &signals).unwrap();
         }
-        (value(&state, Knob::Loading, Scope::default()), value(&state, Knob::FloorShare, Scope::default()))
+        let own = value(&state, Knob::Idiosyncratic, Scope::default());
+        (own, value(&state, Knob::FloorShare, Scope::default()))
     };
-    assert_eq!(together(0.0), (0.8, 0.35));
-    let (loading, floor) = together(0.97);
-    assert!(loading > 0.95 && floor > 0.42, "{loading} {floor}");
+    assert_eq!(together(0.0), (0.2, 0.35));
+    let (own, floor) = together(0.97);
+    assert!(own == 0.2 && floor > 0.42, "{own} {floor}");
 }
 
 #[test]

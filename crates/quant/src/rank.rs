@@ -72,6 +72,25 @@ impl RankWindow {
         Ok(self.ascending[index_above(self.ascending.len(), level)])
     }
 
+    /// The same from above: as many values held lie above it as lie below [`RankWindow::quantile`] at `level`.
+    ///
+    /// ```
+    /// # use plimsoll_quant::rank::RankWindow;
+    /// let mut window = RankWindow::new(200, 1)?;
+    /// (1..=200).try_for_each(|x| window.update(f64::from(x)))?;
+    /// assert_eq!((window.quantile(0.01)?, window.upper_quantile(0.01)?), (2.0, 199.0));
+    /// # Ok::<(), plimsoll_quant::stats::StatsError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`RankWindow::quantile`].
+    pub fn upper_quantile(&self, level: f64) -> Result<f64, StatsError> {
+        enough(self.recent.len(), self.needed)?;
+        check_level(level)?;
+        let last = self.ascending.len() - 1;
+        Ok(self.ascending[last - index_above(self.ascending.len(), level)])
+    }
+
     /// Share of the values held that are below `value`, equal ones counting half: in [0, 1].
     ///
     /// # Errors

@@ -26,7 +26,7 @@ const KNOBS: [Knob; 17] = [
     Knob::Spread,
     Knob::Impact,
     Knob::Haircut,
-    Knob::Loading,
+    Knob::Idiosyncratic,
     Knob::FloorShare,
     Knob::ImFraction,
 ];
@@ -169,10 +169,10 @@ impl Without {
     fn count(&mut self, notes: &[Note]) {
         for note in notes {
             match note {
-                Note::TooLittleHistory { .. } => self.too_little_history += 1,
+                Note::TooLittleHistory { .. } | Note::NoEstimate { .. } => self.too_little_history += 1,
                 Note::Bridged { .. } => self.bridged += 1,
-                Note::Refused { .. } => self.refused += 1,
-                Note::Began { .. } | Note::Missing { .. } | Note::Uncovered { .. } => {}
+                Note::Refused { .. } | Note::Doubted { .. } => self.refused += 1,
+                _ => {}
             }
         }
     }

@@ -6,18 +6,20 @@
 //! - [`EwmaCovariance`], pairwise, so that a series with gaps harms no other; [`EwmaCorrelation`], of returns over their own
 //!   exponentially weighted volatility, shrunk;
 //! - [`ledoit_wolf`], towards a multiple of the identity or towards equal correlations;
-//! - [`Dcc`], dynamic conditional correlation, and its estimate;
+//! - [`Dcc`], dynamic conditional correlation, and its estimate; [`RollingDcc`], online with scheduled estimates;
 //! - [`stressed`], [`aggregate`]: what margin is charged when correlations rise or break.
 //!
 //! A missing observation is `None` and never a number: a pair of which either is missing keeps what it had.
 
 mod dcc;
 mod ewma;
+mod rolling;
 mod shrink;
 mod stress;
 
 pub use dcc::{Dcc, DccFit, fit_dcc};
 pub use ewma::{EwmaCorrelation, EwmaCorrelationSpec, EwmaCovariance};
+pub use rolling::{RollingDcc, RollingDccSpec};
 pub use shrink::{Shrunk, Target, ledoit_wolf};
 pub use stress::{Stress, aggregate, stressed, stressed_matrix};
 
@@ -33,6 +35,16 @@ pub enum CorrelationError {
     /// The matrix does not allow it.
     #[error(transparent)]
     Linalg(#[from] LinalgError),
+}
+
+impl CorrelationError {
+    /// The same as a reason of statistics: a matrix without what it needs is a search that did not settle.
+    pub(crate) fn into_stats(self) -> StatsError {
+        match self {
+            Self::Stats(reason) => reason,
+            Self::Linalg(_) => StatsError::NotConverged { iterations: 0, change: f64::NAN },
+        }
+    }
 }
 
 /// A correlation matrix.
