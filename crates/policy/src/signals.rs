@@ -85,7 +85,7 @@ pub struct Signals {
 
 /// A number that no market says.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
-#[error("{place} {field} is {value}: expected {expected}")]
+#[error("{place}: {field} is {value:?}: expected {expected}")]
 pub struct SignalError {
     /// The underlying, or `*`.
     pub place: String,
@@ -207,7 +207,7 @@ impl Signals {
     /// let underlyings = [("BTC".to_owned(), of(100.0)), ("ETH".to_owned(), of(f64::NAN))].into();
     /// let signals = Signals { underlyings, ..Signals::default() };
     /// let (sound, bad) = signals.sift();
-    /// assert_eq!(bad[0].to_string(), "ETH open is NaN: expected from 1e-30 to 1e30");
+    /// assert_eq!(bad[0].to_string(), "ETH: open is NaN: expected from 1e-30 to 1e30");
     /// assert_eq!((sound.underlyings["ETH"].bar, sound.underlyings["BTC"].bar), (None, Some(Bar::at(100.0))));
     /// ```
     pub fn sift(&self) -> (Self, Vec<SignalError>) {

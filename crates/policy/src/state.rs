@@ -412,7 +412,10 @@ pub fn propose(policy: &Policy, state: &mut State, signals: &Signals) -> Result<
     let now = signals.as_of;
     let statistic = |source: StatsError| StepError::Estimator { reason: source.to_string() };
     let (sound, bad) = signals.sift();
-    let note = |bad: SignalError| Note::Refused { place: bad.place.clone(), reason: bad.to_string() };
+    let note = |SignalError { place, field, value, expected }: SignalError| Note::Refused {
+        place,
+        reason: format!("{field} is {value:?}: expected {expected}"),
+    };
     let mut notes: Vec<Note> = bad.into_iter().map(note).collect();
     notes.extend(state.observe(policy, &sound).map_err(statistic)?);
     state.schedule.forget(now);

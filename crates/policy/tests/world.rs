@@ -8,7 +8,7 @@ mod common;
 use common::{DAY, Dice, at, btc, plimsoll};
 use plimsoll_policy::{
     Bar, Cause, Decision, Estimator, Implied, Key, Knob, LeverageTiers, POLICIES, Policy, PolicyError,
-    Quoted, RangeMethod, Scope, Signals, State, TargetSpec, UnderlyingSignals, step,
+    Quoted, RangeMethod, Scope, Series, Signals, State, TargetSpec, UnderlyingSignals, step,
 };
 use plimsoll_types::{NANO, Ppb};
 
@@ -32,9 +32,20 @@ fn good(day: i64, dice: &mut Dice) -> Signals {
     Signals { pool_coverage: Some(2.0), sentiment: Some(55.0), ..btc(DAY * day, of) }
 }
 
+/// Our own policy with the shapes of the surface as they start: what adjusters add is all that moves them.
+fn stated_shapes() -> Policy {
+    let mut file = plimsoll().file().clone();
+    for parameter in &mut file.parameters {
+        if matches!(parameter.knob, Knob::SkewScan | Knob::TermScan) {
+            parameter.target = TargetSpec::Stated { value: parameter.target.first() };
+        }
+    }
+    Policy::new(file).unwrap()
+}
+
 /// 150 good days, then 20 that `spoil` has made worse, two hours apart.
 fn run(spoil: impl Fn(&mut Signals)) -> (State, Vec<Decision>) {
-    let policy = plimsoll();
+    let policy = stated_shapes();
     let mut dice = Dice(3);
     let mut state = State::new(&policy, at(0)).unwrap();
     let mut decisions = Vec::new();
@@ -244,7 +255,9 @@ fn with_estimator(estimator: Estimator) -> Policy {
     let mut file = plimsoll().file().clone();
     file.adjusters = None;
     for parameter in &mut file.parameters {
-        if let TargetSpec::Quantile(of) = &mut parameter.target {
+        if let TargetSpec::Quantile(of) = &mut parameter.target
+            && of.series == Series::Price
+        {
             of.now = vec![estimator];
             (of.stress, of.tracking, of.shock) = (None, None, 0.0);
         }
