@@ -11,6 +11,7 @@
 mod adjusted;
 mod attribution;
 mod book;
+mod bucketed;
 mod compare;
 mod desk;
 mod fill;
@@ -27,6 +28,7 @@ pub use attribution::{AttributionReport, attribute};
 pub use book::{
     BookBuilder, Duplicate, Number, Owner, PositionRow, RowError, Stretch, Terms, TradeRow, parse_trade,
 };
+pub use bucketed::{Asked, Bucketed};
 pub use compare::{
     CompareError, ComparedAccount, ComparedMethod, Comparison, Component, Contender, Disagreement,
     Distribution, Measure, NotMargined, NotMarginedKind, Over, Part, PartDifference, Quantiles, Ratio,

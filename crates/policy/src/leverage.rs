@@ -83,9 +83,13 @@ impl LeverageTier {
 impl Policy {
     /// The tiers of an underlying for new risk; `None` where the policy has none, or no `im_fraction` for it.
     pub fn leverage(&self, board: &Board, underlying: &str, at: Timestamp) -> Option<Vec<LeverageTier>> {
+        self.leverage_at(board, &Place { underlying: Some(underlying), ..Place::default() }, at)
+    }
+
+    /// The same at a place: its underlying, the side of the position and the account's tier.
+    pub fn leverage_at(&self, board: &Board, place: &Place<'_>, at: Timestamp) -> Option<Vec<LeverageTier>> {
         let tiers = self.file().leverage.as_ref()?;
-        let place = Place { underlying: Some(underlying), ..Place::default() };
-        let found = self.in_force(board, Knob::ImFraction, &place, at)?;
+        let found = self.in_force(board, Knob::ImFraction, place, at)?;
         Some(tiers.at(found.initial))
     }
 }

@@ -28,7 +28,8 @@ impl fmt::Display for Found {
 }
 
 impl Policy {
-    /// What is in force of a knob at a place and an instant; `None` where the policy says nothing of it.
+    /// What is in force of a knob at a place and an instant; `None` where the policy says nothing of it, or
+    /// the place's tenor or moneyness is not finite.
     ///
     /// ```
     /// use plimsoll_policy::{Knob, Place, Policy, State};
@@ -43,7 +44,7 @@ impl Policy {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn in_force(&self, board: &Board, knob: Knob, place: &Place<'_>, at: Timestamp) -> Option<Found> {
-        let scopes = covering(board.parameters(), knob, &self.scope_of(place));
+        let scopes = covering(board.parameters(), knob, &self.scope_of(place)?);
         let mut found = scopes.into_iter().map(|(scope, state)| (Key { knob, scope: scope.clone() }, state));
         let (key, state) = found.next()?;
         let over = found.map(|(key, _)| key).collect();

@@ -198,6 +198,16 @@ pub enum PolicyError {
         /// What is not there.
         what: String,
     },
+    /// A scope names what nothing applies.
+    #[error("{key}: nothing applies its {field}: {reason}")]
+    Reach {
+        /// Whose.
+        key: Key,
+        /// Which part of the scope.
+        field: &'static str,
+        /// Why not.
+        reason: &'static str,
+    },
     /// Initial margin does not cover maintenance.
     #[error("at {scope} initial margin is scaled by {im} and maintenance by {mm}: expected at least as much")]
     Uncovered {
@@ -411,19 +421,21 @@ impl Policy {
         self.each.keys().map(of)
     }
 
-    /// The scope of a place: its buckets.
-    pub fn scope_of(&self, place: &Place<'_>) -> Scope {
-        let bucket = |edges: &[f64], at: f64| {
-            u8::try_from(edges.partition_point(|edge| *edge <= at)).unwrap_or(u8::MAX)
+    /// The scope of a place: its buckets. `None` for a tenor or moneyness that is not finite: it lies in none.
+    pub fn scope_of(&self, place: &Place<'_>) -> Option<Scope> {
+        let bucket = |edges: &[f64], at: Option<f64>| {
+            let Some(at) = at else { return Some(None) };
+            let place = edges.partition_point(|edge| *edge <= at);
+            at.is_finite().then(|| Some(u8::try_from(place).unwrap_or(u8::MAX)))
         };
         let Buckets { tenor_days, moneyness, .. } = &self.file.buckets;
-        Scope {
+        Some(Scope {
             tier: place.tier.map(str::to_owned),
             side: place.side,
-            moneyness: place.moneyness.map(|at| bucket(moneyness, at)),
-            tenor: place.tenor_days.map(|at| bucket(tenor_days, at)),
+            moneyness: bucket(moneyness, place.moneyness)?,
+            tenor: bucket(tenor_days, place.tenor_days)?,
             underlying: place.underlying.map(str::to_owned),
-        }
+        })
     }
 }
 
@@ -499,6 +511,9 @@ impl PolicyFile {
     fn parameter(&self, key: &Key, spec: &ParameterSpec) -> Result<Parameter, PolicyError> {
         if let Some(what) = self.buckets.lacks(&key.scope) {
             return Err(PolicyError::Bucket { key: key.clone(), what });
+        }
+        if let Some((field, reason)) = key.knob.cannot_reach(&key.scope) {
+            return Err(PolicyError::Reach { key: key.clone(), field, reason });
         }
         let none = || PolicyError::NoMotion { key: key.clone(), name: spec.motion.clone() };
         let motion = *self.motions.get(&spec.motion).ok_or_else(none)?;

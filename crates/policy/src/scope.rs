@@ -71,6 +71,32 @@ impl Knob {
     }
 }
 
+impl Knob {
+    /// Whether it moves scenarios, which every instrument has of its own; a charge on an account otherwise.
+    fn moves_scenarios(self) -> bool {
+        use Knob::{PriceScanDown, PriceScanUp, SkewScan, TermScan, VolScanDown, VolScanUp};
+        matches!(self, PriceScanDown | PriceScanUp | VolScanUp | VolScanDown | SkewScan | TermScan)
+    }
+
+    /// The part of a scope that nothing could apply to this knob, and why.
+    pub(crate) fn cannot_reach(self, scope: &Scope) -> Option<(&'static str, &'static str)> {
+        let charge = "a charge on the account is not made by instrument";
+        if scope.side.is_some() && self != Self::ImFraction {
+            return Some((
+                "side",
+                "scenarios have their sides by knob, down and up, and charges are of shorts",
+            ));
+        }
+        if scope.tenor.is_some() && !self.moves_scenarios() {
+            return Some(("tenor", charge));
+        }
+        if scope.moneyness.is_some() && !self.moves_scenarios() {
+            return Some(("moneyness", charge));
+        }
+        None
+    }
+}
+
 /// The side of a position.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

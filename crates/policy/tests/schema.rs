@@ -146,8 +146,8 @@ announce = { notice_seconds = 0, ramp_seconds = 0 }
 limits = { minimum = 0.01, maximum = "1", up = 1.0, down = 0.1, window_seconds = 86400, window_up = 1.0, window_down = 0.2, delay_up_seconds = 0, delay_down_seconds = 0, expiry_seconds = 60, step = 0.01 }
 
 [[parameters]]
-knob = "haircut"
-scope = { tier = "maker", side = "short", moneyness = 1, tenor = 0, underlying = "BTC" }
+knob = "vol_scan_up"
+scope = { tier = "maker", moneyness = 1, tenor = 0, underlying = "BTC" }
 motion = "m"
 buffer = { share = 0.25, usual = { level = 0.75, window = 250 } }
 
@@ -166,9 +166,15 @@ now = [
 ]
 fallback = 0.2
 
+[[parameters]]
+knob = "im_fraction"
+scope = { side = "short" }
+motion = "m"
+target = { kind = "stated", value = 0.2 }
+
 [[schedule]]
 id = "one"
-key = { knob = "haircut", scope = { tier = "maker", side = "short", moneyness = 1, tenor = 0, underlying = "BTC" } }
+key = { knob = "im_fraction", scope = { side = "short" } }
 value = 0.3
 proposed = "2025-01-01T00:00:00Z"
 effective = "2025-01-02T00:00:00Z"

@@ -6,8 +6,8 @@ mod common;
 
 use common::{DAY, Dice, along, alternating, at, plimsoll, price};
 use plimsoll_policy::{
-    Cause, Impact, Key, Knob, Note, Place, Policy, Scheduled, Scope, Signals, State, StepError, Vote, decide,
-    propose, step,
+    Cause, Impact, Key, Knob, Note, ParameterSpec, Place, Policy, Scheduled, Scope, Signals, State,
+    StepError, TargetSpec, Vote, decide, propose, step,
 };
 use plimsoll_types::{NANO, Ppb};
 
@@ -315,16 +315,33 @@ fn decisions_are_the_same_bits_everywhere() {
 
 #[test]
 fn the_most_specific_statement_wins_and_is_named() {
-    let policy = plimsoll();
+    let mut file = plimsoll().file().clone();
+    let fine = Scope { tenor: Some(0), ..Scope::default() };
+    let stated = |scope: &Scope, value| ParameterSpec {
+        knob: Knob::TermScan,
+        scope: scope.clone(),
+        each_underlying: false,
+        motion: "slow".to_owned(),
+        target: TargetSpec::Stated { value: Ppb(value) },
+        buffer: None,
+    };
+    file.parameters.retain(|parameter| parameter.knob != Knob::TermScan);
+    file.parameters.extend([stated(&Scope::default(), 200_000_000), stated(&fine, 250_000_000)]);
+    let policy = Policy::new(file).unwrap();
     let mut state = State::new(&policy, at(0)).unwrap();
     along(&policy, &mut state, 0, &[0.01]);
-    let of = |place: Place<'_>| policy.in_force(state.board(), Knob::ShortOption, &place, at(0)).unwrap();
+    let of = |place: Place<'_>| policy.in_force(state.board(), Knob::TermScan, &place, at(0)).unwrap();
     let week = of(Place { underlying: Some("BTC"), tenor_days: Some(6.9), ..Place::default() });
-    assert_eq!((week.key.to_string().as_str(), week.initial), ("short_option[tenor 0]", Ppb(12_500_000)));
-    assert_eq!(week.over, [global(Knob::ShortOption)]);
-    assert_eq!(week.to_string(), "0.0125 by short_option[tenor 0], over short_option[*]");
+    assert_eq!((week.key.to_string().as_str(), week.initial), ("term_scan[tenor 0]", Ppb(250_000_000)));
+    assert_eq!(week.over, [global(Knob::TermScan)]);
+    assert_eq!(week.to_string(), "0.25 by term_scan[tenor 0], over term_scan[*]");
     let month = of(Place { underlying: Some("BTC"), tenor_days: Some(7.0), ..Place::default() });
-    assert_eq!((month.key, month.initial), (global(Knob::ShortOption), Ppb(10_000_000)));
+    assert_eq!((month.key, month.initial), (global(Knob::TermScan), Ppb(200_000_000)));
     let place = Place { underlying: Some("ETH"), ..Place::default() };
     assert_eq!(policy.in_force(state.board(), Knob::PriceScanDown, &place, at(0)), None);
+    // What is no number lies in no bucket, and not in the first.
+    for bad in [f64::NAN, f64::INFINITY] {
+        let place = Place { tenor_days: Some(bad), ..Place::default() };
+        assert_eq!(policy.in_force(state.board(), Knob::TermScan, &place, at(0)), None);
+    }
 }

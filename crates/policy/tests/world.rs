@@ -293,7 +293,14 @@ fn a_file_that_could_loosen_without_limit_or_contradicts_itself_is_no_policy() {
     assert!(matches!(refused("floor = 0.85 ", "floor = 1.85 "), PolicyError::Target { .. }));
     assert!(matches!(refused("confidence = 0.99 ", "confidence = 1.99 "), PolicyError::Target { .. }));
     assert!(matches!(refused("value = 0.8 }", "value = 1.2 }"), PolicyError::Uncovered { .. }));
-    assert!(matches!(refused("tenor = 0 }", "tenor = 9 }"), PolicyError::Bucket { .. }));
+    let scoped = |scope: &str| format!("knob = \"term_scan\"\nscope = {{ {scope} }} #");
+    let bucket = refused("knob = \"term_scan\"", &scoped("tenor = 9"));
+    assert!(matches!(bucket, PolicyError::Bucket { .. }), "{bucket}");
+    for scope in ["tenor = 0", "moneyness = 0", "side = \"short\""] {
+        let knob = "knob = \"short_option\"";
+        let reach = refused(knob, &scoped(scope).replace("term_scan", "short_option"));
+        assert!(matches!(reach, PolicyError::Reach { .. }), "{reach}");
+    }
     assert!(matches!(refused("product_max = 2.0", "product_max = 0.5"), PolicyError::Adjuster(_)));
     assert!(matches!(refused("skew = { half_life", "regime_ = { half_life"), PolicyError::Unreadable { .. }));
     assert!(matches!(
