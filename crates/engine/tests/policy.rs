@@ -13,7 +13,7 @@ use plimsoll_policy::{
 };
 use plimsoll_risk::{Mode, build};
 use plimsoll_types::{AccountId, Asset, Instrument, NANO, Ppb, RiskArrays};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Straight, hedged whole and in part, and with options both ways.
 const BOOKS: [Row; 13] = [
@@ -141,7 +141,7 @@ fn the_shipped_policy_starts_at_the_values_of_its_preset() {
     let bar = || UnderlyingSignals { bar: Some(Bar::at(100.0)), ..UnderlyingSignals::default() };
     let underlyings = assets.iter().map(|asset| (asset.as_str().to_owned(), bar())).collect();
     step(&policy, &mut state, &Signals { as_of: at, underlyings, ..Signals::default() }).unwrap();
-    let mut spoken = std::collections::BTreeSet::new();
+    let mut spoken = BTreeSet::new();
     let value = |knob: Knob, asset: &Asset| {
         let place = Place { underlying: Some(asset.as_str()), ..Place::default() };
         policy.in_force(state.board(), knob, &place, at).map(|found| found.initial)
@@ -223,11 +223,12 @@ fn a_scan_of_a_tenor_or_moneyness_moves_the_instruments_of_that_bucket_and_no_ot
         let plain = rows_of(&desk, &stating(Knob::VolScanUp, Scope::of("SOL"), 0.45, 0.45), None);
         let all = rows_of(&desk, &stating(Knob::VolScanUp, Scope::of("SOL"), 0.90, 0.90), None);
         let part = rows_of(&desk, &stating(Knob::VolScanUp, scope.clone(), 0.45, 0.90), None);
-        let moved: Vec<String> = part
+        let moved: BTreeSet<String> = part
             .iter()
             .filter(|(name, row)| plain[*name] != **row)
             .map(|(name, _)| name.to_string())
             .collect();
+        let inside: BTreeSet<String> = inside.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(moved, inside, "{scope}");
         for (name, row) in &part {
             let expected = if moved.contains(&name.to_string()) { &all[name] } else { &plain[name] };

@@ -24,7 +24,7 @@
 //! let now = Timestamp::from_seconds(86_400 * 99);
 //! let scan = policy.in_force(state.board(), Knob::PriceScanDown, &place, now).ok_or("none")?;
 //! assert_eq!(scan.key.to_string(), "price_scan_down[BTC]");
-//! // 3 % a day, at 99 % of Student's t: 10.6 %, less what 38 days without a breach have taught, and rounded up.
+//! // 3 % a day, at 99 % of Student's t with 5.5 degrees: 10.4 %, less what 38 days without a breach have taught, rounded up.
 //! assert!(scan.initial.to_f64() > 0.10 && scan.initial.to_f64() < 0.107);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

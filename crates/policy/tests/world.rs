@@ -186,7 +186,7 @@ fn underlyings_that_move_as_one_cut_credits() {
     };
     assert_eq!(together(0.0), (0.2, 0.35));
     let (own, floor) = together(0.97);
-    assert!(own == 0.2 && floor > 0.42, "{own} {floor}");
+    assert!(own > 0.24 && floor > 0.42, "{own} {floor}");
 }
 
 #[test]
