@@ -39,7 +39,7 @@ pub enum Estimator {
     Ewma {
         /// Half-life, observations.
         half_life: f64,
-        /// Observations before a reading; their mean square is the first variance.
+        /// Observations before a reading. The first ones are averaged plainly, until one weighs more than in that mean.
         needed: usize,
         /// Degrees of freedom of Student's t, > 2; the normal law when left out.
         #[serde(default)]

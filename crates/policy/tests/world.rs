@@ -7,8 +7,8 @@ mod common;
 
 use common::{DAY, Dice, at, btc, plimsoll};
 use plimsoll_policy::{
-    Bar, Cause, Decision, Estimator, Implied, Key, Knob, LeverageTiers, POLICIES, Policy, PolicyError,
-    Quoted, RangeMethod, Scope, Series, Signals, State, TargetSpec, UnderlyingSignals, step,
+    Bar, Cause, Decision, Implied, Key, Knob, LeverageTiers, POLICIES, Policy, PolicyError, Quoted, Scope,
+    Signals, State, TargetSpec, UnderlyingSignals, step,
 };
 use plimsoll_types::{NANO, Ppb};
 
@@ -208,61 +208,6 @@ fn leverage_falls_with_the_scan_and_by_tier_without_a_jump() {
     let tiers = spec.at(Ppb(NANO / 100));
     assert_eq!((tiers[0].fraction, tiers[1].fraction), (Ppb(NANO / 20), Ppb(NANO / 20)));
     assert_eq!(spec.at(Ppb(NANO / 4))[1].requirement(20.0), 10.0 * 0.25 + 10.0 * 0.5);
-}
-
-/// Every estimator in the place of our own policy's: it reads, and its readings are of the size of what it saw.
-#[test]
-fn every_estimator_estimates_the_loss_of_what_it_sees() {
-    let nu = Some(5.0);
-    let estimators = [
-        Estimator::Ewma { half_life: 20.0, needed: 60, nu },
-        Estimator::MeanAbs { half_life: 20.0, needed: 60, nu: 5.0 },
-        Estimator::LongRun { window: 300, needed: 60, nu: 5.0 },
-        Estimator::Garch { gjr: false, student_t: false, window: 400, needed: 200, refit_every: 100 },
-        Estimator::Garch { gjr: true, student_t: true, window: 400, needed: 200, refit_every: 100 },
-        Estimator::Har { week: 5, month: 22, window: 300, needed: 100, refit_every: 50, nu },
-        Estimator::Range { method: RangeMethod::Parkinson, half_life: 20.0, needed: 60, nu },
-        Estimator::Range { method: RangeMethod::GarmanKlass, half_life: 20.0, needed: 60, nu },
-        Estimator::Range { method: RangeMethod::RogersSatchell, half_life: 20.0, needed: 60, nu },
-        Estimator::Range { method: RangeMethod::YangZhang, half_life: 20.0, needed: 60, nu },
-        Estimator::Historical { window: 300, needed: 100 },
-        Estimator::Filtered { window: 300, needed: 100, half_life: 20.0, vol_needed: 20, cap: Some(1.25) },
-        Estimator::Tail { window: 400, level: 0.9, needed: 200, refit_every: 50 },
-    ];
-    for estimator in estimators {
-        let policy = with_estimator(estimator);
-        let mut state = State::new(&policy, at(0)).unwrap();
-        let mut dice = Dice(21);
-        let mut close = 100.0_f64;
-        for day in 0..400 {
-            // 24 moves a day of half a percent: about 2.5 % a day, whose 99 % quantile is near 6 %.
-            let (mut bar, open) = (Bar::at(close), close);
-            for _ in 0..24 {
-                close *= 1.0 + 0.0177 * dice.bell();
-                bar = Bar { open, high: bar.high.max(close), low: bar.low.min(close), close };
-            }
-            let of = UnderlyingSignals { bar: Some(bar), ..UnderlyingSignals::default() };
-            step(&policy, &mut state, &btc(DAY * day, of)).unwrap();
-        }
-        for knob in [Knob::PriceScanDown, Knob::PriceScanUp] {
-            let loss = value(&state, knob, Scope::of("BTC"));
-            assert!(loss > 0.03 && loss < 0.10, "{estimator:?}: {loss}");
-        }
-    }
-}
-
-fn with_estimator(estimator: Estimator) -> Policy {
-    let mut file = plimsoll().file().clone();
-    file.adjusters = None;
-    for parameter in &mut file.parameters {
-        if let TargetSpec::Quantile(of) = &mut parameter.target
-            && of.series == Series::Price
-        {
-            of.now = vec![estimator];
-            (of.stress, of.tracking, of.shock) = (None, None, 0.0);
-        }
-    }
-    Policy::new(file).unwrap()
 }
 
 #[test]
