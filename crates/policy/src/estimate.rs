@@ -300,11 +300,11 @@ impl Gauge {
     /// Shows what options imply, as [`crate::target::Quantile::look`] does; forgets what is stale.
     pub(crate) fn look(&mut self, spec: &Estimator, atm: Option<f64>, now: Timestamp, step_seconds: i64) {
         let (Self::Implied(seen, _), Estimator::Implied { stale_seconds, .. }) = (self, spec) else { return };
-        let stale = |(then, _): &mut (Timestamp, f64)| then.seconds_until(now) > *stale_seconds as f64;
+        let stale = |(then, _): (Timestamp, f64)| then.seconds_until(now) > *stale_seconds as f64;
         let deviation = |atm: f64| (now, atm * (step_seconds as f64 / YEAR_SECONDS).sqrt());
         if let Some(deviation) = atm.map(deviation) {
             *seen = Some(deviation);
-        } else if seen.as_mut().is_some_and(|seen| stale(seen)) {
+        } else if seen.is_some_and(stale) {
             *seen = None;
         }
     }

@@ -15,10 +15,12 @@ use plimsoll_quant::garch::{Dynamics, Innovations, MeanModel, RollingGarch, Roll
 use plimsoll_quant::har::{Har, HarScale, HarSpec};
 use plimsoll_quant::pot::TailWindow;
 use plimsoll_quant::range::{self, RangeEstimator, RangeEwma, YangZhangEwma};
-use plimsoll_quant::special::student_t_quantile;
+use plimsoll_quant::special::{pow, student_t_quantile};
 use plimsoll_quant::stats::student_t_mean_abs;
 
 const CONFIDENCE: f64 = 0.99;
+/// The normal quantile there.
+const NORMAL: f64 = 2.326_347_874_040_840_8;
 
 /// A bar a day, of 24 moves each.
 fn bars(days: usize) -> Vec<Bar> {
@@ -55,17 +57,18 @@ fn quantile(now: Vec<Estimator>, horizon_steps: u32) -> Quantile {
     Quantile { now, ..toml::from_str(&text).unwrap() }
 }
 
+/// Quantile of a law of unit variance.
+fn t(nu: Option<f64>) -> f64 {
+    nu.map_or(NORMAL, |nu| student_t_quantile(CONFIDENCE, nu) * ((nu - 2.0) / nu).sqrt())
+}
+
 /// What a long and a short unit may lose over one step, and whether the root of time carries it on.
 fn expected(of: Estimator, bars: &[Bar], steps: u32) -> (f64, f64) {
     let returns: Vec<f64> = bars.windows(2).map(|pair| pair[1].close / pair[0].close - 1.0).collect();
     let root = f64::from(steps).sqrt();
-    let t = |nu: Option<f64>| {
-        nu.map_or(2.326_347_874_040_840_8, |nu| student_t_quantile(CONFIDENCE, nu) * ((nu - 2.0) / nu).sqrt())
-    };
     let both = |loss: f64| (loss, loss);
-    let decay = |half_life: f64| 0.5_f64.powf(1.0 / half_life);
+    let decay = |half_life: f64| pow(0.5, 1.0 / half_life);
     let mean_ratio = |nu: f64| student_t_quantile(CONFIDENCE, nu) / student_t_mean_abs(nu).unwrap();
-    let checked = |bar: &Bar| range::Bar::new(bar.open, bar.high, bar.low, bar.close).unwrap();
     match of {
         Estimator::Ewma { half_life, nu, .. } => {
             // The plain mean square until an observation weighs more than in it.
@@ -83,6 +86,39 @@ fn expected(of: Estimator, bars: &[Bar], steps: u32) -> (f64, f64) {
             let last = &returns[returns.len() - window..];
             both(root * last.iter().map(|r| r.abs()).sum::<f64>() / window as f64 * mean_ratio(nu))
         }
+        Estimator::Historical { window, .. } => {
+            let mut ascending = returns[returns.len() - window..].to_vec();
+            ascending.sort_by(f64::total_cmp);
+            // Number ceil(n / 100) from either end: of 300 the third.
+            let worst = window.div_ceil(100) - 1;
+            (-root * ascending[worst], root * ascending[window - 1 - worst])
+        }
+        Estimator::Filtered { window, needed, half_life, vol_needed, cap } => {
+            let spec =
+                FilteredSpec { window, needed, half_life, vol_warm_up: vol_needed, cap, vol_floor: 1e-8 };
+            let mut own = FilteredHistory::new(spec).unwrap();
+            returns.iter().for_each(|r| own.update(*r).unwrap());
+            let losses = own.losses(CONFIDENCE, &mut Vec::new()).unwrap();
+            (root * losses.long, root * losses.short)
+        }
+        Estimator::Tail { window, level, needed, refit_every } => {
+            let side = |sign: f64| {
+                let mut own = TailWindow::new(window, level, needed, refit_every).unwrap();
+                returns.iter().for_each(|r| assert!(own.update(sign * r).is_ok()));
+                root * own.tail().unwrap().quantile(CONFIDENCE).unwrap()
+            };
+            (side(-1.0), side(1.0))
+        }
+        other => modelled(other, bars, &returns, steps),
+    }
+}
+
+/// The same of what has a state of its own in `quant`.
+fn modelled(of: Estimator, bars: &[Bar], returns: &[f64], steps: u32) -> (f64, f64) {
+    let root = f64::from(steps).sqrt();
+    let both = |loss: f64| (loss, loss);
+    let checked = |bar: &Bar| range::Bar::new(bar.open, bar.high, bar.low, bar.close).unwrap();
+    match of {
         Estimator::Garch { gjr, student_t, window, needed, refit_every } => {
             let dynamics = if gjr { Dynamics::Gjr } else { Dynamics::Symmetric };
             let innovations = if student_t { Innovations::StudentT } else { Innovations::Normal };
@@ -113,30 +149,7 @@ fn expected(of: Estimator, bars: &[Bar], steps: u32) -> (f64, f64) {
             bars[1..].iter().for_each(|bar| own.update(&checked(bar)).unwrap());
             both(root * own.variance().unwrap().sqrt() * t(nu))
         }
-        Estimator::Historical { window, .. } => {
-            let mut ascending = returns[returns.len() - window..].to_vec();
-            ascending.sort_by(f64::total_cmp);
-            // Number ceil(n / 100) from either end: of 300 the third.
-            let worst = window.div_ceil(100) - 1;
-            (-root * ascending[worst], root * ascending[window - 1 - worst])
-        }
-        Estimator::Filtered { window, needed, half_life, vol_needed, cap } => {
-            let spec =
-                FilteredSpec { window, needed, half_life, vol_warm_up: vol_needed, cap, vol_floor: 1e-8 };
-            let mut own = FilteredHistory::new(spec).unwrap();
-            returns.iter().for_each(|r| own.update(*r).unwrap());
-            let losses = own.losses(CONFIDENCE, &mut Vec::new()).unwrap();
-            (root * losses.long, root * losses.short)
-        }
-        Estimator::Tail { window, level, needed, refit_every } => {
-            let side = |sign: f64| {
-                let mut own = TailWindow::new(window, level, needed, refit_every).unwrap();
-                returns.iter().for_each(|r| assert!(own.update(sign * r).is_ok()));
-                root * own.tail().unwrap().quantile(CONFIDENCE).unwrap()
-            };
-            (side(-1.0), side(1.0))
-        }
-        Estimator::Implied { .. } => panic!("it is not of history"),
+        other => panic!("{} is not modelled", other.name()),
     }
 }
 
@@ -204,7 +217,7 @@ fn what_options_imply_counts_while_it_is_there_and_the_larger_wins() {
     (0..30).for_each(|_| go(None, &mut state, &mut twin));
     near(exact(&state, Knob::PriceScanDown), exact(&twin, Knob::PriceScanDown), "nothing is implied");
     go(Some(0.6), &mut state, &mut twin);
-    let stated = 2.326_347_874_040_840_8 * 0.6 * (4.0 / 365.0_f64).sqrt();
+    let stated = NORMAL * 0.6 * (4.0 / 365.0_f64).sqrt();
     near(exact(&state, Knob::PriceScanDown), stated, "the larger");
     go(Some(0.05), &mut state, &mut twin);
     near(exact(&state, Knob::PriceScanDown), exact(&twin, Knob::PriceScanDown), "the smaller");
@@ -234,7 +247,7 @@ fn shapes_of_the_surface_are_estimated_from_their_differences() {
             let of = UnderlyingSignals { implied: Some(implied), ..UnderlyingSignals::default() };
             step(&policy, &mut state, &btc(DAY * day, of)).unwrap();
         }
-        let loss = 2.0 * 2.326_347_874_040_840_8 * size;
+        let loss = 2.0 * NORMAL * size;
         assert!((exact(&state, Knob::PriceScanDown) / loss - 1.0).abs() < 1e-6, "{series:?}");
     }
     let either = Quantile {
