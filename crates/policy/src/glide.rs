@@ -61,6 +61,8 @@ impl Move {
 /// What was chosen and why.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Choice {
+    /// Which candidate: its place among [`crate::Proposal::candidates`].
+    pub candidate: usize,
     /// Whether what loosens does: where it does not, nothing moves at all.
     pub loosens: bool,
     /// The fraction of the tightening: 0 is none of it.
@@ -137,6 +139,7 @@ impl Glide {
         let Impact { newly_liquidatable, newly_liquidatable_share, induced, .. } = impacts[best];
         let Move { loosens, fraction } = moves[best];
         Ok(Some(Choice {
+            candidate: best,
             loosens,
             fraction,
             newly_liquidatable,
