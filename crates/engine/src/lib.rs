@@ -15,8 +15,10 @@ mod bucketed;
 mod compare;
 mod desk;
 mod fill;
+mod glide;
 mod greeks;
 mod heat;
+mod interest;
 mod lint;
 mod liquidation;
 mod params;
@@ -35,8 +37,10 @@ pub use compare::{
     Standing, Totals, compare,
 };
 pub use desk::{BuildOptions, Desk, EngineError, Failure, Market};
+pub use glide::{Absorption, Affected, Announcement, Depth, Evaluated, GlidePath, Pressure};
 pub use greeks::GreeksRow;
 pub use heat::{HeatMap, HeatMapSpec};
+pub use interest::OpenInterest;
 pub use liquidation::{LiquidationPoint, LiquidationSpec, LiquidationSurface, NearestPoint};
 pub use params::{PRESETS, ParamError, ParamSet};
 pub use pricing::{Packed, pack};

@@ -1,7 +1,7 @@
 //! What the linter of the margin stage is told of the scenario set.
 
 use crate::ParamSet;
-use plimsoll_margin::{LintBlock, LintCode, LintColumn, LintFinding, LintInput, VolMove};
+use plimsoll_margin::{LintBlock, LintCode, LintColumn, LintFinding, LintInput, Params, VolMove};
 use plimsoll_risk::{EntrySpec, Scenario, ScenarioSet, ScenarioSpec};
 use plimsoll_types::{Asset, BlockKind, Ppb, QuantiseError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +27,14 @@ pub(crate) fn lint(set: &ParamSet) -> Vec<LintFinding> {
             plimsoll_margin::lint(&set.margin, &input)
         }
         Err(finding) => vec![finding],
+    }
+}
+
+/// Everything that explicit scenarios and their margin parameters break.
+pub(crate) fn findings(scenarios: &ScenarioSet, margin: &Params) -> Vec<LintFinding> {
+    match input(scenarios) {
+        Ok(input) => plimsoll_margin::lint(margin, &input),
+        Err(error) => vec![unusable(&error)],
     }
 }
 

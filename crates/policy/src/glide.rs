@@ -5,6 +5,8 @@
 //! whose induced impact stays under the limit, and a larger one where waiting would cost more than it induces. Nothing here
 //! sees an account.
 
+use crate::PolicyError;
+use crate::policy::within;
 use serde::{Deserialize, Serialize};
 
 /// What the whole book would do under one candidate. Amounts are in the currency of the book.
@@ -35,9 +37,34 @@ pub struct Glide {
     pub liquidatable_share_max: f64,
 }
 
+/// How much of a proposal one candidate holds.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Move {
+    /// Whether what loosens does.
+    pub(crate) loosens: bool,
+    /// The fraction of the tightening.
+    pub(crate) fraction: f64,
+}
+
+impl Move {
+    /// The whole.
+    pub(crate) const WHOLE: Self = Self { loosens: true, fraction: 1.0 };
+
+    /// Every candidate: nothing at all, then what loosens alone, then that with each fraction of the tightening.
+    pub(crate) fn all(glide: Option<&Glide>) -> Vec<Self> {
+        let fractions = glide.map_or_else(|| vec![1.0], |glide| glide.fractions.to_vec());
+        let some = std::iter::once(0.0).chain(fractions).map(|fraction| Self { loosens: true, fraction });
+        std::iter::once(Self { loosens: false, fraction: 0.0 }).chain(some).collect()
+    }
+}
+
 /// What was chosen and why.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Choice {
+    /// Which candidate: its place among [`crate::Proposal::candidates`].
+    pub candidate: usize,
+    /// Whether what loosens does: where it does not, nothing moves at all.
+    pub loosens: bool,
     /// The fraction of the tightening: 0 is none of it.
     pub fraction: f64,
     /// Accounts it makes liquidatable.
@@ -76,11 +103,22 @@ pub enum GlideError {
 }
 
 impl Glide {
-    /// Chooses among candidates: the first leaves all tightening out, then one for each fraction. `None` when not even
-    /// the first is sound: nothing moves then.
+    /// Whether it is one.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let rising = self.fractions.windows(2).all(|pair| pair[0] < pair[1]);
+        let [first, .., last] = self.fractions;
+        let ok = rising && first > 0.0 && last == 1.0;
+        within("glide.fractions", first, ok, "rising in (0, 1], the last 1")?;
+        let induced = self.induced_max;
+        within("glide.induced_max", induced, induced >= 0.0 && induced.is_finite(), "finite and >= 0")?;
+        let share = self.liquidatable_share_max;
+        within("glide.liquidatable_share_max", share, (0.0..=1.0).contains(&share), "from 0 to 1")
+    }
+
+    /// Chooses among candidates, in the order of [`Move::all`]. `None` when not even the first is sound: nothing moves then.
     pub fn choose(&self, impacts: &[Impact]) -> Result<Option<Choice>, GlideError> {
-        check(impacts, self.fractions.len() + 1)?;
-        let fraction = |i: usize| if i == 0 { 0.0 } else { self.fractions[i - 1] };
+        let moves = Move::all(Some(self));
+        check(impacts, moves.len())?;
         let bearable = |i: &usize| {
             impacts[*i].sound && impacts[*i].newly_liquidatable_share <= self.liquidatable_share_max
         };
@@ -99,8 +137,17 @@ impl Glide {
             .fold(calm, |best, i| if cost(i) < cost(best) { i } else { best });
         let urgent = best > calm;
         let Impact { newly_liquidatable, newly_liquidatable_share, induced, .. } = impacts[best];
-        let fraction = fraction(best);
-        Ok(Some(Choice { fraction, newly_liquidatable, newly_liquidatable_share, induced, waiting, urgent }))
+        let Move { loosens, fraction } = moves[best];
+        Ok(Some(Choice {
+            candidate: best,
+            loosens,
+            fraction,
+            newly_liquidatable,
+            newly_liquidatable_share,
+            induced,
+            waiting,
+            urgent,
+        }))
     }
 }
 

@@ -4,6 +4,7 @@
 //! lifted by open interest); larger tiers are stated multiples of it, and each tier's fraction counts only for the part of a
 //! position within it, so that no edge is a jump: `requirement = fraction x notional - less`.
 
+use crate::policy::within;
 use crate::{Board, Knob, Place, Policy, PolicyError};
 use plimsoll_types::{NANO, Ppb, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -36,24 +37,21 @@ pub struct LeverageTier {
 impl LeverageTiers {
     /// Whether these are tiers.
     pub fn check(&self) -> Result<(), PolicyError> {
-        let field = |field, value: f64, ok: bool, expected| {
-            if ok { Ok(()) } else { Err(PolicyError::Field { field, value, expected }) }
-        };
         let (ends, times) = (self.ends.len() as f64, &self.times);
-        field("leverage.times", ends, times.len() == self.ends.len() + 1, "one more than ends")?;
+        within("leverage.times", ends, times.len() == self.ends.len() + 1, "one more than ends")?;
         let mut before = 0.0;
         for end in &self.ends {
-            field("leverage.ends", *end, end.is_finite() && *end > before, "finite, > 0 and rising")?;
+            within("leverage.ends", *end, end.is_finite() && *end > before, "finite, > 0 and rising")?;
             before = *end;
         }
         let mut before = 1.0;
         for (i, by) in times.iter().enumerate() {
             let first = i > 0 || *by == 1.0;
-            field("leverage.times", *by, by.is_finite() && *by >= before && first, "1, then not falling")?;
+            within("leverage.times", *by, by.is_finite() && *by >= before && first, "1, then not falling")?;
             before = *by;
         }
         let most = self.leverage_max;
-        field("leverage.leverage_max", most, most.is_finite() && most >= 1.0, "finite and >= 1")
+        within("leverage.leverage_max", most, most.is_finite() && most >= 1.0, "finite and >= 1")
     }
 
     /// The tiers with `fraction` in the first, in (0, 1]; no fraction is above 1 or beneath one over the largest leverage.

@@ -8,6 +8,7 @@
 //! cumulative change added.
 
 use crate::extremes::{Extreme, Extremes};
+use plimsoll_quant::special::{exp, ln};
 use plimsoll_types::{NANO, Ppb, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +38,25 @@ pub struct Limits {
     pub expiry_seconds: i64,
     /// Values are multiples of this; > 0.
     pub step: Ppb,
+    /// Whether a value may fall faster than [`DAY_FALL_MAX`] and [`WEEK_FALL_MAX`] let it: for base lines, which answer to no
+    /// governance. The linter reports it.
+    #[serde(default)]
+    pub unbounded: bool,
 }
+
+/// The most that a value may be let to fall within a day, a share of it, unless its limits are `unbounded`.
+pub const DAY_FALL_MAX: Ppb = Ppb(NANO / 2);
+
+/// The most that a value may be let to fall within a week.
+pub const WEEK_FALL_MAX: Ppb = Ppb(NANO / 4 * 3);
+
+/// How often the minimum may go into the maximum: a minimum that is never reached bounds nothing.
+const RANGE_MAX: i64 = 10_000;
+
+/// Longest time that limits may speak of, seconds: ten years.
+const SECONDS_MAX: i64 = 315_360_000;
+
+const DAY: i64 = 86_400;
 
 /// Why limits are no limits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -61,6 +80,28 @@ pub enum LimitsError {
         seconds: i64,
         /// What it may be.
         expected: &'static str,
+    },
+    /// Values could loosen without limit, as good as.
+    #[error("limits let a value fall by {fall} within {seconds} s: expected {most} at most, or `unbounded`")]
+    Loosens {
+        /// The share of it that it may fall by.
+        fall: Ppb,
+        /// Within which time.
+        seconds: i64,
+        /// The most that it may.
+        most: Ppb,
+    },
+    /// Values fall faster than they rise.
+    #[error(
+        "limits let a value fall to {least} of itself within {seconds} s and rise to {most} times itself: expected as much upwards at least"
+    )]
+    Slower {
+        /// The share of it that it may fall to.
+        least: Ppb,
+        /// How many times itself it may rise to.
+        most: Ppb,
+        /// Within which time.
+        seconds: i64,
     },
     /// No multiple of the step lies between minimum and maximum.
     #[error("no multiple of {step} lies between {minimum} and {maximum}")]
@@ -222,20 +263,66 @@ impl Limits {
         field(self.step.0 > 0, "step", self.step, "> 0")?;
         field(self.minimum.0 > 0, "minimum", self.minimum, "> 0")?;
         field(self.maximum >= self.minimum, "maximum", self.maximum, "at least the minimum")?;
+        let reached = self.maximum.0 / RANGE_MAX <= self.minimum.0;
+        field(reached, "minimum", self.minimum, "a ten-thousandth of the maximum at least")?;
         field(self.up.0 > 0, "up", self.up, "> 0")?;
         field(share(self.down), "down", self.down, "more than 0 and less than 1")?;
         field(self.window_up >= self.up, "window_up", self.window_up, "at least `up`")?;
         let below_one = self.window_down >= self.down && share(self.window_down);
         field(below_one, "window_down", self.window_down, "at least `down` and less than 1")?;
-        seconds(self.window_seconds > 0, "window_seconds", self.window_seconds, "> 0")?;
-        seconds(self.delay_up_seconds >= 0, "delay_up_seconds", self.delay_up_seconds, ">= 0")?;
-        seconds(self.delay_down_seconds >= 0, "delay_down_seconds", self.delay_down_seconds, ">= 0")?;
-        seconds(self.expiry_seconds > 0, "expiry_seconds", self.expiry_seconds, "> 0")?;
+        for (name, time, least) in [
+            ("window_seconds", self.window_seconds, 1),
+            ("delay_up_seconds", self.delay_up_seconds, 0),
+            ("delay_down_seconds", self.delay_down_seconds, 0),
+            ("expiry_seconds", self.expiry_seconds, 1),
+        ] {
+            let expected = if least > 0 { "from 1 to ten years" } else { "from 0 to ten years" };
+            seconds((least..=SECONDS_MAX).contains(&time), name, time, expected)?;
+        }
         if self.to_step_up(self.minimum) > self.to_step_down(self.maximum) {
             let Self { step, minimum, maximum, .. } = *self;
             return Err(LimitsError::Empty { step, minimum, maximum });
         }
+        self.check_speeds()
+    }
+
+    /// Whether a value may not fall too fast, nor faster than it may rise.
+    fn check_speeds(&self) -> Result<(), LimitsError> {
+        for (seconds, most) in [(DAY, DAY_FALL_MAX), (7 * DAY, WEEK_FALL_MAX)] {
+            let (least, rise) = self.within_time(seconds);
+            let fall = Ppb(NANO - least.0);
+            if fall > most && !self.unbounded {
+                return Err(LimitsError::Loosens { fall, seconds, most });
+            }
+            // What is halved must be doubled in the same time; a hundredth is left for decimals.
+            let back = i128::from(least.0) * i128::from(rise.0) / i128::from(NANO);
+            if back < i128::from(NANO / 100 * 99) && !self.unbounded {
+                return Err(LimitsError::Slower { least, most: rise, seconds });
+            }
+        }
         Ok(())
+    }
+
+    /// The least and the most that a value may become within a time, in shares of itself: by as many updates as the delays
+    /// let be, by the window, and between minimum and maximum. Without a delay updates are without number.
+    ///
+    /// ```text
+    /// least = max((1 - down)^n, (1 - window_down)^k, minimum/maximum),  n = 1 + floor(T/delay),  k = ceil(T/window)
+    /// ```
+    pub fn within_time(&self, seconds: i64) -> (Ppb, Ppb) {
+        let updates = |delay: i64| if delay > 0 { 1.0 + (seconds / delay) as f64 } else { f64::INFINITY };
+        let windows = (seconds as f64 / self.window_seconds.max(1) as f64).ceil();
+        let range = ln(self.maximum.to_f64() / self.minimum.to_f64());
+        let fall = |share: Ppb| ln(1.0 - share.to_f64());
+        let rise = |share: Ppb| ln(1.0 + share.to_f64());
+        let least = (fall(self.down) * updates(self.delay_down_seconds))
+            .max(fall(self.window_down) * windows)
+            .max(-range);
+        let most =
+            (rise(self.up) * updates(self.delay_up_seconds)).min(rise(self.window_up) * windows).min(range);
+        // A range of at most four decades.
+        let share = |log: f64| Ppb::from_f64(exp(log)).unwrap_or(Ppb::ONE);
+        (share(least), share(most))
     }
 
     /// The least multiple of the step that is no less; saturates.

@@ -4,7 +4,8 @@
 
 use crate::policy::Parameter;
 use crate::{Buffer, Estimator, Key, Policy, Quantile, TargetSpec};
-use plimsoll_quant::special::ln;
+use plimsoll_quant::special::{exp, ln};
+use plimsoll_types::Ppb;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -12,6 +13,8 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
+    /// The limits say that they bound nothing: a base line, and no policy to run.
+    Unbounded,
     /// The limits let a value fall by more than half within their window.
     LoosensFast,
     /// Existing positions feel a tightening without notice or ramp.
@@ -24,11 +27,17 @@ pub enum Rule {
     LowConfidence,
     /// The stabiliser is faster than the hard limits let it be.
     FasterThanLimits,
-    /// From the floor to the cap takes longer than a day.
+    /// From the floor to the cap takes longer than a day, or the limits let a value rise by less than a quarter in one.
     SlowToTighten,
+    /// The cap is beneath the long run's own quantile: a target that never gets there does not cover what it says.
+    LowCap,
+    /// The maximum is beneath what the cap may ask for when the fallback is the floor.
+    LowMaximum,
+    /// Learning may take more than 30 % off a target.
+    LooseTracker,
     /// Nothing lowers the margin's answer to volatility: an elasticity of one or more.
     Elastic,
-    /// Adjusters may together do more than double a target.
+    /// Adjusters may together do more than double a target, or one of them more than all together may.
     StrongAdjusters,
     /// The band is wider than a tenth.
     WideBand,
@@ -63,15 +72,17 @@ impl fmt::Display for Finding {
 /// Least weight of a stressed period, and least buffer.
 const QUARTER: f64 = 0.25;
 
+/// Least correction of the logarithm that learning should make: 30 % off.
+const TRACKER_LEAST: f64 = -0.357;
+
 impl Policy {
     /// What should be looked at, parameters first, in the order of keys.
     pub fn lint(&self) -> Vec<Finding> {
         let mut found = Vec::new();
         for (key, parameter) in self.parameters() {
-            let one = |rule, text| Finding { rule, key: Some(key.clone()), text };
-            found.extend(
-                motion(parameter).into_iter().chain(target(parameter)).map(|(rule, text)| one(rule, text)),
-            );
+            let one = |(rule, text)| Finding { rule, key: Some(key.clone()), text };
+            let all = motion(parameter).into_iter().chain(self.speed(parameter)).chain(target(parameter));
+            found.extend(all.map(one));
         }
         let whole = |(rule, text)| Finding { rule, key: None, text };
         found.extend(self.world().into_iter().map(whole));
@@ -87,8 +98,18 @@ impl Policy {
                 found.push((Rule::StrongAdjusters, text));
             }
             for (cause, adjuster) in of.by.iter().filter(|(_, adjuster)| adjuster.on) {
+                let most = adjuster.underlyings.values().chain([&adjuster.slope]).map(|slope| slope.most);
+                if let Some(most) = most.into_iter().find(|most| *most > of.product_max) {
+                    let text = format!(
+                        "adjuster `{cause}` multiplies by {most}: all together may by {}",
+                        of.product_max
+                    );
+                    found.push((Rule::StrongAdjusters, text));
+                }
+            }
+            for (cause, adjuster) in of.by.iter().filter(|(_, adjuster)| adjuster.on) {
                 let acts = |key: &Key| adjuster.knobs.contains(&key.knob);
-                if !self.parameters().any(|(key, _)| acts(key)) {
+                if !self.parameters().keys().any(acts) {
                     found.push((
                         Rule::IdleAdjuster,
                         format!("adjuster `{cause}` acts on no parameter there is"),
@@ -113,9 +134,37 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// Whether hard limits let a value rise in time: with one update a step of observation, within a day, from floor to cap where
+    /// the target has them, by a quarter where it has not.
+    fn speed(&self, of: &Parameter) -> Option<(Rule, String)> {
+        let limits = of.motion.limits;
+        let stress = match &of.target {
+            TargetSpec::Quantile(spec) => spec.stress.filter(|stress| stress.floor > 0.0),
+            TargetSpec::Stated { .. } | TargetSpec::PriceScan { .. } => None,
+        };
+        let range = limits.maximum.to_f64() / limits.minimum.to_f64();
+        let needed = stress.map_or(1.25, |stress| stress.cap / stress.floor);
+        let needed = if needed < range { needed } else { range };
+        let updates = (86_400 / limits.delay_up_seconds.max(self.step_seconds())).max(1) as f64;
+        let windows = (86_400.0 / limits.window_seconds as f64).ceil();
+        let by = |share: Ppb, times: f64| exp(ln(1.0 + share.to_f64()) * times);
+        let (updates, window) = (by(limits.up, updates), by(limits.window_up, windows));
+        let rise = if updates < window { updates } else { window };
+        let text =
+            || format!("limits let it rise to {rise} times itself in a day: expected {needed} at least");
+        (rise < needed * (1.0 - 1e-9)).then(|| (Rule::SlowToTighten, text()))
+    }
+}
+
 fn motion(of: &Parameter) -> Vec<(Rule, String)> {
     let mut found = Vec::new();
     let (limits, stabiliser, announce) = (of.motion.limits, of.motion.stabiliser, of.motion.announce);
+    if limits.unbounded {
+        let (least, _) = limits.within_time(86_400);
+        let text = format!("`unbounded`: may fall to {least} of itself in a day");
+        found.push((Rule::Unbounded, text));
+    }
     let down = limits.window_down.to_f64();
     if down > 0.5 {
         found.push((
@@ -173,7 +222,22 @@ fn target(of: &Parameter) -> Vec<(Rule, String)> {
         );
         found.push((if thin { Rule::ThinStress } else { Rule::Procyclical }, text));
     }
+    if let Some(stress) = spec.stress.filter(|stress| stress.cap < 1.0) {
+        let text =
+            format!("cap is {} of the long run: expected 1 at least, or it is never covered", stress.cap);
+        found.push((Rule::LowCap, text));
+    }
+    if let Some(least) = spec.tracking.map(|of| of.least).filter(|least| *least < TRACKER_LEAST) {
+        let text = format!("learning takes off {least} of the logarithm: expected {TRACKER_LEAST} at least");
+        found.push((Rule::LooseTracker, text));
+    }
     if let Some(stress) = spec.stress.filter(|stress| stress.floor > 0.0) {
+        let (maximum, needed) =
+            (of.motion.limits.maximum, spec.fallback.to_f64() * stress.cap / stress.floor);
+        if maximum.to_f64() < needed {
+            let text = format!("maximum is {maximum}: the fallback from floor to cap is {needed}");
+            found.push((Rule::LowMaximum, text));
+        }
         let days = ln(stress.cap / stress.floor) / of.motion.stabiliser.tighten_per_day;
         if days > 1.0 {
             found.push((Rule::SlowToTighten, format!("{days} days from floor to cap: expected one at most")));

@@ -11,13 +11,16 @@ use std::sync::Arc;
 
 const DAY: f64 = 86_400.0;
 
+/// Longest notice and longest ramp, seconds: thirty days. What takes longer never binds.
+const ANNOUNCE_MAX: i64 = 30 * 86_400;
+
 /// How a tightening reaches existing positions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Announce {
-    /// From the announcement to the first move, seconds; >= 0.
+    /// From the announcement to the first move, seconds; from 0 to thirty days.
     pub notice_seconds: i64,
-    /// From there until the whole is in force, seconds; >= 0.
+    /// From there until the whole is in force, seconds; from 0 to thirty days.
     pub ramp_seconds: i64,
 }
 
@@ -100,7 +103,7 @@ pub enum MotionSpecError {
     #[error(transparent)]
     Limits(#[from] LimitsError),
     /// When positions feel it.
-    #[error("announce `{field}` is {seconds} s: expected >= 0")]
+    #[error("announce `{field}` is {seconds} s: expected from 0 to thirty days")]
     Announce {
         /// Its name.
         field: &'static str,
@@ -128,11 +131,11 @@ pub enum MotionError {
 impl Motion {
     /// Whether it is one.
     pub fn check(&self) -> Result<(), MotionSpecError> {
-        self.stabiliser.check()?;
         self.limits.check()?;
+        self.stabiliser.check(self.limits.unbounded)?;
         let Announce { notice_seconds, ramp_seconds } = self.announce;
         for (field, seconds) in [("notice_seconds", notice_seconds), ("ramp_seconds", ramp_seconds)] {
-            if seconds < 0 {
+            if !(0..=ANNOUNCE_MAX).contains(&seconds) {
                 return Err(MotionSpecError::Announce { field, seconds });
             }
         }
@@ -228,21 +231,19 @@ impl ParameterState {
         self.exact = proposed.exact;
     }
 
-    /// Puts a proposal in force.
+    /// Puts a proposal that was made at an instant in force at another.
     pub(crate) fn apply(
         &mut self,
         proposed: Proposed,
         motion: &Motion,
-        now: Timestamp,
+        (made, now): (Timestamp, Timestamp),
     ) -> Result<Change, Breach> {
-        let Proposed { key, new, exact, mut trail, .. } = proposed;
+        let Proposed { key, new, exact, trail, .. } = proposed;
         let from = self.value();
-        motion.limits.apply(&mut self.in_force, new, now, now)?;
+        motion.limits.apply(&mut self.in_force, new, made, now)?;
         self.exact = exact;
         let Announce { notice_seconds, ramp_seconds } = motion.announce;
         self.maintenance = self.maintenance.follow(new, now, (notice_seconds, ramp_seconds));
-        // Where it stands already, unless somebody changed the proposal: causes add up whatever was done to it.
-        trail.to(Cause::Rounding, new.to_f64());
         let causes = trail.since(&self.trail);
         self.trail = trail;
         Ok(Change { key: Key::clone(&key), from, to: new, maintenance: self.maintenance.clone(), causes })
@@ -261,11 +262,20 @@ pub(crate) struct Target {
 }
 
 impl Proposed {
-    /// The proposal that was refused: the value stays.
-    pub(crate) fn refused(&self) -> Self {
+    /// The proposal of which the result was refused beyond `to`.
+    pub(crate) fn refused(&self, to: Ppb) -> Self {
+        self.cut(Cause::ResultCheck, to)
+    }
+
+    /// The proposal of which the glide path takes so much.
+    pub(crate) fn glided(&self, to: Ppb) -> Self {
+        self.cut(Cause::GlidePath, to)
+    }
+
+    fn cut(&self, cause: Cause, to: Ppb) -> Self {
         let mut trail = self.trail.clone();
-        trail.to(Cause::ResultCheck, self.old.to_f64());
-        Self { new: self.old, exact: self.old.to_f64(), trail, ..self.clone() }
+        trail.to(cause, to.to_f64());
+        Self { new: to, exact: to.to_f64(), trail, ..self.clone() }
     }
 
     /// The proposal with a fraction of its tightening, in [0, 1], between old and new in logarithms and rounded up;
@@ -279,8 +289,6 @@ impl Proposed {
         // Between two ratios, hence one itself; nothing of the step is the value in force, on a multiple or not.
         let cut = if fraction > 0.0 { Ppb::from_f64(value).unwrap_or(self.old) } else { self.old };
         let cut = if cut > self.old { limits.to_step_up(cut).min(self.new) } else { self.old };
-        let mut trail = self.trail.clone();
-        trail.to(Cause::GlidePath, cut.to_f64());
-        Self { new: cut, exact: cut.to_f64(), trail, ..self.clone() }
+        self.glided(cut)
     }
 }

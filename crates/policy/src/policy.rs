@@ -10,9 +10,10 @@ use crate::{
     Motion, MotionSpecError, Scheduled, Scope, Side, TargetSpec, TargetSpecError,
 };
 use plimsoll_quant::stats::StatsError;
-use plimsoll_types::Ppb;
+use plimsoll_types::{Ppb, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How the world is cut into observations, and what is not believed of it.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -34,17 +35,15 @@ pub struct ObservationSpec {
 
 impl ObservationSpec {
     fn check(&self) -> Result<(), PolicyError> {
-        let field = |field, value: f64, ok: bool, expected| {
-            if ok { Ok(()) } else { Err(PolicyError::Field { field, value, expected }) }
-        };
         let step = self.step_seconds;
-        field("observation.step_seconds", step as f64, step > 0, "> 0")?;
+        let ok = (1..=STEP_MAX).contains(&step);
+        within("observation.step_seconds", step as f64, ok, "from a second to thirty days")?;
         let late = self.late_seconds.unwrap_or(0);
-        field("observation.late_seconds", late as f64, (0..step).contains(&late), "from 0 to within a step")?;
+        within("observation.late_seconds", late as f64, (0..step).contains(&late), "from 0 to within a step")?;
         let ratio = self.suspect_ratio.unwrap_or(2.0);
-        field("observation.suspect_ratio", ratio, ratio > 1.0 && ratio <= 1e6, "above 1, at most 1e6")?;
+        within("observation.suspect_ratio", ratio, ratio > 1.0 && ratio <= 1e6, "above 1, at most 1e6")?;
         let most = self.constant_steps.unwrap_or(1);
-        field("observation.constant_steps", f64::from(most), most > 0, ">= 1")
+        within("observation.constant_steps", f64::from(most), most > 0, ">= 1")
     }
 }
 
@@ -161,7 +160,7 @@ pub enum PolicyError {
         /// The name.
         name: String,
     },
-    /// A parameter is stated twice.
+    /// A parameter is stated twice, or both for all and for each underlying.
     #[error("{0} is stated twice")]
     Twice(Key),
     /// A parameter is for every underlying and for one.
@@ -240,6 +239,8 @@ pub enum PolicyError {
 /// A parameter with its motion.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Parameter {
+    /// Whether every underlying has one of its own: its key is then without one.
+    pub(crate) each: bool,
     pub(crate) target: TargetSpec,
     pub(crate) motion: Motion,
     pub(crate) buffer: Option<Buffer>,
@@ -249,10 +250,8 @@ pub(crate) struct Parameter {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Policy {
     file: PolicyFile,
-    /// Those that are stated.
-    single: BTreeMap<Key, Parameter>,
-    /// Those that every underlying has, by the key without it.
-    each: BTreeMap<Key, Parameter>,
+    parameters: BTreeMap<Key, Parameter>,
+    digest: String,
 }
 
 /// A place that a value is asked for.
@@ -300,20 +299,30 @@ impl Policy {
         for (name, motion) in &file.motions {
             motion.check().map_err(|source| PolicyError::Motion { name: name.clone(), source })?;
         }
-        let (single, each) = file.parameters()?;
-        let new = Self { file, single, each };
+        let (parameters, digest) = (file.parameters()?, file.digest()?);
+        let new = Self { file, parameters, digest };
         new.check_scales()?;
         new.check_world()?;
         new.check_votes()?;
         Ok(new)
     }
 
-    /// Initial margin covers maintenance where parameters start.
+    /// Initial margin covers maintenance where parameters start: for every underlying that is named, and for one that is not.
     fn check_scales(&self) -> Result<(), PolicyError> {
-        let first = |(key, of): (&Key, &Parameter)| (key.clone(), of.target.first());
-        let all = self.parameters().map(first);
-        let scales = all.filter(|(key, _)| matches!(key.knob, Knob::ImScale | Knob::MmScale)).collect();
-        uncovered(&scales).map_or(Ok(()), |(scope, im, mm)| Err(PolicyError::Uncovered { scope, im, mm }))
+        let scales = || self.parameters.iter().filter(|(key, _)| key.knob.is_scale());
+        let named = scales().filter_map(|(key, _)| key.scope.underlying.as_deref());
+        let underlyings: BTreeSet<&str> = named.chain([""]).collect();
+        let mut first: BTreeMap<Key, Ppb> = BTreeMap::new();
+        for (key, of) in scales() {
+            if of.each {
+                for underlying in &underlyings {
+                    first.entry(key.of(underlying)).or_insert(of.target.first());
+                }
+            } else {
+                first.insert(key.clone(), of.target.first());
+            }
+        }
+        uncovered(&first).map_or(Ok(()), |(scope, im, mm)| Err(PolicyError::Uncovered { scope, im, mm }))
     }
 
     fn check_world(&self) -> Result<(), PolicyError> {
@@ -326,18 +335,15 @@ impl Policy {
                 return Err(PolicyError::NoReading(*cause));
             }
         }
-        self.file.glide.as_ref().map_or(Ok(()), check_glide)?;
+        self.file.glide.as_ref().map_or(Ok(()), Glide::check)?;
         self.file.leverage.as_ref().map_or(Ok(()), LeverageTiers::check)
     }
 
     fn check_votes(&self) -> Result<(), PolicyError> {
-        if let Some(rules) = self.file.governance {
-            let seconds = rules.timelock_seconds;
-            positive("governance.timelock_seconds", seconds as f64, rules.sound())?;
-        }
+        self.file.governance.as_ref().map_or(Ok(()), Governance::check)?;
         let mut ids = BTreeMap::new();
         for vote in &self.file.schedule {
-            self.check_vote(vote)?;
+            self.check_vote(vote, vote.proposed)?;
             if ids.insert(&vote.id, ()).is_some() {
                 return Err(GovernanceError::Twice { id: vote.id.clone() }.into());
             }
@@ -345,12 +351,12 @@ impl Policy {
         Ok(())
     }
 
-    /// Whether a vote may be scheduled.
-    pub(crate) fn check_vote(&self, vote: &Scheduled) -> Result<(), GovernanceError> {
+    /// Whether a vote may be scheduled at an instant.
+    pub(crate) fn check_vote(&self, vote: &Scheduled, now: Timestamp) -> Result<(), GovernanceError> {
         let none = || GovernanceError::NoParameter { id: vote.id.clone(), key: Box::new(vote.key.clone()) };
         let motion = self.motion(&vote.key).ok_or_else(none)?;
         let rules = self.file.governance.ok_or_else(|| GovernanceError::None { id: vote.id.clone() })?;
-        rules.check(vote, &motion.limits)
+        rules.accepts(vote, &motion.limits, now)
     }
 
     /// The policy as it is written down.
@@ -361,6 +367,12 @@ impl Policy {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.file.name
+    }
+
+    /// What it is told by from any other policy: sixteen hexadecimal digits of the SHA-256 of everything that it says. Comments
+    /// and layout are not part of it.
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// One sentence on what it is.
@@ -398,27 +410,22 @@ impl Policy {
     }
 
     pub(crate) fn parameter(&self, key: &Key) -> Option<&Parameter> {
-        let any = || Key { knob: key.knob, scope: Scope { underlying: None, ..key.scope.clone() } };
-        self.single.get(key).or_else(|| key.scope.underlying.as_ref().and_then(|_| self.each.get(&any())))
-    }
-
-    /// The parameters that are stated.
-    pub(crate) fn single(&self) -> &BTreeMap<Key, Parameter> {
-        &self.single
+        let own = self.parameters.get(key).filter(|of| !of.each);
+        own.or_else(|| {
+            key.scope.underlying.as_ref()?;
+            let any = Key { knob: key.knob, scope: Scope { underlying: None, ..key.scope.clone() } };
+            self.parameters.get(&any).filter(|of| of.each)
+        })
     }
 
     /// All parameters, those of every underlying without it.
-    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&Key, &Parameter)> {
-        self.single.iter().chain(&self.each)
+    pub(crate) fn parameters(&self) -> &BTreeMap<Key, Parameter> {
+        &self.parameters
     }
 
     /// The keys of what every underlying has, for one of them.
     pub(crate) fn keys_of(&self, underlying: &str) -> impl Iterator<Item = Key> {
-        let of = |key: &Key| {
-            let scope = Scope { underlying: Some(underlying.to_owned()), ..key.scope.clone() };
-            Key { knob: key.knob, scope }
-        };
-        self.each.keys().map(of)
+        self.parameters.iter().filter(|(_, of)| of.each).map(|(key, _)| key.of(underlying))
     }
 
     /// The scope of a place: its buckets. `None` for a tenor or moneyness that is not finite: it lies in none.
@@ -439,22 +446,17 @@ impl Policy {
     }
 }
 
-fn positive(field: &'static str, value: f64, ok: bool) -> Result<(), PolicyError> {
-    let expected = "finite and > 0";
-    if ok { Ok(()) } else { Err(PolicyError::Field { field, value, expected }) }
-}
+/// Longest step of observation, seconds: thirty days.
+const STEP_MAX: i64 = 30 * 86_400;
 
-fn check_glide(of: &Glide) -> Result<(), PolicyError> {
-    let field = |field, value: f64, ok: bool, expected| {
-        if ok { Ok(()) } else { Err(PolicyError::Field { field, value, expected }) }
-    };
-    let rising = of.fractions.windows(2).all(|pair| pair[0] < pair[1]);
-    let [first, .., last] = of.fractions;
-    field("glide.fractions", first, rising && first > 0.0 && last == 1.0, "rising in (0, 1], the last 1")?;
-    let induced = of.induced_max;
-    field("glide.induced_max", induced, induced >= 0.0 && induced.is_finite(), "finite and >= 0")?;
-    let share = of.liquidatable_share_max;
-    field("glide.liquidatable_share_max", share, (0.0..=1.0).contains(&share), "from 0 to 1")
+/// Whether a number of the file is what it may be.
+pub(crate) fn within(
+    field: &'static str,
+    value: f64,
+    ok: bool,
+    expected: &'static str,
+) -> Result<(), PolicyError> {
+    if ok { Ok(()) } else { Err(PolicyError::Field { field, value, expected }) }
 }
 
 impl Buckets {
@@ -484,12 +486,16 @@ impl Buckets {
     }
 }
 
-type Parameters = BTreeMap<Key, Parameter>;
-
 impl PolicyFile {
-    /// The parameters, checked one by one: those that are stated, and those of each underlying.
-    fn parameters(&self) -> Result<(Parameters, Parameters), PolicyError> {
-        let (mut single, mut each) = (BTreeMap::new(), BTreeMap::new());
+    fn digest(&self) -> Result<String, PolicyError> {
+        let unreadable = |e: toml::ser::Error| PolicyError::Unreadable { reason: e.to_string() };
+        let hash = Sha256::digest(toml::to_string(self).map_err(unreadable)?);
+        Ok(hash.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+    }
+
+    /// The parameters, checked one by one.
+    fn parameters(&self) -> Result<BTreeMap<Key, Parameter>, PolicyError> {
+        let mut parameters = BTreeMap::new();
         for spec in &self.parameters {
             let key = Key { knob: spec.knob, scope: spec.scope.clone() };
             if spec.each_underlying && key.scope.underlying.is_some() {
@@ -500,12 +506,11 @@ impl PolicyFile {
                 return Err(PolicyError::NoSeries(key));
             }
             let checked = self.parameter(&key, spec)?;
-            let among = if spec.each_underlying { &mut each } else { &mut single };
-            if among.insert(key.clone(), checked).is_some() {
+            if parameters.insert(key.clone(), checked).is_some() {
                 return Err(PolicyError::Twice(key));
             }
         }
-        Ok((single, each))
+        Ok(parameters)
     }
 
     fn parameter(&self, key: &Key, spec: &ParameterSpec) -> Result<Parameter, PolicyError> {
@@ -527,6 +532,7 @@ impl PolicyFile {
             let (minimum, maximum) = (limits.minimum, limits.maximum);
             return Err(PolicyError::Start { key: key.clone(), value, minimum, maximum });
         }
-        Ok(Parameter { target: spec.target.clone(), motion, buffer: spec.buffer })
+        let each = spec.each_underlying;
+        Ok(Parameter { each, target: spec.target.clone(), motion, buffer: spec.buffer })
     }
 }

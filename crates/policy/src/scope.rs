@@ -47,6 +47,11 @@ pub enum Knob {
 }
 
 impl Knob {
+    /// Whether it is one of the two scales that are coupled: initial margin covers maintenance.
+    pub(crate) fn is_scale(self) -> bool {
+        matches!(self, Self::ImScale | Self::MmScale)
+    }
+
     /// The stable name.
     pub fn name(self) -> &'static str {
         match self {
@@ -213,6 +218,14 @@ pub struct Key {
     /// For what.
     #[serde(default)]
     pub scope: Scope,
+}
+
+impl Key {
+    /// The same of one underlying.
+    pub(crate) fn of(&self, underlying: &str) -> Self {
+        let scope = Scope { underlying: Some(underlying.to_owned()), ..self.scope.clone() };
+        Self { knob: self.knob, scope }
+    }
 }
 
 impl AsRef<Self> for Key {

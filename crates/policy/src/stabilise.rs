@@ -14,22 +14,32 @@ use crate::{Cause, Trail};
 use plimsoll_quant::special::exp;
 use plimsoll_types::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::f64::consts::LN_2;
 
 /// How a parameter follows its target. All rates are of the logarithm: 0.02 is about 2 %.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stabiliser {
-    /// How far beneath its target a value may rest; >= 0.
+    /// How far beneath its target a value may rest; from 0 to 0.5.
     pub band_up: f64,
-    /// How far above its target a value may rest; >= 0.
+    /// How far above its target a value may rest; from 0 to 0.5.
     pub band_down: f64,
     /// Fastest tightening per day; > 0.
     pub tighten_per_day: f64,
-    /// Fastest loosening per day; > 0 and at most that of tightening.
+    /// Fastest loosening per day; > 0, at most that of tightening, and at most ln 2 unless the limits are `unbounded`.
     pub loosen_per_day: f64,
-    /// A value loosens no further than to the largest target of so many seconds; >= 0.
+    /// A value loosens no further than to the largest target of so many seconds; from 0 to a year.
     pub hold_seconds: i64,
 }
+
+/// The widest band: a value that may rest further from its target does not follow it.
+const BAND_MAX: f64 = 0.5;
+
+/// The fastest loosening per day of the logarithm: halved in a day, as limits let it ([`crate::DAY_FALL_MAX`]).
+const LOOSEN_MAX: f64 = LN_2;
+
+/// The longest hold, seconds: a year.
+const HOLD_MAX: i64 = 366 * 86_400;
 
 /// Why a stabiliser is none.
 #[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
@@ -50,20 +60,24 @@ pub struct Holding {
 }
 
 impl Stabiliser {
-    /// Whether these are numbers to follow.
-    pub fn check(&self) -> Result<(), StabiliserError> {
+    /// Whether these are numbers to follow; `unbounded` is that of the limits beside them.
+    pub fn check(&self, unbounded: bool) -> Result<(), StabiliserError> {
         let sound = |ok: bool, field, value, expected| {
             if ok { Ok(()) } else { Err(StabiliserError { field, value, expected }) }
         };
         let finite = |x: f64| x.is_finite() && x >= 0.0;
-        sound(finite(self.band_up), "band_up", self.band_up, "finite and >= 0")?;
-        sound(finite(self.band_down), "band_down", self.band_down, "finite and >= 0")?;
+        let band = |x: f64| (0.0..=BAND_MAX).contains(&x);
+        sound(band(self.band_up), "band_up", self.band_up, "from 0 to 0.5")?;
+        sound(band(self.band_down), "band_down", self.band_down, "from 0 to 0.5")?;
         let tighten = self.tighten_per_day;
         sound(finite(tighten) && tighten > 0.0, "tighten_per_day", tighten, "finite and > 0")?;
         let loosen = self.loosen_per_day;
         let slower = finite(loosen) && loosen > 0.0 && loosen <= tighten;
         sound(slower, "loosen_per_day", loosen, "> 0 and at most `tighten_per_day`")?;
-        sound(self.hold_seconds >= 0, "hold_seconds", self.hold_seconds as f64, ">= 0")
+        let slow = unbounded || loosen <= LOOSEN_MAX;
+        sound(slow, "loosen_per_day", loosen, "at most ln 2, half in a day, unless `unbounded`")?;
+        let held = (0..=HOLD_MAX).contains(&self.hold_seconds);
+        sound(held, "hold_seconds", self.hold_seconds as f64, "from 0 to a year")
     }
 
     /// The next value of a parameter at `value` whose target is `target`, both finite and > 0; `days` have passed since

@@ -4,6 +4,7 @@
 //! values in force. Between the two somebody may show what the whole book would do. Everything that is remembered is in
 //! [`State`]: saved and restored, it goes on with the same decisions, bit for bit.
 
+use crate::governance::Ruling;
 use crate::parameter::Target;
 use crate::policy::Parameter;
 use crate::readings::{Correlator, Reads, Watch, refused};
@@ -11,19 +12,21 @@ use crate::series::{Both, Forming, Taken};
 use crate::target::{Estimated, Quantile, Standing};
 use crate::{
     Adjusters, Bar, Board, Buffer, Cause, Decision, GovernanceError, Impact, Implied, Key, Knob, Note,
-    Policy, PolicyError, Proposal, Proposed, Schedule, Scheduled, Series, SignalError, Signals, StepError,
-    TargetSpec, Trail, UnderlyingSignals,
+    ParameterState, Policy, PolicyError, Proposal, Proposed, Schedule, Scheduled, Series, SignalError, Signals,
+    StepError, TargetSpec, Trail, UnderlyingSignals,
 };
 use plimsoll_quant::rank::RankWindow;
 use plimsoll_quant::stats::StatsError;
-use plimsoll_types::Timestamp;
+use plimsoll_types::{Ppb, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A parameter's target on its way.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-struct Aim {
+pub(crate) struct Aim {
+    /// Whether the policy states the parameter by name, and not for every underlying.
+    stated: bool,
     estimated: Option<Estimated>,
     /// What is usual, for the buffer.
     usual: Option<RankWindow>,
@@ -36,26 +39,42 @@ struct Aim {
 /// All state of a policy: of the one that it began with. With JSON it must be read with exact floats (`float_roundtrip`).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct State {
-    began: Timestamp,
+    /// Digest of the policy it is of.
+    pub(crate) policy: String,
+    pub(crate) began: Timestamp,
     /// The last signals.
-    now: Option<Timestamp>,
-    board: Board,
+    pub(crate) now: Option<Timestamp>,
+    /// The last decision, vote or cancelling.
+    pub(crate) decided: Option<Timestamp>,
+    pub(crate) board: Board,
     #[serde(with = "crate::scope::pairs")]
-    aims: BTreeMap<Arc<Key>, Aim>,
-    watches: BTreeMap<String, Watch>,
-    correlation: Option<Correlator>,
+    pub(crate) aims: BTreeMap<Arc<Key>, Aim>,
+    pub(crate) watches: BTreeMap<String, Watch>,
+    pub(crate) correlation: Option<Correlator>,
     /// Readings that are of no underlying.
-    market: Reads,
+    pub(crate) market: Reads,
     /// Adjusters that are on and have nothing to read, as noted.
-    unread: BTreeSet<Cause>,
-    schedule: Schedule,
+    pub(crate) unread: BTreeSet<Cause>,
+    pub(crate) schedule: Schedule,
+    /// The last values of underlyings that were retired: one that comes back begins no lower.
+    #[serde(with = "crate::scope::pairs")]
+    pub(crate) retired: BTreeMap<Arc<Key>, Ppb>,
 }
 
 /// The closed changes of a step, by underlying, and what was noted on the way.
 #[derive(Default)]
 struct Seen {
     changes: BTreeMap<String, f64>,
+    /// By underlying.
+    sights: BTreeMap<String, Sight>,
     notes: Vec<Note>,
+}
+
+/// What was seen of an underlying.
+struct Sight {
+    /// Implied volatility at the money.
+    atm: Option<f64>,
+    taken: Vec<(Series, Both)>,
 }
 
 impl State {
@@ -67,8 +86,10 @@ impl State {
         let statistic = |source| PolicyError::Statistic { place: "readings".to_owned(), source };
         let correlation = policy.file().readings.correlation.as_ref();
         let mut new = Self {
+            policy: policy.digest().to_owned(),
             began: now,
             now: None,
+            decided: None,
             board: Board::default(),
             aims: BTreeMap::new(),
             watches: BTreeMap::new(),
@@ -76,8 +97,9 @@ impl State {
             market: Reads::default(),
             unread: BTreeSet::new(),
             schedule: Schedule::default(),
+            retired: BTreeMap::new(),
         };
-        for key in policy.single().keys() {
+        for (key, _) in policy.parameters().iter().filter(|(_, of)| !of.each) {
             new.begin(policy, key.clone(), now).map_err(statistic)?;
         }
         for vote in &policy.file().schedule {
@@ -108,21 +130,93 @@ impl State {
         all.filter(|(_, read)| !read.gone).map(|(cause, read)| (*cause, read.value)).collect()
     }
 
-    /// Schedules a vote.
+    /// The last instant that the state has seen: of signals, a decision or a vote.
+    pub fn clock(&self) -> Timestamp {
+        self.now.into_iter().chain(self.decided).fold(self.began, Timestamp::max)
+    }
+
+    /// Schedules a vote at `now`. It cannot have been proposed before the last instant seen, and its timelock runs from its
+    /// proposal or from now, whichever is later. Proposals that were made before count no more.
     ///
     /// # Errors
     /// [`GovernanceError`] for one that does not count, or that is there already; nothing changes.
-    pub fn vote(&mut self, policy: &Policy, vote: Scheduled) -> Result<(), GovernanceError> {
-        policy.check_vote(&vote)?;
-        self.schedule.add(vote)
+    pub fn vote(&mut self, policy: &Policy, vote: Scheduled, now: Timestamp) -> Result<(), GovernanceError> {
+        let last = self.governed(policy, &vote.id, now)?;
+        if vote.proposed < last {
+            return Err(GovernanceError::Backdated { id: vote.id, proposed: vote.proposed, last });
+        }
+        policy.check_vote(&vote, now)?;
+        self.schedule.add(vote)?;
+        self.touch(now);
+        Ok(())
     }
 
-    /// Takes a vote back, in force or not.
+    /// Takes a vote back at `now`, and says when it ends. One that has not begun and asks for no more than what is in force
+    /// goes at once, and so does one that would begin only after another timelock. Any other holds its value up for one more
+    /// timelock: until then the parameter goes no lower than to it, and where its own target is higher, there. Proposals that
+    /// were made before count no more.
     ///
     /// # Errors
-    /// [`GovernanceError::Unknown`].
-    pub fn cancel(&mut self, id: &str) -> Result<Scheduled, GovernanceError> {
-        self.schedule.cancel(id)
+    /// [`GovernanceError`] for one that is not there, or an instant that has passed; nothing changes.
+    pub fn cancel(
+        &mut self,
+        policy: &Policy,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Timestamp, GovernanceError> {
+        self.governed(policy, id, now)?;
+        let rules = policy.file().governance.ok_or_else(|| GovernanceError::None { id: id.to_owned() })?;
+        let key = self.schedule.votes().find(|vote| vote.id == id).map(|vote| &vote.key);
+        let in_force = key.and_then(|key| self.board.get(key)).map(ParameterState::value);
+        let ends = self.schedule.cancel(id, in_force, (now, rules.timelock_seconds))?;
+        self.touch(now);
+        Ok(ends)
+    }
+
+    /// Whether governance may act at an instant, and the last instant seen.
+    fn governed(&self, policy: &Policy, id: &str, now: Timestamp) -> Result<Timestamp, GovernanceError> {
+        let id = || id.to_owned();
+        if self.policy != policy.digest() {
+            let (state, policy) = (self.policy.clone(), policy.digest().to_owned());
+            return Err(GovernanceError::Policy { id: id(), state, policy });
+        }
+        let last = self.clock();
+        if now < last { Err(GovernanceError::Clock { id: id(), now, last }) } else { Ok(last) }
+    }
+
+    fn touch(&mut self, now: Timestamp) {
+        self.decided = Some(now);
+        self.board.touch();
+    }
+
+    /// Forgets an underlying that is no longer there: its readings, estimates and votes, and the parameters that it has
+    /// because every underlying has them. Those that the policy states for it by name stay. One that comes back begins where the
+    /// policy says and no lower than where it was. Says which parameters went.
+    pub fn retire(&mut self, underlying: &str) -> Vec<Key> {
+        let of = |key: &Key| key.scope.underlying.as_deref() == Some(underlying);
+        self.watches.remove(underlying);
+        self.schedule.retain(|vote| !of(&vote.key));
+        let (board, retired) = (&mut self.board, &mut self.retired);
+        let aims = &mut self.aims;
+        let mut gone = Vec::new();
+        board.retain(|key, state| {
+            let stays = !of(key) || aims.get(key).is_some_and(|aim| aim.stated);
+            if !stays {
+                aims.remove(key);
+                retired.insert(Arc::new(key.clone()), state.value());
+                gone.push(key.clone());
+            }
+            stays
+        });
+        gone
+    }
+
+    /// Whether it is a state of this policy.
+    fn of(&self, policy: &Policy) -> Result<(), StepError> {
+        if self.policy == policy.digest() {
+            return Ok(());
+        }
+        Err(StepError::Policy { state: self.policy.clone(), policy: policy.digest().to_owned() })
     }
 
     /// A parameter begins where its target does, unless there is one.
@@ -131,29 +225,27 @@ impl State {
             return Ok(None);
         }
         let Some(parameter) = policy.parameter(&key) else { return Ok(None) };
-        let (estimated, cause) = match &parameter.target {
-            TargetSpec::Stated { .. } => (None, Cause::Stated),
-            TargetSpec::Quantile(of) => (Some(of.begin()?), Cause::TooLittleHistory),
-            TargetSpec::PriceScan { .. } => (None, Cause::TooLittleHistory),
-        };
-        let usual = parameter.buffer.map_or(Ok(None), |of| of.begin())?;
-        let value = parameter.target.first();
+        let aim = Aim::begin(parameter)?;
+        let cause = parameter.target.begins();
+        let (least, most) = (self.retired.remove(&key), parameter.motion.limits.maximum);
+        let value = least.map_or(Ppb::ZERO, |last| last.min(most)).max(parameter.target.first());
         let shared = Arc::new(key.clone());
         self.board.insert(Arc::clone(&shared), value, cause, now);
-        self.aims.insert(shared, Aim { estimated, usual, observed: true, entered: None });
+        self.aims.insert(shared, aim);
         Ok(Some(Note::Began { key, value }))
     }
 
     /// Refuses what cannot be taken in, before anything is.
     fn check(&self, policy: &Policy, signals: &Signals) -> Result<(), StepError> {
+        self.of(policy)?;
         if let Some(key) = self.aims.keys().find(|key| policy.parameter(key).is_none()) {
             return Err(StepError::Unknown(Key::clone(key)));
         }
         if let Some(last) = self.now.filter(|last| signals.as_of <= *last) {
             return Err(StepError::Clock { now: signals.as_of, last });
         }
-        if signals.as_of < self.began {
-            return Err(StepError::Clock { now: signals.as_of, last: self.began });
+        if signals.as_of < self.clock() {
+            return Err(StepError::Clock { now: signals.as_of, last: self.clock() });
         }
         Ok(())
     }
@@ -171,6 +263,7 @@ impl State {
             }
             self.underlying(policy, (name, of), now, &mut seen);
         }
+        self.aim(policy, now, &mut seen);
         self.note_missing(signals, &mut seen.notes);
         self.correlate(policy, now, &mut seen);
         let market = [
@@ -249,26 +342,20 @@ impl State {
         let quotes = watch.quotes(depth, &of.venues, (now, closed));
         seen.notes.extend(refused(name, quotes.err().map(|error| ("liquidity", error))));
         seen.notes.extend(refused(name, watch.look(of, now, closed)));
-        self.aim(policy, (name, of.implied.map(|implied| implied.atm)), (now, &taken), seen);
+        let atm = of.implied.map(|implied| implied.atm);
+        seen.sights.insert(name.clone(), Sight { atm, taken });
     }
 
-    /// Shows the targets of an underlying what was seen of it.
-    fn aim(
-        &mut self,
-        policy: &Policy,
-        (name, atm): (&str, Option<f64>),
-        (now, taken): (Timestamp, &[(Series, Both)]),
-        seen: &mut Seen,
-    ) {
+    /// Shows every target what was seen of its underlying.
+    fn aim(&mut self, policy: &Policy, now: Timestamp, seen: &mut Seen) {
         let mut room = Vec::new();
         for (key, aim) in &mut self.aims {
+            let Some(name) = key.scope.underlying.as_deref() else { continue };
+            let Some(sight) = seen.sights.get(name) else { continue };
             let Some((of, estimated)) = quantile(policy, key).zip(aim.estimated.as_mut()) else { continue };
-            if key.scope.underlying.as_deref() != Some(name) {
-                continue;
-            }
-            of.look(estimated, atm, now, policy.step_seconds());
+            of.look(estimated, sight.atm, now, policy.step_seconds());
             let margin = self.board.get(key).map_or(0.0, |state| state.value().to_f64());
-            let own = taken.iter().filter(|(series, _)| *series == of.series);
+            let own = sight.taken.iter().filter(|(series, _)| *series == of.series);
             for taken in own.flat_map(|(_, both)| both).flatten() {
                 let outcome = of.observe(estimated, &taken.seen, margin, &mut room);
                 if !outcome.is_empty() {
@@ -347,6 +434,21 @@ impl Worlds {
 }
 
 impl Aim {
+    /// The same of a parameter that is stated by name, or is not.
+    pub(crate) fn stated(self, stated: bool) -> Self {
+        Self { stated, ..self }
+    }
+
+    /// The target of a parameter with nothing seen.
+    pub(crate) fn begin(of: &Parameter) -> Result<Self, StatsError> {
+        let estimated = match &of.target {
+            TargetSpec::Quantile(quantile) => Some(quantile.begin()?),
+            TargetSpec::Stated { .. } | TargetSpec::PriceScan { .. } => None,
+        };
+        let usual = of.buffer.map_or(Ok(None), |buffer| buffer.begin())?;
+        Ok(Self { stated: !of.each, estimated, usual, observed: true, entered: None })
+    }
+
     /// The estimated or stated target; `None` for one that follows the price scans.
     fn base(&mut self, of: &TargetSpec) -> Option<Target> {
         match of {
@@ -385,18 +487,39 @@ fn quantile<'p>(policy: &'p Policy, key: &Key) -> Option<&'p Quantile> {
     }
 }
 
-/// The target of a parameter that follows the price scans as they are proposed.
-fn following(of: &TargetSpec, key: &Key, proposals: &[Proposed]) -> Option<Target> {
+/// Price scans as they are proposed, by underlying.
+struct Scans<'p>(BTreeMap<Option<&'p str>, Vec<&'p Proposed>>);
+
+impl<'p> Scans<'p> {
+    fn new(proposals: &'p [Proposed]) -> Self {
+        let mut by: BTreeMap<_, Vec<&Proposed>> = BTreeMap::new();
+        let scan = |p: &&Proposed| matches!(p.key.knob, Knob::PriceScanDown | Knob::PriceScanUp);
+        for proposed in proposals.iter().filter(scan) {
+            by.entry(proposed.key.scope.underlying.as_deref()).or_default().push(proposed);
+        }
+        Self(by)
+    }
+
+    /// The larger of both sides where a key is, each by the heaviest scope.
+    fn largest(&self, key: &Key) -> Option<Ppb> {
+        let own = key.scope.underlying.as_deref();
+        let places = [Some(own), own.map(|_| None)].into_iter().flatten();
+        let all: Vec<&Proposed> = places.filter_map(|at| self.0.get(&at)).flatten().copied().collect();
+        let scan = |knob| {
+            let here = all.iter().filter(|p| p.key.knob == knob && p.key.scope.covers(&key.scope));
+            let own = here.max_by(|a, b| a.key.scope.cmp_weight(&b.key.scope)).map(|p| p.new);
+            // One that is for several places follows the largest of theirs.
+            let theirs = || self.0.values().flatten().filter(|p| p.key.knob == knob);
+            own.or_else(|| theirs().filter(|p| key.scope.covers(&p.key.scope)).map(|p| p.new).max())
+        };
+        scan(Knob::PriceScanDown).max(scan(Knob::PriceScanUp))
+    }
+}
+
+/// The target of a parameter that follows the price scans.
+fn following(of: &TargetSpec, key: &Key, scans: &Scans<'_>) -> Option<Target> {
     let TargetSpec::PriceScan { times, fallback } = of else { return None };
-    let scan = |knob| {
-        let of = || proposals.iter().filter(|p| p.key.knob == knob);
-        let here = of().filter(|p| p.key.scope.covers(&key.scope));
-        let own = here.max_by(|a, b| a.key.scope.cmp_weight(&b.key.scope)).map(|p| p.new);
-        // One that is for several places follows the largest of theirs.
-        own.or_else(|| of().filter(|p| key.scope.covers(&p.key.scope)).map(|p| p.new).max())
-    };
-    let largest = scan(Knob::PriceScanDown).max(scan(Knob::PriceScanUp));
-    let (value, cause) = largest.map_or((fallback.to_f64(), Cause::TooLittleHistory), |scan| {
+    let (value, cause) = scans.largest(key).map_or((fallback.to_f64(), Cause::TooLittleHistory), |scan| {
         (times * scan.to_f64(), Cause::PriceScan)
     });
     Some(Target { value, governed: false, trail: Trail::begin(cause, value) })
@@ -421,12 +544,13 @@ pub fn propose(policy: &Policy, state: &mut State, signals: &Signals) -> Result<
     state.schedule.forget(now);
     let worlds = state.worlds(policy);
     let State { aims, board, schedule, .. } = state;
+    let rulings = schedule.rulings(now);
     let (mut parameters, mut followers) = (Vec::with_capacity(aims.len()), Vec::new());
     let mut aimed = |key: &Arc<Key>, aim: &mut Aim, of: &Parameter, mut target: Target| {
         if let Some(buffer) = &of.buffer {
             aim.buffered(buffer, &mut target, now.seconds().div_euclid(policy.step_seconds()));
         }
-        let target = outside(policy, (schedule, &worlds), (key, now), target);
+        let target = outside(policy, (rulings.get(&**key), &worlds), key, target);
         board.propose(policy, key, target, now)
     };
     for (key, aim) in &mut *aims {
@@ -441,8 +565,10 @@ pub fn propose(policy: &Policy, state: &mut State, signals: &Signals) -> Result<
             None => followers.push((key, aim, of)),
         }
     }
-    for (key, aim, of) in followers {
-        let Some(target) = following(&of.target, key, &parameters) else { continue };
+    let scans = Scans::new(&parameters);
+    let targets: Vec<_> = followers.iter().map(|(key, _, of)| following(&of.target, key, &scans)).collect();
+    for ((key, aim, of), target) in followers.into_iter().zip(targets) {
+        let Some(target) = target else { continue };
         parameters.push(aimed(key, aim, of, target)?);
     }
     parameters.sort_by(|a, b| a.key.cmp(&b.key));
@@ -462,47 +588,56 @@ fn standing_in(key: &Key, standing: Option<Standing>) -> Option<Note> {
 /// What the world and governance make of a target.
 fn outside(
     policy: &Policy,
-    (schedule, worlds): (&Schedule, &Worlds),
-    (key, now): (&Key, Timestamp),
+    (ruling, worlds): (Option<&Ruling>, &Worlds),
+    key: &Key,
     mut target: Target,
 ) -> Target {
     if let Some(adjusters) = &policy.file().adjusters {
         let readings = worlds.at(key.scope.underlying.as_deref());
         target.value = adjusters.apply(key, target.value, readings, &mut target.trail);
     }
-    if let Some(vote) = schedule.governing(key, now) {
-        target.value = vote.value.to_f64();
+    if let Some(value) = ruling.and_then(|ruling| ruling.over(target.value)) {
+        target.value = value;
         target.governed = true;
         target.trail.to(Cause::Governance, target.value);
     }
     target
 }
 
-/// Puts a proposal in force: the part of it that the glide path chooses by the `book`'s impacts, in the order of
-/// [`Proposal::candidates`], or the whole where no book is shown.
+/// Puts a proposal in force at `now`: the part of it that the glide path chooses by the `book`'s impacts, in the order of
+/// [`Proposal::candidates`], or the whole where no book is shown. What a tightening announces to existing positions counts
+/// from now.
 ///
 /// # Errors
-/// [`StepError`] for a proposal that the parameters have moved on from, or impacts that are not those of its candidates; nothing
-/// changes then.
+/// [`StepError`] for a proposal that the parameters have moved on from, that has expired, or whose impacts are not those of
+/// its candidates; nothing changes then.
 pub fn decide(
     policy: &Policy,
     state: &mut State,
     proposal: Proposal,
     book: Option<&[Impact]>,
+    now: Timestamp,
 ) -> Result<Decision, StepError> {
+    state.of(policy)?;
     if let Some(last) = state.now.filter(|last| *last != proposal.now) {
         return Err(StepError::Clock { now: proposal.now, last });
     }
+    let last = state.clock().max(proposal.now);
+    if now < last {
+        return Err(StepError::Clock { now, last });
+    }
     let judged = |impacts| policy.glide().map(|glide| (glide, impacts)).ok_or(StepError::NoGlide);
     let book = book.map(judged).transpose()?;
-    state.board.decide(policy, proposal, book)
+    let decision = state.board.decide(policy, proposal, book, now)?;
+    state.decided = Some(now);
+    Ok(decision)
 }
 
-/// [`propose`] and [`decide`] where nobody shows a book.
+/// [`propose`] and [`decide`] at the same instant, where nobody shows a book.
 ///
 /// # Errors
 /// As both.
 pub fn step(policy: &Policy, state: &mut State, signals: &Signals) -> Result<Decision, StepError> {
     let proposal = propose(policy, state, signals)?;
-    decide(policy, state, proposal, None)
+    decide(policy, state, proposal, None, signals.as_of)
 }

@@ -67,12 +67,22 @@ pub enum Loss {
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tracking {
-    /// How much of its logarithm one breach adds; > 0.
+    /// How much of its logarithm one breach adds; > 0 and at most 0.5.
     pub gain: f64,
-    /// Least correction of the logarithm; <= 0.
+    /// Least correction of the logarithm; from -1 to 0.
     pub least: f64,
-    /// Largest; >= 0.
+    /// Largest; from 0 to 1.
     pub most: f64,
+}
+
+impl Tracking {
+    /// A correction beyond these would be the target, and the estimate none.
+    fn check(&self) -> Result<(), TargetSpecError> {
+        let Self { gain, least, most } = *self;
+        bounded("tracking.gain", gain, gain > 0.0 && gain <= 0.5, "above 0 and at most 0.5")?;
+        bounded("tracking.least", least, (-1.0..=0.0).contains(&least), "from -1 to 0")?;
+        bounded("tracking.most", most, (0.0..=1.0).contains(&most), "from 0 to 1")
+    }
 }
 
 /// The long run, and how far a target follows it.
@@ -136,7 +146,7 @@ pub enum TargetSpec {
     Quantile(Box<Quantile>),
     /// A multiple of the larger price scan of the same place, both as they are proposed in the same step.
     PriceScan {
-        /// The multiple; > 0.
+        /// The multiple; from a tenth to ten.
         times: f64,
         /// What stands in where there is no price scan.
         fallback: Ppb,
@@ -219,9 +229,17 @@ impl TargetSpec {
             Self::Stated { value } => bounded("value", value.to_f64(), value.0 > 0, "> 0"),
             Self::Quantile(of) => of.check(),
             Self::PriceScan { times, fallback } => {
-                bounded("times", *times, *times > 0.0 && times.is_finite(), "finite and > 0")?;
+                bounded("times", *times, (0.1..=10.0).contains(times), "from a tenth to ten")?;
                 bounded("fallback", fallback.to_f64(), fallback.0 > 0, "> 0")
             }
+        }
+    }
+
+    /// Why the first value is what it is.
+    pub(crate) fn begins(&self) -> Cause {
+        match self {
+            Self::Stated { .. } => Cause::Stated,
+            Self::Quantile(_) | Self::PriceScan { .. } => Cause::TooLittleHistory,
         }
     }
 
@@ -269,6 +287,7 @@ impl Quantile {
             "one that the estimators can read: ranges are of prices",
         )?;
         self.stress.as_ref().map_or(Ok(()), Stress::check)?;
+        self.tracking.as_ref().map_or(Ok(()), Tracking::check)?;
         bounded("shock", shock, shock >= 0.0 && shock.is_finite(), "finite and >= 0")?;
         bounded("fallback", fallback.to_f64(), fallback.0 > 0, "> 0")?;
         self.begin()?;

@@ -83,7 +83,7 @@ fn beyond_the_bound_the_cap_holds_and_it_ends() {
     for gain in [1.5, 3.0, 10.0] {
         let path = in_the_loop(gain);
         let peak = path[BEGINS..].iter().copied().fold(0.0, f64::max);
-        // Floor to cap, the tracker's range, and what the storm adds to five years.
+        // Floor to cap, the tracker's range, and what the storm adds to six years.
         assert!(peak / calm <= 1.35 / 0.85 * exp(0.3) * 1.5, "gain {gain}: {}", peak / calm);
         assert!(turns(&path[BEGINS..]) <= 3, "gain {gain}: {} turns", turns(&path[BEGINS..]));
         assert_eq!(risen(&path[ENDS + 100..]), 0.0, "gain {gain}");

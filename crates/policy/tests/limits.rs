@@ -2,25 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
-use plimsoll_policy::{Breach, InForce, Limits};
+mod common;
+
+use common::Dice;
+use plimsoll_policy::{Breach, DAY_FALL_MAX, InForce, Limits, LimitsError, WEEK_FALL_MAX};
 use plimsoll_types::{NANO, Ppb, Timestamp};
-
-/// SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: i64) -> i64 {
-        (self.next() % n.unsigned_abs()).cast_signed()
-    }
-}
 
 fn limits() -> Limits {
     Limits {
@@ -35,6 +21,7 @@ fn limits() -> Limits {
         delay_down_seconds: 3_600,
         expiry_seconds: 6 * 3_600,
         step: Ppb(10_000),
+        unbounded: false,
     }
 }
 
@@ -100,10 +87,13 @@ fn no_sequence_of_a_million_proposals_crosses_a_limit() {
                 1 => range.most,
                 2 => Ppb(range.least.0 - limits.step.0),
                 3 => Ppb(range.most.0 + limits.step.0),
-                4 => Ppb(dice.below(NANO)),
+                4 => Ppb(dice.below(NANO.unsigned_abs()).cast_signed()),
                 5 => Ppb(i64::MAX),
                 6 => Ppb(0),
-                _ => limits.to_step_down(Ppb(range.least.0 + dice.below(range.most.0 - range.least.0 + 1))),
+                _ => {
+                    let span = (range.most.0 - range.least.0 + 1).unsigned_abs();
+                    limits.to_step_down(Ppb(range.least.0 + dice.below(span).cast_signed()))
+                }
             };
             let before = state.value();
             match limits.apply(&mut state, new, at(now), at(now)) {
@@ -179,6 +169,8 @@ fn limits_that_contradict_each_other_or_loosen_without_limit_are_refused() {
         Limits { window_down: Ppb(NANO / 100), ..good },
         Limits { window_up: Ppb(NANO / 100), ..good },
         Limits { window_seconds: 0, ..good },
+        Limits { minimum: Ppb(10_000), ..good },
+        Limits { delay_up_seconds: i64::MAX, ..good },
         Limits { delay_down_seconds: -1, ..good },
         Limits { expiry_seconds: 0, ..good },
         Limits { step: Ppb(0), ..good },
@@ -187,4 +179,75 @@ fn limits_that_contradict_each_other_or_loosen_without_limit_are_refused() {
     for limits in bad {
         limits.check().unwrap_err();
     }
+}
+
+/// Limits whose window says nothing of a day.
+fn loose() -> Limits {
+    Limits { minimum: Ppb(NANO / 1_000), down: Ppb(NANO / 5), window_down: Ppb(NANO / 4), ..limits() }
+}
+
+#[test]
+fn limits_that_let_a_value_fall_by_more_than_half_a_day_are_refused_unless_they_say_so() {
+    let bound = |of: Limits| match of.check() {
+        Err(LimitsError::Loosens { fall, seconds, most }) => {
+            assert!(fall > most);
+            Limits { unbounded: true, ..of }.check().unwrap();
+            Some((seconds, most))
+        }
+        other => {
+            other.unwrap();
+            None
+        }
+    };
+    let (day, week) = (Some((86_400, DAY_FALL_MAX)), Some((7 * 86_400, WEEK_FALL_MAX)));
+    assert_eq!(bound(loose()), None);
+    // A window of a second lets every update fall as far as the last.
+    assert_eq!(bound(Limits { window_seconds: 1, ..loose() }), day);
+    // Four hours between updates of a fifth: 0.8^7 of it is left. Eight hours: 0.8^4 after a day, 0.8^22 after a week.
+    let hours = |n: i64| Limits { window_seconds: 60, delay_down_seconds: n * 3_600, ..loose() };
+    assert_eq!(bound(hours(4)), day);
+    assert_eq!(bound(hours(12)), week);
+    assert_eq!(bound(hours(48)), None);
+    // A window of a day and a half lets it fall twice in two days, five times in a week.
+    let window =
+        |wide: i64| Limits { window_seconds: 129_600, window_down: Ppb(NANO / 100 * wide), ..loose() };
+    assert_eq!(bound(window(25)), week);
+    assert_eq!(bound(window(22)), None);
+    // What cannot fall because of its minimum need not be bounded otherwise.
+    assert_eq!(bound(Limits { window_seconds: 1, minimum: Ppb(NANO / 4), ..loose() }), None);
+}
+
+#[test]
+fn a_value_falls_no_further_than_limits_say_that_it_may() {
+    let all = [
+        limits(),
+        loose(),
+        Limits { window_seconds: 60, delay_down_seconds: 12 * 3_600, unbounded: true, ..loose() },
+        Limits { window_seconds: 100_000, unbounded: true, ..loose() },
+    ];
+    for limits in all {
+        limits.check().unwrap();
+        for seconds in [3_600, 86_400, 7 * 86_400, 30 * 86_400] {
+            let start = limits.to_step_down(limits.maximum);
+            let mut state = InForce::new(start, at(-1));
+            limits.apply(&mut state, start, at(-1), at(-1)).unwrap();
+            // As far as they let it, every minute.
+            for now in (0..=seconds).step_by(60) {
+                let least = limits.range(&mut state, at(now)).unwrap().least;
+                limits.apply(&mut state, least, at(now), at(now)).unwrap();
+            }
+            let (least, _) = limits.within_time(seconds);
+            let share = state.value().to_f64() / start.to_f64();
+            assert!(share >= least.to_f64() - 1e-8, "{share} of {least} in {seconds} s: {limits:?}");
+            if seconds == 86_400 {
+                assert!(share <= least.to_f64() * 1.1 + 1e-4, "the bound is near: {share} of {least}");
+            }
+        }
+    }
+}
+
+#[test]
+fn limits_that_let_a_value_fall_faster_than_it_may_rise_contradict_what_they_are_for() {
+    let slow = Limits { up: Ppb(NANO / 1_000), delay_up_seconds: 30 * 86_400, ..limits() };
+    assert!(matches!(slow.check(), Err(LimitsError::Slower { .. })));
 }

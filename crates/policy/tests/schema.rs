@@ -137,13 +137,13 @@ const REST: &str = r#"
 name = "rest"
 description = "What shipped files leave out."
 observation = { step_seconds = 3600 }
-governance = { timelock_seconds = 0, quorum = 0 }
+governance = { timelock_seconds = 0, quorum = 1 }
 buckets = { tenor_days = [7.0], moneyness = [1.0], tiers = ["maker"] }
 
 [motions.m]
 stabiliser = { band_up = 0.0, band_down = 0.0, tighten_per_day = 1.0, loosen_per_day = 0.1, hold_seconds = 0 }
 announce = { notice_seconds = 0, ramp_seconds = 0 }
-limits = { minimum = 0.01, maximum = "1", up = 1.0, down = 0.1, window_seconds = 86400, window_up = 1.0, window_down = 0.2, delay_up_seconds = 0, delay_down_seconds = 0, expiry_seconds = 60, step = 0.01 }
+limits = { minimum = 0.01, maximum = "1", up = 1.0, down = 0.1, window_seconds = 172800, window_up = 1.0, window_down = 0.2, delay_up_seconds = 0, delay_down_seconds = 0, expiry_seconds = 60, step = 0.01 }
 
 [[parameters]]
 knob = "vol_scan_up"

@@ -87,16 +87,26 @@ fn nothing_loosens_while_a_higher_target_is_in_the_hold() {
 #[test]
 fn rates_that_loosen_faster_than_they_tighten_are_refused() {
     let good = stabiliser();
-    good.check().unwrap();
+    good.check(false).unwrap();
     let bad = [
         Stabiliser { loosen_per_day: 0.31, ..good },
         Stabiliser { loosen_per_day: 0.0, ..good },
         Stabiliser { tighten_per_day: f64::NAN, ..good },
         Stabiliser { band_up: -0.1, ..good },
         Stabiliser { band_down: f64::INFINITY, ..good },
+        Stabiliser { band_up: 0.51, ..good },
+        Stabiliser { hold_seconds: i64::MAX, ..good },
         Stabiliser { hold_seconds: -1, ..good },
     ];
     for of in bad {
-        of.check().unwrap_err();
+        of.check(false).unwrap_err();
     }
+}
+
+#[test]
+fn nothing_is_more_than_halved_in_a_day_unless_the_limits_say_that_they_bound_nothing() {
+    let fast = Stabiliser { tighten_per_day: 2.0, loosen_per_day: 0.70, ..stabiliser() };
+    fast.check(false).unwrap_err();
+    fast.check(true).unwrap();
+    Stabiliser { loosen_per_day: 0.69, ..fast }.check(false).unwrap();
 }

@@ -79,10 +79,11 @@ fn glide() -> Glide {
     Glide { fractions: [0.25, 0.5, 0.75, 1.0], induced_max: 100.0, liquidatable_share_max: 0.05 }
 }
 
+/// Impacts of the candidates: nothing at all is like what loosens alone, the first of these.
 fn impacts(induced: [f64; 5], waiting: [f64; 5]) -> Vec<Impact> {
     let one =
         |i: usize| Impact { induced: induced[i], waiting: waiting[i], sound: true, ..Impact::default() };
-    (0..5).map(one).collect()
+    std::iter::once(0).chain(0..5).map(one).collect()
 }
 
 #[test]
@@ -101,16 +102,19 @@ fn a_larger_step_is_taken_where_waiting_costs_more_than_it_induces() {
 #[test]
 fn equity_that_may_not_be_made_liquidatable_is_not_however_urgent() {
     let mut all = impacts([0.0; 5], [1e9, 1e8, 1e7, 1e6, 0.0]);
-    all[3].newly_liquidatable_share = 0.06;
-    all[4].newly_liquidatable_share = 0.2;
+    all[4].newly_liquidatable_share = 0.06;
+    all[5].newly_liquidatable_share = 0.2;
     assert_eq!(glide().choose(&all).unwrap().unwrap().fraction, 0.5);
 }
 
 #[test]
 fn a_result_that_is_not_sound_is_never_chosen() {
     let mut all = impacts([0.0; 5], [0.0; 5]);
-    all[4].sound = false;
+    all[5].sound = false;
     assert_eq!(glide().choose(&all).unwrap().unwrap().fraction, 0.75);
+    all[1..].iter_mut().for_each(|one| one.sound = false);
+    let nothing = glide().choose(&all).unwrap().unwrap();
+    assert_eq!((nothing.fraction, nothing.loosens), (0.0, false));
     all.iter_mut().for_each(|one| one.sound = false);
     assert_eq!(glide().choose(&all).unwrap(), None);
 }
@@ -118,7 +122,7 @@ fn a_result_that_is_not_sound_is_never_chosen() {
 #[test]
 fn impacts_that_are_no_numbers_or_too_few_are_refused() {
     let mut all = impacts([0.0; 5], [0.0; 5]);
-    glide().choose(&all[..4]).unwrap_err();
+    glide().choose(&all[..5]).unwrap_err();
     all[2].waiting = f64::NAN;
     glide().choose(&all).unwrap_err();
 }

@@ -4,20 +4,26 @@
 #![allow(unreachable_pub, reason = "shared by test files")]
 
 use plimsoll_policy::{Bar, Decision, Policy, Signals, State, UnderlyingSignals, step};
+use plimsoll_quant::sobol::Rng64;
 use plimsoll_types::Timestamp;
 
 pub const DAY: i64 = 86_400;
 
-/// SplitMix64.
-pub struct Dice(pub u64);
+/// Seeded chance.
+#[derive(Clone)]
+pub struct Dice {
+    rng: Rng64,
+}
+
+/// A sequence of a seed.
+#[allow(non_snake_case, reason = "reads as what it makes")]
+pub fn Dice(seed: u64) -> Dice {
+    Dice { rng: Rng64::new(seed) }
+}
 
 impl Dice {
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.rng.next_u64()
     }
 
     /// From 0 to `n - 1`.

@@ -1,0 +1,156 @@
+//! A state goes on under another policy: what is in force stays, what does not fit is refused or said.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+mod common;
+
+use common::{DAY, along, alternating, at, plimsoll, price};
+use plimsoll_policy::{
+    GovernanceError, Key, Knob, MigrateError, Policy, PolicyFile, Scheduled, Scope, State, TargetSpec, Vote,
+    step,
+};
+use plimsoll_types::{NANO, Ppb};
+
+fn key(knob: Knob, scope: Scope) -> Key {
+    Key { knob, scope }
+}
+
+/// Our own policy with a change.
+fn with(change: impl FnOnce(&mut PolicyFile)) -> Policy {
+    let mut file = plimsoll().file().clone();
+    change(&mut file);
+    Policy::new(file).unwrap()
+}
+
+/// A state of our own policy after 200 days.
+fn seasoned() -> State {
+    let policy = plimsoll();
+    let mut state = State::new(&policy, at(0)).unwrap();
+    along(&policy, &mut state, 0, &alternating(0.05, 200));
+    state
+}
+
+const NOW: i64 = 200 * DAY;
+
+#[test]
+fn what_is_in_force_stays_and_the_new_limits_bind_from_there() {
+    let (from, state) = (plimsoll(), seasoned());
+    let to = with(|file| file.motions.get_mut("scan").unwrap().limits.minimum = Ppb(NANO / 5));
+    let moved = state.migrate(&from, &to, at(NOW)).unwrap();
+    assert!(moved.begun.is_empty() && moved.anew.is_empty() && moved.dropped.is_empty());
+    let mut new = moved.state;
+    for (key, parameter) in state.board().parameters() {
+        let other = new.board().get(key).unwrap();
+        assert_eq!((other.value(), other.ramp()), (parameter.value(), parameter.ramp()), "{key}");
+    }
+    assert_ne!(new.board().version(), state.board().version());
+    assert!(step(&from, &mut new, &price(NOW, 100.0)).is_err(), "it is no longer of the old policy");
+    // Above the new minimum in its own steps, and not beneath it.
+    let scan = key(Knob::PriceScanDown, Scope::of("BTC"));
+    let before = new.board().get(&scan).unwrap().value();
+    assert!(before < Ppb(NANO / 5), "{before}");
+    step(&to, &mut new, &price(NOW, 100.0)).unwrap();
+    assert!(new.board().get(&scan).unwrap().value() >= before);
+}
+
+#[test]
+fn the_same_policy_goes_on_as_if_nothing_had_been() {
+    let (from, mut state) = (plimsoll(), seasoned());
+    let moved = state.migrate(&from, &from, at(NOW - DAY)).unwrap();
+    let mut other = moved.state;
+    let returns = alternating(0.07, 60);
+    let (a, b) = (along(&from, &mut state, 200, &returns), along(&from, &mut other, 200, &returns));
+    for (a, b) in a.iter().zip(&b) {
+        assert_eq!((&a.changes, &a.notes), (&b.changes, &b.notes));
+    }
+}
+
+#[test]
+fn a_target_that_is_another_begins_anew_and_loosens_no_faster_than_its_limit() {
+    let (from, mut state) = (plimsoll(), seasoned());
+    // Something dear is in force, and the fallback is beneath it.
+    along(&from, &mut state, 200, &alternating(0.15, 100));
+    let to = with(|file| {
+        for parameter in &mut file.parameters {
+            if let TargetSpec::Quantile(of) = &mut parameter.target {
+                of.confidence = 0.995;
+            }
+        }
+    });
+    let moved = state.migrate(&from, &to, at(300 * DAY)).unwrap();
+    let scan = key(Knob::PriceScanDown, Scope::of("BTC"));
+    assert!(moved.anew.contains(&scan));
+    let mut new = moved.state;
+    let mut last = new.board().get(&scan).unwrap().value();
+    assert!(last > Ppb(NANO * 3 / 10), "{last}");
+    for day in 300..310 {
+        step(&to, &mut new, &price(DAY * day, 100.0)).unwrap();
+        let value = new.board().get(&scan).unwrap().value();
+        assert!(value.to_f64() >= 0.95 * last.to_f64() - 1e-9, "{value} after {last}");
+        last = value;
+    }
+}
+
+#[test]
+fn a_finer_statement_begins_with_what_was_in_force_there_and_dropping_one_may_not_loosen() {
+    let (from, state) = (plimsoll(), seasoned());
+    let maker = Scope { tier: Some("maker".to_owned()), ..Scope::default() };
+    let finer = with(|file| {
+        let mut own = file.parameters.iter().find(|p| p.knob == Knob::Impact).unwrap().clone();
+        own.scope = maker.clone();
+        own.target = TargetSpec::Stated { value: Ppb(NANO / 1000) };
+        file.parameters.push(own);
+    });
+    let moved = state.migrate(&from, &finer, at(NOW)).unwrap();
+    let impact = key(Knob::Impact, maker);
+    assert_eq!(moved.begun, std::slice::from_ref(&impact));
+    let was = state.board().get(&key(Knob::Impact, Scope::default())).unwrap().value();
+    assert_eq!(moved.state.board().get(&impact).unwrap().value(), was);
+
+    let week = |p: &plimsoll_policy::ParameterSpec| p.knob == Knob::ShortOption && p.scope.tenor == Some(0);
+    let coarser = with(|file| file.parameters.retain(|p| !week(p)));
+    let refused = state.migrate(&from, &coarser, at(NOW)).unwrap_err();
+    assert!(matches!(refused, MigrateError::Loosens { .. }), "{refused}");
+
+    let silent = with(|file| file.parameters.retain(|p| p.knob != Knob::Expiry));
+    let moved = state.migrate(&from, &silent, at(NOW)).unwrap();
+    assert_eq!(moved.dropped, [key(Knob::Expiry, Scope::default())]);
+}
+
+#[test]
+fn what_would_mean_something_else_is_refused() {
+    let (from, state) = (plimsoll(), seasoned());
+    let edges = with(|file| file.buckets.tenor_days = vec![3.0, 30.0, 90.0]);
+    let refused = state.migrate(&from, &edges, at(NOW)).unwrap_err();
+    assert!(matches!(refused, MigrateError::Buckets(_)), "{refused}");
+    let refused = state.migrate(&edges, &from, at(NOW)).unwrap_err();
+    assert!(matches!(refused, MigrateError::Policy { .. }), "{refused}");
+    let refused = state.migrate(&from, &from, at(NOW - 2 * DAY)).unwrap_err();
+    assert!(matches!(refused, MigrateError::Clock { .. }), "{refused}");
+}
+
+#[test]
+fn votes_come_along_and_those_of_the_new_file_wait_for_their_timelock() {
+    let (from, mut state) = (plimsoll(), seasoned());
+    let of = |id: &str, day: i64, value: Ppb| Scheduled {
+        id: id.to_owned(),
+        key: key(Knob::FloorShare, Scope::default()),
+        value,
+        proposed: at(DAY * (day - 2)),
+        effective: at(DAY * day),
+        expires: None,
+        vote: Vote { reference: id.to_owned(), yes: 3, no: 1 },
+    };
+    state.vote(&from, of("kept", 203, Ppb(NANO / 2)), at(NOW)).unwrap();
+    state.vote(&from, of("too high", 204, Ppb(NANO * 9 / 10)), at(NOW)).unwrap();
+    let to = with(|file| {
+        file.motions.get_mut("share").unwrap().limits.maximum = Ppb(NANO * 85 / 100);
+        file.schedule = vec![of("due long ago", 100, Ppb(NANO / 10)), of("in time", 210, Ppb(NANO / 3))];
+    });
+    let moved = state.migrate(&from, &to, at(NOW)).unwrap();
+    let ids: Vec<&str> = moved.state.schedule().votes().map(|vote| vote.id.as_str()).collect();
+    assert_eq!(ids, ["in time", "kept"]);
+    let refused: Vec<&str> = moved.votes.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(refused, ["too high", "due long ago"]);
+    assert!(matches!(moved.votes[1].1, GovernanceError::Backdated { .. }));
+}
