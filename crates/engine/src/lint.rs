@@ -30,10 +30,14 @@ pub(crate) fn lint(set: &ParamSet) -> Vec<LintFinding> {
     }
 }
 
-/// Everything that explicit scenarios and their margin parameters break.
+/// Everything that explicit scenarios and their margin parameters break. Where neighbouring moves lie is left to the set that they were
+/// made from: a side that is scaled apart from the other keeps its shares of its own scan.
 pub(crate) fn findings(scenarios: &ScenarioSet, margin: &Params) -> Vec<LintFinding> {
     match input(scenarios) {
-        Ok(input) => plimsoll_margin::lint(margin, &input),
+        Ok(mut input) => {
+            input.blocks.iter_mut().for_each(|block| block.step = None);
+            plimsoll_margin::lint(margin, &input)
+        }
         Err(error) => vec![unusable(&error)],
     }
 }

@@ -116,7 +116,7 @@ pub enum GovernanceError {
         policy: String,
     },
     /// It would count too soon.
-    #[error("`{id}` counts {after} s after it was proposed: {timelock} s must pass")]
+    #[error("`{id}` would count {after} s after it was handed over: {timelock} s must pass")]
     Timelock {
         /// Its name.
         id: String,

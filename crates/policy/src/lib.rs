@@ -83,3 +83,8 @@ pub use state::{State, decide, propose, step};
 pub use step::{Board, Decision, Note, Proposal, StepError};
 pub use target::{Loss, Quantile, Series, Stress, TargetSpec, TargetSpecError, Tracking};
 pub use trail::{NanoLog, Trail};
+
+/// The Rust of the page is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/policy.md")]
+struct PolicyPage;

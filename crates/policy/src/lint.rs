@@ -41,7 +41,7 @@ pub enum Rule {
     StrongAdjusters,
     /// The band is wider than a tenth.
     WideBand,
-    /// Votes may count within a day.
+    /// Votes may count less than a day after they are handed over.
     ShortTimelock,
     /// An adjuster acts on no parameter there is.
     IdleAdjuster,
@@ -119,7 +119,7 @@ impl Policy {
         }
         if let Some(of) = file.governance.filter(|of| of.timelock_seconds < 86_400) {
             let text = format!(
-                "votes count {} s after they are proposed: expected a day at least",
+                "votes may count {} s after they are handed over: expected a day at least",
                 of.timelock_seconds
             );
             found.push((Rule::ShortTimelock, text));
