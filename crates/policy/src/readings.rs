@@ -273,7 +273,7 @@ impl Watch {
             (Cause::Skew, &mut self.skew, -implied.risk_reversal / implied.atm),
         ];
         for (cause, gauge, value) in gauges {
-            let Some(gauge) = gauge else { continue };
+            let Some(gauge) = gauge.as_mut().filter(|_| !value.is_nan()) else { continue };
             if let Ok(deviations) = gauge.z_score(value) {
                 self.readings.insert(cause, deviations);
             }
@@ -281,7 +281,9 @@ impl Watch {
                 gauge.update(value)?;
             }
         }
-        self.readings.insert(Cause::TermInversion, -implied.slope);
+        if !implied.slope.is_nan() {
+            self.readings.insert(Cause::TermInversion, -implied.slope);
+        }
         Ok(())
     }
 

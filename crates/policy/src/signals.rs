@@ -21,7 +21,8 @@ pub struct Bar {
     pub close: f64,
 }
 
-/// The volatility surface as a trader reads it. Volatilities are annualised decimals.
+/// The volatility surface as a trader reads it. Volatilities are annualised decimals. What is known of the level alone has NaN
+/// for the others, and nobody reads them.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Implied {
@@ -141,7 +142,8 @@ impl UnderlyingSignals {
             for (field, value) in
                 [("risk_reversal", risk_reversal), ("butterfly", butterfly), ("slope", slope)]
             {
-                sound(place, field, value, value.is_finite(), "finite")?;
+                // What is no number is not known: a level may come without its smile.
+                sound(place, field, value, value.is_finite() || value.is_nan(), "finite, or NaN where not known")?;
             }
         }
         for Quoted { depth, spread } in self.venues.values() {

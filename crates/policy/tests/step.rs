@@ -63,7 +63,7 @@ fn signals_that_no_market_says_change_nothing() {
             ..UnderlyingSignals::default()
         }),
         of(UnderlyingSignals {
-            implied: Some(Implied { slope: f64::NAN, ..implied }),
+            implied: Some(Implied { slope: f64::INFINITY, ..implied }),
             ..UnderlyingSignals::default()
         }),
         of(UnderlyingSignals { open_interest: Some(-1.0), ..UnderlyingSignals::default() }),
