@@ -7,6 +7,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use plimsoll_sim::Dated;
+use plimsoll_sim::chain::ChainRow;
+use plimsoll_types::Timestamp;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -110,6 +112,34 @@ pub(super) fn changes(of: &Material<'_>, out: impl Write + Send) -> anyhow::Resu
                 ("part", real(|(.., part)| *part as f64 / 1e9)),
             ])?;
         }
+    }
+    batches.close()
+}
+
+/// `time`, `until` (ms), `policy`, `asset`, `portfolio`, `horizon_days`, then means over books and shares: every instant that was judged.
+pub(super) fn series(rows: &[ChainRow], out: impl Write + Send) -> anyhow::Result<()> {
+    let mut batches = Batches { out: Some(out), writer: None };
+    for row in rows {
+        let (of, count) = (&row.series, row.series.at.len());
+        let times = |at: &[Timestamp]| -> ArrayRef {
+            Arc::new(at.iter().map(|time| time.nanos() / 1_000_000).collect::<Int64Array>())
+        };
+        let real = |of: &[f64]| -> ArrayRef { Arc::new(Float64Array::from_iter_values(of.iter().copied())) };
+        let days = row.horizon_seconds as f64 / DAY;
+        batches.write(vec![
+            ("time", times(&of.at)),
+            ("until", times(&of.until)),
+            ("policy", same(&row.policy, count)),
+            ("asset", same(&row.asset, count)),
+            ("portfolio", same(row.style.name(), count)),
+            ("horizon_days", Arc::new(Float64Array::from_value(days, count))),
+            ("margin", real(&of.margin)),
+            ("loss", real(&of.loss)),
+            ("loss_most", real(&of.loss_most)),
+            ("breached", real(&of.breached)),
+            ("uncovered", real(&of.uncovered)),
+            ("uncovered_most", real(&of.uncovered_most)),
+        ])?;
     }
     batches.close()
 }
