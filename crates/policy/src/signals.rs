@@ -143,7 +143,13 @@ impl UnderlyingSignals {
                 [("risk_reversal", risk_reversal), ("butterfly", butterfly), ("slope", slope)]
             {
                 // What is no number is not known: a level may come without its smile.
-                sound(place, field, value, value.is_finite() || value.is_nan(), "finite, or NaN where not known")?;
+                sound(
+                    place,
+                    field,
+                    value,
+                    value.is_finite() || value.is_nan(),
+                    "finite, or NaN where not known",
+                )?;
             }
         }
         for Quoted { depth, spread } in self.venues.values() {

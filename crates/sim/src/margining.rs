@@ -15,8 +15,8 @@ use plimsoll_market::Surface;
 use plimsoll_policy::Knob;
 use plimsoll_risk::{BuildError, EntrySpec, Plan, RefreshError, value};
 use plimsoll_types::{
-    AccountId, Asset, BookError, Contract, Decimal, Instrument, InstrumentIx, Issue, Lots, NameError, Portfolio,
-    Position, Ppb, RiskArrays, Ticks, Timestamp, Units, nearest_f64,
+    AccountId, Asset, BookError, Contract, Decimal, Instrument, InstrumentIx, Issue, Lots, NameError,
+    Portfolio, Position, Ppb, RiskArrays, Ticks, Timestamp, Units, nearest_f64,
 };
 use std::collections::BTreeMap;
 

@@ -25,8 +25,7 @@ pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<Answer<'static>> {
     let (moments, again) = chains(&args.chains, &params)?;
     let (policies, horizons) = (policies(args)?, horizons(args)?);
     let (from, to, books, seed) = (args.from, args.to, args.books, args.seed);
-    let study =
-        ChainStudy { policies, moments, prices, implied, horizons, from, to, books, seed, params };
+    let study = ChainStudy { policies, moments, prices, implied, horizons, from, to, books, seed, params };
     let fitted = now();
     let outcome = {
         let progress = Progress::items("replaying chains", study.tasks());

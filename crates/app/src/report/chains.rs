@@ -1,10 +1,10 @@
 //! The report of a backtest on recorded chains.
 
-use super::columns::series;
+use super::columns;
 use super::page::{STYLE, html_table};
 use crate::output::Table;
 use crate::output::columns::write_parquet;
-use crate::svg::{BooksPanel, books, escape};
+use crate::svg::{self, BooksPanel, escape};
 use anyhow::Context;
 use plimsoll_sim::chain::{ChainOutcome, ChainRow, ChainSeries, ChainStudy};
 use std::fmt::Write as _;
@@ -42,7 +42,7 @@ const METHOD: [&str; 8] = [
     "The design effect is the variance of the share of breaching books over what independent books would have.",
 ];
 
-/// Writes `report.html`, `report.md`, `figures.parquet` and `margins.parquet` into a folder, which is made.
+/// Writes `report.html`, `report.md`, `figures.parquet`, `margins.parquet` and `books.parquet` into a folder, which is made.
 pub(crate) fn write(folder: &Path, of: &Material<'_>) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
     let open = |name: &str| {
@@ -54,7 +54,8 @@ pub(crate) fn write(folder: &Path, of: &Material<'_>) -> anyhow::Result<()> {
     open("report.html")?.write_all(html(of).as_bytes()).context("report.html")?;
     open("report.md")?.write_all(markdown(of)?.as_bytes()).context("report.md")?;
     write_parquet(of.figures, open("figures.parquet")?)?;
-    series(&of.outcome.rows, open("margins.parquet")?)
+    columns::series(&of.outcome.rows, open("margins.parquet")?)?;
+    columns::books(of.study, of.outcome, open("books.parquet")?)
 }
 
 fn setup(of: &Material<'_>) -> Vec<String> {
@@ -63,7 +64,11 @@ fn setup(of: &Material<'_>) -> Vec<String> {
     let days: Vec<String> = study.horizons.iter().map(|h| (*h as f64 / DAY).to_string()).collect();
     let mut lines = vec![
         format!("Policies: {}. The first is the one that pictures show.", names.join(", ")),
-        format!("Horizons: {} days. Confidence: 99 %. Parameter set: {}.", days.join(", "), study.params.name),
+        format!(
+            "Horizons: {} days. Confidence: 99 %. Parameter set: {}.",
+            days.join(", "),
+            study.params.name
+        ),
         format!("{} books of each style and underlying, seed {}.", study.books, study.seed),
     ];
     if let (Some(first), Some(last)) = (study.moments.first(), study.moments.last()) {
@@ -97,7 +102,7 @@ fn html(of: &Material<'_>) -> String {
     for picture in pictures(of) {
         out.push_str(&picture);
     }
-    out.push_str("<h2>Figures</h2>\n<p class=\"note\">All of them are in figures.parquet, and every instant in margins.parquet.</p>\n");
+    out.push_str("<h2>Figures</h2>\n<p class=\"note\">All of them are in figures.parquet, every instant is in margins.parquet, and the first book of every style, position by position, in books.parquet.</p>\n");
     for table in of.tables {
         html_table(&mut out, table);
     }
@@ -146,14 +151,15 @@ fn pictures(of: &Material<'_>) -> Vec<String> {
         let panels: Vec<BooksPanel> = rows(policy.name(), asset)
             .into_iter()
             .map(|row| {
-                let other = compared.iter().find(|other| other.style == row.style && policy.name() != COMPARED);
+                let other =
+                    compared.iter().find(|other| other.style == row.style && policy.name() != COMPARED);
                 panel(row, other.map(|other| &other.series))
             })
             .collect();
         let days = *horizon as f64 / DAY;
         let title = format!("{asset}: margin of {} against what books lost over {days} d", policy.name());
         let note = "Means over books, in shares of gross notional: margin (red line), of static (dashed), loss (bars, gains below 0), the worst book (grey); dots where books were uncovered, larger for more of them.";
-        all.push(books(&title, note, &panels));
+        all.push(svg::books(&title, note, &panels));
     }
     all
 }

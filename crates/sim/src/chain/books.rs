@@ -64,7 +64,8 @@ impl Books {
         let mut held = Vec::with_capacity(self.kept.len());
         for kept in &mut self.kept {
             for unit in &mut kept.units {
-                let stands = !unit.is_empty() && unit.iter().all(|leg| listing.find(&leg.instrument).is_some());
+                let stands =
+                    !unit.is_empty() && unit.iter().all(|leg| listing.find(&leg.instrument).is_some());
                 if anew || !stands {
                     *unit = kept.style.draw(listing, at, &mut kept.rng).unwrap_or_default();
                     self.drawn += u64::from(!unit.is_empty());

@@ -73,7 +73,8 @@ impl ChainStudy {
         from: Timestamp,
         variants: &[Variant],
     ) -> Vec<ChainCrash> {
-        let whole = variants.iter().enumerate().filter(|(_, v)| v.horizon == place.horizon && v.without.is_none());
+        let whole =
+            variants.iter().enumerate().filter(|(_, v)| v.horizon == place.horizon && v.without.is_none());
         let one = |(at, variant): (usize, &Variant)| {
             let series = pool.series(&self.margins_of(place, pool, at));
             let i = series.at.binary_search(&from).ok()?;

@@ -66,7 +66,9 @@ pub fn lost(
         let mut count = Counted::default();
         for (place, lots) in &held.options {
             let place = *place as usize;
-            let Some((quote, (worth, how))) = listing.quotes.get(place).zip(worths.get(place)) else { continue };
+            let Some((quote, (worth, how))) = listing.quotes.get(place).zip(worths.get(place)) else {
+                continue;
+            };
             gain += *lots as f64 * nearest_f64(units.lot(&quote.instrument)) * (worth - quote.mark);
             count.marked += how.marked;
             count.settled += how.settled;

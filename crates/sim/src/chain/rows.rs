@@ -185,9 +185,7 @@ impl ChainStudy {
         laws: &Laws,
     ) -> Result<Vec<ChainRow>, StudyError> {
         let of = |policy: usize, without: Option<Cause>| {
-            variants
-                .iter()
-                .position(|v| (v.policy, v.horizon, v.without) == (policy, place.horizon, without))
+            variants.iter().position(|v| (v.policy, v.horizon, v.without) == (policy, place.horizon, without))
         };
         let mut rows = Vec::new();
         let mut scores: Vec<Vec<f64>> = Vec::new();
@@ -197,8 +195,11 @@ impl ChainStudy {
             let margins = self.margins_of(place, pool, whole);
             let added = SEPARATED.map(|cause| {
                 let without = self.margins_of(place, pool, of(policy, Some(cause))?);
-                let parts: Vec<f64> =
-                    margins.iter().zip(&without).map(|(with, other)| average(with) - average(other)).collect();
+                let parts: Vec<f64> = margins
+                    .iter()
+                    .zip(&without)
+                    .map(|(with, other)| average(with) - average(other))
+                    .collect();
                 Some((average(&parts), most(&parts)))
             });
             let Some(mut row) = self.row(place, pool, (policy, &margins), laws)? else { continue };

@@ -4,10 +4,10 @@
 //! was in force then. So margins are independent tasks, and the number of threads is not seen in a number.
 
 use super::books::{Books, Held};
+use super::crash::ChainCrash;
 use super::losses::{Lost, lost};
 use super::margins::Stand;
 use super::moment::{Listing, Moment};
-use super::crash::ChainCrash;
 use super::rows::ChainRow;
 use super::track::{ImpliedHistory, follow, seen};
 use crate::history::History;

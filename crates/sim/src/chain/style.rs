@@ -119,16 +119,14 @@ impl Style {
         let days = |quote: &Quote| at.seconds_until(quote.expiry) / DAY;
         let alive = |quote: &Quote| days(quote) >= DAYS_MIN;
         let out = |quote: &Quote, kind| {
-            let beyond =
-                if kind == OptionKind::Call { quote.moneyness > 1.0 } else { quote.moneyness < 1.0 };
+            let beyond = if kind == OptionKind::Call { quote.moneyness > 1.0 } else { quote.moneyness < 1.0 };
             quote.kind == kind && beyond && alive(quote)
         };
         let of = |quote: &Quote, coins: f64| Leg { instrument: quote.instrument.clone(), coins };
         match self {
             Self::StrangleSeller => {
                 let put = pick(listing, rng, |q| out(q, OptionKind::Put))?;
-                let call =
-                    pick(listing, rng, |q| out(q, OptionKind::Call) && q.expiry == put.expiry)?;
+                let call = pick(listing, rng, |q| out(q, OptionKind::Call) && q.expiry == put.expiry)?;
                 Some(vec![of(put, -coins), of(call, -coins)])
             }
             Self::PutSeller => Some(vec![of(pick(listing, rng, |q| out(q, OptionKind::Put))?, -coins)]),

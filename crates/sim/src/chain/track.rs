@@ -100,7 +100,11 @@ fn of_moment(moment: &Moment) -> Signals {
     let of = |listing: &Listing| UnderlyingSignals {
         bar: Some(Bar::at(listing.index)),
         implied: listing.implied,
-        venues: listing.depth.map(|depth| (VENUE.to_owned(), Quoted { depth, spread: 0.0 })).into_iter().collect(),
+        venues: listing
+            .depth
+            .map(|depth| (VENUE.to_owned(), Quoted { depth, spread: 0.0 }))
+            .into_iter()
+            .collect(),
         open_interest: Some(listing.open_interest),
         ..UnderlyingSignals::default()
     };
@@ -122,11 +126,8 @@ pub fn follow(
     let start = seen.first().map(|signals| signals.as_of).ok_or(ReplayError::Nothing)?;
     let begin = |source| ReplayError::Begin { policy: policy.name().to_owned(), source: Box::new(source) };
     let mut state = State::new(policy, start).map_err(begin)?;
-    let mut track = Track {
-        changes: Vec::new(),
-        in_force: vec![Vec::new(); assets.len()],
-        without: Without::default(),
-    };
+    let mut track =
+        Track { changes: Vec::new(), in_force: vec![Vec::new(); assets.len()], without: Without::default() };
     for signals in seen {
         let at = signals.as_of;
         let decision = step(policy, &mut state, signals).map_err(|source| ReplayError::Step {
