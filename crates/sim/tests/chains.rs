@@ -83,11 +83,9 @@ fn path(count: usize, seed: u64) -> Vec<(f64, f64)> {
 
 fn moments(path: &[(f64, f64)]) -> Vec<Moment> {
     let params = params();
-    let at = |i: usize| Timestamp::from_seconds(START + 6 * HOUR * i as i64);
-    path.iter()
-        .enumerate()
-        .map(|(i, (index, vol))| Moment::new(&snapshot(at(i), *index, *vol), &params))
-        .collect()
+    let at = |i: i64| Timestamp::from_seconds(START + 6 * HOUR * i);
+    let all = (0..).zip(path);
+    all.map(|(i, (index, vol))| Moment::new(&snapshot(at(i), *index, *vol), &params)).collect()
 }
 
 /// Daily prices that end a year before the chains.
@@ -183,8 +181,7 @@ fn books_are_of_their_style_and_stay_until_a_leg_ends_or_a_month_does() {
         held[i][book].options.iter().map(|(at, _)| quotes(i)[*at as usize].instrument.to_string()).collect()
     };
     for (style, first) in Style::ALL.into_iter().zip((0..).step_by(20)) {
-        for book in first..first + 20 {
-            let of = &held[0][book];
+        for of in &held[0][first..first + 20] {
             let sum: i64 = of.options.iter().map(|(_, lots)| lots).sum();
             let delta: f64 =
                 of.options.iter().map(|(at, lots)| *lots as f64 * quotes(0)[*at as usize].delta).sum();
@@ -288,6 +285,13 @@ fn a_loss_is_that_of_marks_and_what_expired_is_settled() {
     quotes.retain(|quote| quote.instrument != listing.quotes[kept as usize].instrument);
     let valued = lost(&thinned, (&btc(), 5), &books[..1], DAY, &units).unwrap();
     assert_eq!(valued.counted[0].unmarked, 1);
+    // One that the surface does not value is still marked.
+    thinned[9].listings.get_mut(&btc()).unwrap().unvalued =
+        vec![(listing.quotes[kept as usize].instrument.clone(), mark(9, "BTC-27FEB26-80000-P"))];
+    assert_eq!(
+        lost(&thinned, (&btc(), 5), &books[..1], DAY, &units).unwrap(),
+        lost(&all, (&btc(), 5), &books[..1], DAY, &units).unwrap()
+    );
     // Made-up marks are of the surface to the tick of the fit.
     assert!((valued.losses[0] - found.losses[0]).abs() < 60.0, "{} {}", valued.losses[0], found.losses[0]);
     assert!(lost(&all, (&btc(), 8), &books, DAY, &units).is_none(), "no chain comes in time");

@@ -306,15 +306,16 @@ fn notes(study: &ChainStudy, outcome: &ChainOutcome, again: usize) -> Vec<String
     for sampled in &outcome.sampled {
         let asset = &sampled.asset;
         let listings = study.moments.iter().filter_map(|moment| moment.listings.get(asset));
-        let (mut held, mut left, mut unread) = (0, 0, 0);
+        let (mut held, mut unvalued, mut unmarked, mut unread) = (0, 0, 0, 0);
         for listing in listings {
             held += listing.quotes.len();
-            left += listing.left_out;
+            unvalued += listing.unvalued.len();
+            unmarked += listing.unmarked;
             unread += usize::from(listing.implied.is_none());
         }
         let (chains, drawn) = (sampled.places.len(), sampled.drawn);
         notes.push(format!(
-            "{asset}: {chains} chains, {held} options marked and valued, {left} left out, {unread} surfaces without a reading at 7, 30 and 90 days; {drawn} units drawn"
+            "{asset}: {chains} chains, {held} options marked and valued, {unvalued} marked and not valued, {unmarked} not marked, {unread} surfaces without a reading at 7, 30 and 90 days; {drawn} units drawn"
         ));
     }
     if again > 0 {

@@ -158,7 +158,7 @@ fn pictures(of: &Material<'_>) -> Vec<String> {
             .collect();
         let days = *horizon as f64 / DAY;
         let title = format!("{asset}: margin of {} against what books lost over {days} d", policy.name());
-        let note = "Means over books, in shares of gross notional: margin (red line), of static (dashed), loss (bars, gains below 0), the worst book (grey); dots where books were uncovered, larger for more of them.";
+        let note = "Shares of gross notional, means over books: margin (red), of static (dashed), loss (bars; gains below 0), worst book (grey); dots: books uncovered, larger for more.";
         all.push(svg::books(&title, note, &panels));
     }
     all

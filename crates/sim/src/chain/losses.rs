@@ -101,8 +101,8 @@ fn worth(
         let settled = first_at_or_after(moments, asset, quote.expiry).map_or(later, |(_, listing)| listing);
         return (pays(quote, settled.index), Counted { settled: 1, ..none });
     }
-    if let Some(known) = later.find(&quote.instrument).and_then(|place| later.quotes.get(place)) {
-        return (known.mark, Counted { marked: 1, ..none });
+    if let Some(mark) = later.mark(&quote.instrument) {
+        return (mark, Counted { marked: 1, ..none });
     }
     let fitted = value(&later.surface, &quote.instrument, units).ok().map(|valued| valued.mark);
     (fitted.unwrap_or_else(|| pays(quote, later.index)), Counted { unmarked: 1, ..none })

@@ -45,8 +45,11 @@ pub struct Listing {
     pub index: f64,
     /// What can be held, in the order of instruments.
     pub quotes: Vec<Quote>,
-    /// Options that are marked but not valued, or quoted and not marked.
-    pub left_out: usize,
+    /// Marks, quote units per coin, of options that the surface does not value, in the order of instruments: nobody is given
+    /// them, and who has them sees them marked.
+    pub unvalued: Vec<(Instrument, f64)>,
+    /// Options that are quoted and not marked.
+    pub unmarked: usize,
     /// The surface as a trader reads it.
     pub implied: Option<Implied>,
     /// Options open, quote units at the index.
@@ -97,20 +100,35 @@ impl Listing {
     ) -> Self {
         let index = market.index;
         let implied = read(&market, at);
-        let mark = PerpMark { price: index, funding_8h: None, open_interest: None };
-        market.perpetuals = perpetual(asset).map(|name| (name, mark)).into_iter().collect();
+        let perpetual_mark = PerpMark { price: index, funding_8h: None, open_interest: None };
+        market.perpetuals = perpetual(asset).map(|name| (name, perpetual_mark)).into_iter().collect();
         for slice in &mut market.slices {
             // Points are many, and nobody asks for them again.
             slice.quality = plimsoll_market::SliceQuality::default();
         }
         let underlyings = BTreeMap::from([(asset.clone(), market)]);
         let surface = Surface { as_of: at, underlyings, assets: BTreeMap::new(), issues: Vec::new() };
-        let mut quotes: Vec<Quote> =
-            options.iter().filter_map(|option| quote(option, &surface, index, &params.units)).collect();
+        let (mut quotes, mut unvalued) = (Vec::with_capacity(options.len()), Vec::new());
+        for (option, mark) in options.iter().filter_map(|option| Some((option, mark(option, index)?))) {
+            match quote((option, mark), &surface, index, &params.units) {
+                Some(quote) => quotes.push(quote),
+                None => unvalued.push((option.instrument.clone(), mark)),
+            }
+        }
         quotes.sort_by(|a, b| a.instrument.cmp(&b.instrument));
-        let left_out = options.len() - quotes.len();
+        unvalued.sort_by(|a, b| a.0.cmp(&b.0));
+        let unmarked = options.len() - quotes.len() - unvalued.len();
         let open_interest = index * options.iter().filter_map(|option| option.open_interest).sum::<f64>();
-        Self { surface, index, quotes, left_out, implied, open_interest, depth: None }
+        Self { surface, index, quotes, unvalued, unmarked, implied, open_interest, depth: None }
+    }
+
+    /// The venue's mark of an option, quote units per coin.
+    pub fn mark(&self, instrument: &Instrument) -> Option<f64> {
+        let valued = self.find(instrument).and_then(|place| self.quotes.get(place)).map(|quote| quote.mark);
+        valued.or_else(|| {
+            let place = self.unvalued.binary_search_by(|(known, _)| known.cmp(instrument)).ok()?;
+            self.unvalued.get(place).map(|(_, mark)| *mark)
+        })
     }
 
     /// The place of an option among the quotes.
@@ -130,11 +148,15 @@ fn read(market: &UnderlyingSurface, at: Timestamp) -> Option<Implied> {
     })
 }
 
-fn quote(option: &OptionQuote, surface: &Surface, index: f64, units: &Units) -> Option<Quote> {
+/// The venue's mark, quote units per coin.
+fn mark(option: &OptionQuote, index: f64) -> Option<f64> {
+    let coin = if option.instrument.settlement() == Settlement::Inverse { index } else { 1.0 };
+    Some(coin * option.mark?)
+}
+
+fn quote((option, mark): (&OptionQuote, f64), surface: &Surface, index: f64, units: &Units) -> Option<Quote> {
     let instrument = &option.instrument;
     let (expiry, (strike, kind)) = (instrument.expiry()?, instrument.option()?);
-    let coin = if instrument.settlement() == Settlement::Inverse { index } else { 1.0 };
-    let mark = coin * option.mark?;
     let valued = value(surface, instrument, units).ok()?;
     let strike = nearest_f64(strike);
     Some(Quote {
