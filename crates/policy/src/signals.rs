@@ -22,7 +22,8 @@ pub struct Bar {
     pub close: f64,
 }
 
-/// The volatility surface as a trader reads it. Volatilities are annualised decimals.
+/// The volatility surface as a trader reads it. Volatilities are annualised decimals. What is known of the level alone has NaN
+/// for the others, and nobody reads them.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Implied {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 const DAY: i64 = 86_400;
-const MONTH_SECONDS: f64 = 365.25 / 12.0 * DAY as f64;
+pub(crate) const MONTH_SECONDS: f64 = 365.25 / 12.0 * DAY as f64;
 
 /// What figures are made of, all in the order of groups, horizons and policies.
 pub(crate) struct Material<'a> {
@@ -217,7 +217,7 @@ impl Place<'_> {
 }
 
 /// Whether the causes of a change add up to it, in billionths of a logarithm.
-fn is_attributed(change: &Change) -> bool {
+pub(crate) fn is_attributed(change: &Change) -> bool {
     let sum: i64 = change.causes.iter().map(|(_, part)| part).sum();
     let level = |value: Ppb| (ln(value.to_f64()) * 1e9).round();
     sum as f64 == level(change.to) - level(change.from)

@@ -10,6 +10,7 @@
 //! **Must never know:** a private shortcut into a stage, files, clocks or randomness. Histories, policies and portfolios come
 //! as values.
 
+pub mod chain;
 mod compare;
 mod crash;
 mod figures;

@@ -15,8 +15,8 @@ use plimsoll_market::Surface;
 use plimsoll_policy::Knob;
 use plimsoll_risk::{BuildError, EntrySpec, Plan, RefreshError, value};
 use plimsoll_types::{
-    AccountId, Asset, Contract, Decimal, Instrument, InstrumentIx, Issue, Lots, NameError, Portfolio,
-    Position, Ppb, RiskArrays, Ticks, Timestamp, Units, nearest_f64,
+    AccountId, Asset, BookError, Contract, Decimal, Instrument, InstrumentIx, Issue, Lots, NameError,
+    Portfolio, Position, Ppb, RiskArrays, Ticks, Timestamp, Units, nearest_f64,
 };
 use std::collections::BTreeMap;
 
@@ -58,6 +58,9 @@ pub enum MarginingError {
         /// The size of a lot.
         lot: Decimal,
     },
+    /// Portfolios cannot be a book.
+    #[error(transparent)]
+    Book(BookError),
     /// A portfolio cannot be an account.
     #[error(transparent)]
     Account(#[from] NameError),
@@ -166,7 +169,7 @@ impl Bench {
 
 /// A parameter set without the charges that a history of prices does not show. One underlying alone is charged its own scan
 /// loss whatever the states of correlation say, so their scenarios are left out for it.
-fn shown(params: &ParamSet, underlyings: usize) -> ParamSet {
+pub(crate) fn shown(params: &ParamSet, underlyings: usize) -> ParamSet {
     let mut params = params.clone();
     let addons = &mut params.margin.addons;
     addons.liquidity.0.clear();

@@ -155,18 +155,18 @@ fn take(history: &History, place: &mut usize, now: Timestamp, signals: &mut Sign
     }
 }
 
-fn speaks_of(key: &Key, underlying: &str) -> bool {
+pub(crate) fn speaks_of(key: &Key, underlying: &str) -> bool {
     key.scope.underlying.as_deref().is_none_or(|of| of == underlying)
 }
 
-fn values(policy: &Policy, state: &State, underlying: &str, now: Timestamp) -> Vec<(Knob, Ppb)> {
+pub(crate) fn values(policy: &Policy, state: &State, underlying: &str, now: Timestamp) -> Vec<(Knob, Ppb)> {
     let place = Place { underlying: Some(underlying), ..Place::default() };
     let of = |knob: &Knob| Some((*knob, policy.in_force(state.board(), *knob, &place, now)?.initial));
     KNOBS.iter().filter_map(of).collect()
 }
 
 impl Without {
-    fn count(&mut self, notes: &[Note]) {
+    pub(crate) fn count(&mut self, notes: &[Note]) {
         for note in notes {
             match note {
                 Note::TooLittleHistory { .. } | Note::NoEstimate { .. } => self.too_little_history += 1,

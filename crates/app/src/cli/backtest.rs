@@ -26,22 +26,35 @@ pub(super) struct BacktestArgs {
     /// Prices: CSV files with a column of times and one of closes, of assets named by file or as ASSET=FILE; files of one
     /// asset are spliced by their returns
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
-    prices: Vec<PriceFile>,
+    pub(super) prices: Vec<PriceFile>,
+    /// Recorded option chains, or folders of them: books are sampled from their open interest and judged on them, and prices
+    /// only warm the policies up
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(super) chains: Vec<PathBuf>,
+    /// With --chains, implied volatility before them: CSV files of assets named by file or as ASSET=FILE
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "chains")]
+    pub(super) implied: Vec<PriceFile>,
+    /// With --chains, books of each style and underlying
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(super) books: usize,
+    /// With --chains, seed of what the books hold
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(super) seed: u64,
     /// Policies: TOML files, or the names of those that come with the program; pictures show the first
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
-    policy: Vec<PathBuf>,
+    pub(super) policy: Vec<PathBuf>,
     /// Portfolios: a TOML file, or `std` for the standard ones
     #[arg(long, value_name = "FILE", default_value = "std")]
     portfolios: PathBuf,
     /// Judge margins set at or after this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
-    from: Option<Timestamp>,
+    pub(super) from: Option<Timestamp>,
     /// Judge losses up to this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
-    to: Option<Timestamp>,
+    pub(super) to: Option<Timestamp>,
     /// Margin periods of risk, days
     #[arg(long, value_name = "DAYS", value_delimiter = ',', default_values_t = [1.0, 2.0])]
-    horizon: Vec<f64>,
+    pub(super) horizon: Vec<f64>,
     /// Days from the first price of an asset until its margins are judged
     #[arg(long, value_name = "DAYS", default_value_t = 730)]
     warm_up: i64,
@@ -50,14 +63,17 @@ pub(super) struct BacktestArgs {
     split: Timestamp,
     /// Preset whose scenarios and charges the policies' values are put in
     #[arg(long, value_name = "NAME", default_value = "plimsoll")]
-    preset: String,
+    pub(super) preset: String,
     /// Write a report into this directory: report.html, report.md, figures.parquet, margins.parquet, changes.parquet
     #[arg(long, value_name = "DIR")]
-    report: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
 }
 
 /// Answers.
 pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<Answer<'static>> {
+    if !args.chains.is_empty() {
+        return super::chains::run(args);
+    }
     let histories = histories(&args.prices)?;
     let study = study(args, histories)?;
     let outcome = {
@@ -82,23 +98,34 @@ pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<Answer<'static>> {
 }
 
 fn study(args: &BacktestArgs, histories: Vec<History>) -> anyhow::Result<Study> {
-    if let Some(bad) = args.horizon.iter().find(|days| !(**days > 0.0 && **days <= 250.0)) {
-        bail!("--horizon {bad}: expected days above 0 and at most 250");
-    }
+    let horizons = horizons(args)?;
     if !(0..=36_500).contains(&args.warm_up) {
         bail!("--warm-up {}: expected 0 to 36500 days", args.warm_up);
     }
     Ok(Study {
-        policies: args.policy.iter().map(|path| policy(path)).collect::<anyhow::Result<_>>()?,
+        policies: policies(args)?,
         histories,
         portfolios: portfolios(&args.portfolios)?,
-        horizons: args.horizon.iter().map(|days| (days * DAY).round() as i64).collect(),
+        horizons,
         warm_up_seconds: args.warm_up * 86_400,
         from: args.from,
         to: args.to,
         split: args.split,
         params: params(None, Some(&args.preset))?,
     })
+}
+
+/// Margin periods of risk, seconds.
+pub(super) fn horizons(args: &BacktestArgs) -> anyhow::Result<Vec<i64>> {
+    if let Some(bad) = args.horizon.iter().find(|days| !(**days > 0.0 && **days <= 250.0)) {
+        bail!("--horizon {bad}: expected days above 0 and at most 250");
+    }
+    Ok(args.horizon.iter().map(|days| (days * DAY).round() as i64).collect())
+}
+
+/// The policies, read.
+pub(super) fn policies(args: &BacktestArgs) -> anyhow::Result<Vec<Policy>> {
+    args.policy.iter().map(|path| policy(path)).collect()
 }
 
 /// A name that is no file but a policy that comes with the program is that policy.
@@ -187,13 +214,13 @@ pub(crate) fn main_table(rows: &[Row]) -> Table {
     table
 }
 
-type Named = (String, Kind, Cell);
+pub(super) type Named = (String, Kind, Cell);
 
-fn number(name: &str, value: Option<f64>) -> Named {
+pub(super) fn number(name: &str, value: Option<f64>) -> Named {
     (name.to_owned(), Kind::Number, Cell::number(value, 6))
 }
 
-fn word(name: &str, value: impl ToString) -> Named {
+pub(super) fn word(name: &str, value: impl ToString) -> Named {
     (name.to_owned(), Kind::Text, Cell::text(value))
 }
 
@@ -290,7 +317,7 @@ pub(crate) fn crash_table(crashes: &[Crash]) -> Table {
 }
 
 /// What was wrong with the histories.
-fn findings(histories: &[History]) -> Option<Table> {
+pub(super) fn findings(histories: &[History]) -> Option<Table> {
     let columns = [
         ("asset", Kind::Text),
         ("rows", Kind::Integer),

@@ -8,6 +8,7 @@ mod args;
 mod attribute;
 pub(crate) mod backtest;
 mod bench;
+pub(crate) mod chains;
 mod compare;
 mod compare_json;
 mod compare_tables;

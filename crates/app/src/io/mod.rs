@@ -4,6 +4,7 @@
 //! stream of rows of text, and every refusal names file, line, field, value and what was expected.
 
 pub mod book;
+pub mod chains;
 pub mod error;
 mod lines;
 pub mod market;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Names of the column of times, the first that is there counts; milliseconds first, being exact.
-const TIMES: [&str; 5] = ["ts_ms", "timestamp", "time", "date", "datetime"];
+pub(super) const TIMES: [&str; 5] = ["ts_ms", "timestamp", "time", "date", "datetime"];
 /// Names of the column of the last price.
 const CLOSES: [&str; 5] = ["close", "priceusd", "price", "vix", "mark"];
 /// What stands behind the base asset in the name of a pair.
@@ -119,7 +119,7 @@ fn places(header: &csv::StringRecord, file: &str) -> anyhow::Result<Places> {
 }
 
 /// RFC 3339, a day in ISO or American order, or milliseconds. A day is its midnight in UTC.
-fn time(text: &str) -> Option<Timestamp> {
+pub(super) fn time(text: &str) -> Option<Timestamp> {
     if text.bytes().all(|b| b.is_ascii_digit()) && text.len() > 8 {
         return Timestamp::from_millis(text.parse().ok()?).ok();
     }

@@ -7,6 +7,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use plimsoll_sim::Dated;
+use plimsoll_sim::chain::{ChainOutcome, ChainRow, ChainStudy, Sampled, Style};
+use plimsoll_types::{Instrument, Timestamp, nearest_f64};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -112,4 +114,112 @@ pub(super) fn changes(of: &Material<'_>, out: impl Write + Send) -> anyhow::Resu
         }
     }
     batches.close()
+}
+
+/// `time`, `until` (ms), `policy`, `asset`, `portfolio`, `horizon_days`, then means over books and shares: every instant that was judged.
+pub(super) fn series(rows: &[ChainRow], out: impl Write + Send) -> anyhow::Result<()> {
+    let mut batches = Batches { out: Some(out), writer: None };
+    for row in rows {
+        let (of, count) = (&row.series, row.series.at.len());
+        let times = |at: &[Timestamp]| -> ArrayRef {
+            Arc::new(at.iter().map(|time| time.nanos() / 1_000_000).collect::<Int64Array>())
+        };
+        let real = |of: &[f64]| -> ArrayRef { Arc::new(Float64Array::from_iter_values(of.iter().copied())) };
+        let days = row.horizon_seconds as f64 / DAY;
+        batches.write(vec![
+            ("time", times(&of.at)),
+            ("until", times(&of.until)),
+            ("policy", same(&row.policy, count)),
+            ("asset", same(&row.asset, count)),
+            ("portfolio", same(row.style.name(), count)),
+            ("horizon_days", Arc::new(Float64Array::from_value(days, count))),
+            ("margin", real(&of.margin)),
+            ("loss", real(&of.loss)),
+            ("loss_most", real(&of.loss_most)),
+            ("breached", real(&of.breached)),
+            ("uncovered", real(&of.uncovered)),
+            ("uncovered_most", real(&of.uncovered_most)),
+        ])?;
+    }
+    batches.close()
+}
+
+/// `time`, `until` (ms), `asset`, `portfolio`, `instrument`, `quantity` (coins, long > 0), `mark` (quote units a coin), and of the
+/// whole book `gross`, `margin`, `loss` (quote units): the first book of every style at every chain that was judged, a row for
+/// every position, by the first policy at the first horizon. Whoever has the chains can compute all of it again.
+pub(super) fn books(
+    study: &ChainStudy,
+    outcome: &ChainOutcome,
+    out: impl Write + Send,
+) -> anyhow::Result<()> {
+    let mut batches = Batches { out: Some(out), writer: None };
+    for sampled in &outcome.sampled {
+        for (style, name) in Style::ALL.iter().enumerate() {
+            let legs = legs(study, sampled, style * study.books);
+            let count = legs.len();
+            let real = |read: fn(&BookLeg) -> f64| -> ArrayRef {
+                Arc::new(Float64Array::from_iter_values(legs.iter().map(read)))
+            };
+            let times = |read: fn(&BookLeg) -> Timestamp| -> ArrayRef {
+                Arc::new(legs.iter().map(|leg| read(leg).nanos() / 1_000_000).collect::<Int64Array>())
+            };
+            batches.write(vec![
+                ("time", times(|leg| leg.at)),
+                ("until", times(|leg| leg.until)),
+                ("asset", same(sampled.asset.as_str(), count)),
+                ("portfolio", same(name.name(), count)),
+                (
+                    "instrument",
+                    Arc::new(legs.iter().map(|leg| Some(&leg.instrument)).collect::<StringArray>()),
+                ),
+                ("quantity", real(|leg| leg.quantity)),
+                ("mark", real(|leg| leg.mark)),
+                ("gross", real(|leg| leg.of_book[0])),
+                ("margin", real(|leg| leg.of_book[1])),
+                ("loss", real(|leg| leg.of_book[2])),
+            ])?;
+        }
+    }
+    batches.close()
+}
+
+/// A position of a book at a chain.
+struct BookLeg {
+    at: Timestamp,
+    until: Timestamp,
+    instrument: String,
+    quantity: f64,
+    mark: f64,
+    /// Gross notional, margin and loss of the book.
+    of_book: [f64; 3],
+}
+
+fn legs(study: &ChainStudy, sampled: &Sampled, book: usize) -> Vec<BookLeg> {
+    let lot = |of: &Instrument| nearest_f64(study.params.units.lot(of));
+    let mut legs = Vec::new();
+    for (i, place) in sampled.places.iter().enumerate() {
+        let found = || {
+            let moment = study.moments.get(*place)?;
+            let listing = moment.listings.get(&sampled.asset)?;
+            let held = sampled.held.get(i)?.get(book)?;
+            let lost = sampled.lost.first()?.get(i)?.as_ref()?;
+            let margin = sampled.margins.first()?.get(i)?.get(book)?;
+            Some((moment.at, listing, held, lost, [held.gross, *margin, *lost.losses.get(book)?]))
+        };
+        let Some((at, listing, held, lost, of_book)) = found() else { continue };
+        let mut add = |instrument: String, quantity: f64, mark: f64| {
+            legs.push(BookLeg { at, until: lost.until, instrument, quantity, mark, of_book });
+        };
+        for (place, lots) in &held.options {
+            let Some(quote) = listing.quotes.get(*place as usize) else { continue };
+            add(quote.instrument.to_string(), *lots as f64 * lot(&quote.instrument), quote.mark);
+        }
+        let coin = Instrument::spot(sampled.asset.clone());
+        for (name, lots) in [(coin.to_string(), held.spot), (format!("{coin}-PERP"), held.perpetual)] {
+            if lots != 0 {
+                add(name, lots as f64 * lot(&coin), listing.index);
+            }
+        }
+    }
+    legs
 }

@@ -5,7 +5,7 @@ use crate::output::{Kind, Table};
 use crate::svg::escape;
 use std::fmt::Write as _;
 
-const STYLE: &str = "
+pub(super) const STYLE: &str = "
 body { font: 15px/1.5 'Helvetica Neue', Helvetica, Arial, sans-serif; color: #1f2933; max-width: 1140px; margin: 2em auto; padding: 0 1em; }
 h1 { font-size: 24px; } h2 { font-size: 18px; margin-top: 2em; }
 table { border-collapse: collapse; font-size: 12.5px; margin: 1em 0; display: block; overflow-x: auto; }
@@ -47,7 +47,7 @@ fn setup(of: &Material<'_>) -> Vec<String> {
 }
 
 /// A table as HTML; a cell that begins with a cross is marked.
-fn html_table(out: &mut String, table: &Table) {
+pub(super) fn html_table(out: &mut String, table: &Table) {
     if !table.title.is_empty() {
         let _ = writeln!(out, "<p class=\"note\">{}</p>", escape(&table.title));
     }

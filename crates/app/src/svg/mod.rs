@@ -5,6 +5,7 @@
 //! same answer always gives the same file. Pictures carry their own background and need no font, script or style from
 //! outside. This module must never know how a number was found.
 
+mod books;
 mod canvas;
 mod causes;
 mod compare;
@@ -15,6 +16,7 @@ mod liquidation;
 mod margins;
 mod smile;
 
+pub(crate) use books::{BooksPanel, books};
 pub(crate) use canvas::escape;
 pub(crate) use causes::{CausePicture, causes};
 pub(crate) use compare::{ComparePicture, CompareRow, RatioBox, comparison};
