@@ -20,6 +20,8 @@ pub(crate) struct MarginPicture {
     pub(crate) short: Vec<f64>,
     /// A margin to compare with, of both sides; empty for none.
     pub(crate) other: Option<(String, Vec<f64>, Vec<f64>)>,
+    /// What existing positions are held to, of both sides; `None` for nothing to show.
+    pub(crate) held: Option<(Vec<f64>, Vec<f64>)>,
     /// Stretches of high volatility, seconds.
     pub(crate) bands: Vec<(f64, f64)>,
     /// When a parameter changed, and the change of its logarithm.
@@ -34,6 +36,7 @@ const SHORT: &str = "#2166ac";
 const MOVE: &str = "#8a94a3";
 const BAND: &str = "#fdebd0";
 const OTHER: &str = "#b8860b";
+const HELD: &str = "#7a5195";
 
 /// Draws it.
 pub(crate) fn margins(picture: &MarginPicture) -> String {
@@ -52,6 +55,11 @@ pub(crate) fn margins(picture: &MarginPicture) -> String {
         let dashed = format!(r#"fill="none" stroke="{OTHER}" stroke-width="1" stroke-dasharray="3 2""#);
         stair(&mut canvas, &picture.times, long, (&x, &y, -1.0), &dashed);
         stair(&mut canvas, &picture.times, short, (&x, &y, 1.0), &dashed);
+    }
+    if let Some((long, short)) = &picture.held {
+        let thin = format!(r#"fill="none" stroke="{HELD}" stroke-width="0.8""#);
+        stair(&mut canvas, &picture.times, long, (&x, &y, -1.0), &thin);
+        stair(&mut canvas, &picture.times, short, (&x, &y, 1.0), &thin);
     }
     let line = |colour: &str| format!(r#"fill="none" stroke="{colour}" stroke-width="1.5""#);
     stair(&mut canvas, &picture.times, &picture.long, (&x, &y, -1.0), &line(LONG));
@@ -173,6 +181,7 @@ fn legend(canvas: &mut Canvas, picture: &MarginPicture, plot: Frame) {
         (LONG, "margin of a long".to_owned()),
         (MOVE, "move over the horizon".to_owned()),
         (BAND, "volatile regime".to_owned()),
+        (HELD, picture.held.as_ref().map_or(String::new(), |_| "maintenance on its ramp".to_owned())),
         (OTHER, other),
     ];
     for (colour, text) in entries.iter().filter(|(_, text)| !text.is_empty()) {
@@ -199,6 +208,7 @@ mod tests {
             long: vec![0.1; 4],
             short: vec![0.1; 4],
             other: None,
+            held: Some((vec![0.08; 4], vec![0.08; 4])),
             bands: vec![(1.0, 2.0)],
             changes: vec![(1.0, 0.1), (2.0, -0.05)],
             years: vec![("2020".to_owned(), 1.5)],
