@@ -54,7 +54,8 @@ pub(crate) fn units(
     let mut ahead = rows.as_slice();
     while let Some((row, rest)) = ahead.split_first() {
         let degree = kept.last().map_or(1.0, |last| row.close / last.close);
-        let degree = degree.max(1.0 / degree);
+        // A number to read: how far beyond a million is nothing to a reader.
+        let degree = degree.max(1.0 / degree).min(FACTOR_MAX);
         match judge(asset, &kept, ahead)? {
             Judgement::Misplaced(count) => {
                 let (misplaced, after) = ahead.split_at(count);
