@@ -186,7 +186,7 @@ pub struct Faults {
     pub bridged: u64,
     /// Numbers that an estimator of the policy refused.
     pub refused: u64,
-    /// Rows after which a parameter of the policy stood on the stress floor for too little history.
+    /// Rows after which a price scan of the policy stood on the stress floor for too little history.
     pub on_stress_floor: u64,
     /// Portfolios that were not judged, in the whole study.
     pub left_out: usize,

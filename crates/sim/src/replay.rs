@@ -76,14 +76,14 @@ pub struct InForceFrom {
     pub values: Vec<(Knob, Ppb)>,
     /// The announced path of each of them, for existing positions; the same knobs in the same order.
     pub ramps: Vec<Ramp>,
-    /// Whether any of them stands on the stress floor for too little history.
-    pub on_stress_floor: bool,
+    /// Which of them stand on the stress floor for too little history.
+    pub on_stress_floor: Vec<Knob>,
 }
 
 /// How often a policy had to do without something, of one asset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Without {
-    /// Rows after which a parameter stood on the stress floor for too little history.
+    /// Rows after which a price scan stood on the stress floor for too little history.
     pub on_stress_floor: u64,
     /// Observations that spanned missing steps.
     pub bridged: u64,
@@ -141,7 +141,7 @@ pub fn replay(policy: &Policy, histories: &[History]) -> Result<Track, ReplayErr
             without.count(&decision.notes, name);
             let here =
                 place.checked_sub(1).and_then(|at| history.rows.get(at)).is_some_and(|row| row.0 == now);
-            let floor = in_force.last().is_some_and(|entry| entry.on_stress_floor);
+            let floor = in_force.last().is_some_and(InForceFrom::is_scan_on_floor);
             without.on_stress_floor += u64::from(here && floor);
         }
         track.changes.extend(decision.changes.into_iter().map(|change| Dated { at: now, change }));
@@ -174,14 +174,17 @@ fn speaks_of(key: &Key, underlying: &str) -> bool {
 
 fn in_force_from(policy: &Policy, state: &State, underlying: &str, now: Timestamp) -> InForceFrom {
     let place = Place { underlying: Some(underlying), ..Place::default() };
-    let mut entry = InForceFrom { at: now, values: Vec::new(), ramps: Vec::new(), on_stress_floor: false };
+    let mut entry =
+        InForceFrom { at: now, values: Vec::new(), ramps: Vec::new(), on_stress_floor: Vec::new() };
     for knob in KNOBS {
         let Some(found) = policy.in_force(state.board(), knob, &place, now) else { continue };
         let Some(parameter) = state.board().get(&found.key) else { continue };
         entry.values.push((knob, found.initial));
         entry.ramps.push(parameter.ramp().clone());
         let begins = parameter.trail().steps().first().map(|step| step.0);
-        entry.on_stress_floor |= begins == Some(Cause::TooLittleHistory);
+        if begins == Some(Cause::TooLittleHistory) {
+            entry.on_stress_floor.push(knob);
+        }
     }
     entry
 }
@@ -210,6 +213,10 @@ impl InForceFrom {
     pub fn maintenance(&self, knob: Knob, at: Timestamp) -> Option<Ppb> {
         let place = self.values.iter().position(|(known, _)| *known == knob)?;
         self.ramps.get(place).map(|ramp| ramp.at(at))
+    }
+
+    fn is_scan_on_floor(&self) -> bool {
+        self.on_stress_floor.iter().any(|knob| matches!(knob, Knob::PriceScanDown | Knob::PriceScanUp))
     }
 
     /// Whether an announced path has not yet come to what binds new risk.

@@ -10,7 +10,8 @@ use crate::report;
 use anyhow::{Context, bail};
 use clap::Args;
 use plimsoll_sim::{
-    Crash, Fault, Faults, Figures, History, Maintenance, Outcome, PortfolioSpec, Row, STANDARD, Study,
+    Crash, Fault, Faults, Figures, History, InForceFrom, Maintenance, Outcome, PortfolioSpec, Row, STANDARD,
+    Study,
 };
 use plimsoll_types::Timestamp;
 use std::collections::BTreeSet;
@@ -420,6 +421,15 @@ fn in_words(histories: &[History]) -> Vec<String> {
     lines
 }
 
+/// Parameters that had no estimate to the end: what they look at is not among prices.
+fn still_on_floor(policy: &str, histories: &[History], in_force: &[Vec<InForceFrom>]) -> Option<String> {
+    let all = histories.iter().zip(in_force).filter_map(|(_, entries)| entries.last());
+    let knobs: BTreeSet<&str> =
+        all.flat_map(|entry| &entry.on_stress_floor).map(|knob| knob.name()).collect();
+    let named = knobs.into_iter().collect::<Vec<_>>().join(", ");
+    (!named.is_empty()).then(|| format!("{policy}: on the stress floor to the end: {named}"))
+}
+
 /// What was left out, what each policy had to do without, and which horizon is no whole number of its steps.
 fn notes(study: &Study, outcome: &Outcome) -> Vec<String> {
     let mut notes: Vec<String> = outcome.left_out.iter().map(ToString::to_string).collect();
@@ -429,10 +439,12 @@ fn notes(study: &Study, outcome: &Outcome) -> Vec<String> {
     for (policy, tracks) in study.policies.iter().zip(&outcome.tracks) {
         let name = policy.name();
         let without = tracks.first().map(|track| track.without.as_slice()).unwrap_or_default();
+        let in_force = tracks.first().map(|track| track.in_force.as_slice()).unwrap_or_default();
+        notes.extend(still_on_floor(name, &study.histories, in_force));
         for (history, of) in study.histories.iter().zip(without) {
             if of.on_stress_floor + of.bridged + of.refused > 0 {
                 notes.push(format!(
-                    "{name}: {}: {} of {} rows on the stress floor for too little history, {} observations over missing steps, {} numbers refused",
+                    "{name}: {}: price scans on the stress floor for too little history after {} of {} rows, {} observations over missing steps, {} numbers refused",
                     history.asset,
                     of.on_stress_floor,
                     history.rows.len(),

@@ -125,7 +125,7 @@ fn picture(of: &Material<'_>, group: &Group) -> Option<String> {
     let policy = of.study.policies.first()?.name();
     let picture = CausePicture {
         title: format!("{}: what moved the scan of a long ({policy})", group.name),
-        note: "Rises above and falls beneath the line, each added up by quarter and cause, in hundredths of a logarithm; in every change the causes add up to it exactly.".to_owned(),
+        note: "Rises above and falls beneath the line, each added up by quarter and cause, in hundredths of a logarithm; the black line is what they come to.".to_owned(),
         causes: names,
         stretches,
     };

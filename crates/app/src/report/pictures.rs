@@ -51,10 +51,8 @@ fn one(of: &Material<'_>, g: usize, group: &Group) -> anyhow::Result<Option<Stri
     let policy = of.study.policies.first().map_or("", |p| p.name());
     let picture = MarginPicture {
         title: format!("{}: margin of {policy} against what was lost over {days} d", group.name),
-        note: format!(
-            "The move of the price after each instant, between the margin of a long (below) and of a short (above), in shares of value. {}",
-            counts(of, group, policy)
-        ),
+        note: "The move of the price after each instant, between the margin of a long (below) and of a short (above), in shares of value.".to_owned(),
+        counts: counts(of, group, policy),
         moves: losses[judged.clone()].iter().map(|loss| -loss).collect(),
         times,
         long,
@@ -123,7 +121,7 @@ pub(super) fn frontiers(of: &Material<'_>) -> Option<String> {
             panels.push(FrontierPanel { title: group.name.clone(), points, green_most });
         }
     }
-    let note = "Perpetuals: a full dot is long, a hollow one short. Left: further left is cheaper; above the dashed line are more breaches than expected, above the dotted one more than green allows. Right: lower is calmer.";
+    let note = "Perpetuals: a full dot is long, a hollow one short. Further left is cheaper; above the dashed line are more breaches than expected, above the dotted one more than is green; lower is calmer.";
     (!panels.is_empty()).then(|| frontier("Capital against coverage and calm", note, &panels))
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn causes(picture: &CausePicture) -> String {
         canvas.text((plot.x - 7.0, y.at(tick) + 4.0), Style::new(11.0, GREY, Anchor::End), &percent(tick));
     }
     let width = plot.width / picture.stretches.len().max(1) as f64;
-    let every = (picture.stretches.len() / 12).max(1);
+    let every = picture.stretches.len().div_ceil(12).max(1);
     for (i, (name, parts)) in picture.stretches.iter().enumerate() {
         let x = plot.x + width * i as f64;
         let (mut up, mut down) = (0.0, 0.0);
@@ -60,6 +60,8 @@ pub(crate) fn causes(picture: &CausePicture) -> String {
                 canvas.rect(frame, &format!(r#"fill="{}""#, COLOURS[cause % COLOURS.len()]));
             }
         }
+        let net = y.at(parts.iter().map(|(up, down)| up + down).sum());
+        canvas.line((x, net), (x + width, net), &format!(r#"stroke="{INK}" stroke-width="2""#));
         if i.is_multiple_of(every) {
             let at = (x, plot.y + plot.height + 16.0);
             canvas.text(at, Style::new(11.0, GREY, Anchor::Start), name);
@@ -78,6 +80,9 @@ fn legend(canvas: &mut Canvas, picture: &CausePicture, plot: Frame) {
         canvas.text((x + 14.0, plot.y - 13.0), Style::new(11.0, INK, Anchor::Start), name);
         x += 30.0 + 6.0 * name.chars().count() as f64;
     }
+    let y = plot.y - 17.0;
+    canvas.line((x, y), (x + 12.0, y), &format!(r#"stroke="{INK}" stroke-width="2""#));
+    canvas.text((x + 16.0, plot.y - 13.0), Style::new(11.0, INK, Anchor::Start), "all of it");
 }
 
 #[cfg(test)]

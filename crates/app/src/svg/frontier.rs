@@ -42,7 +42,7 @@ const TOP: f64 = 62.0;
 pub(crate) fn frontier(title: &str, note: &str, panels: &[FrontierPanel]) -> String {
     let mut canvas = Canvas::new(2.0 * PANEL.0 + 20.0, TOP + PANEL.1 * panels.len() as f64);
     canvas.text((24.0, 30.0), Style::new(17.0, INK, Anchor::Start).bold(), title);
-    canvas.text((24.0, 48.0), Style::new(11.5, GREY, Anchor::Start), note);
+    canvas.text((24.0, 48.0), Style::new(11.0, GREY, Anchor::Start), note);
     for (i, panel) in panels.iter().enumerate() {
         let y = TOP + i as f64 * PANEL.1;
         let left = Frame { x: 0.0, y, width: PANEL.0, height: PANEL.1 };

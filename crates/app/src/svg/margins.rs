@@ -10,6 +10,8 @@ pub(crate) struct MarginPicture {
     pub(crate) title: String,
     /// What is to be read from it.
     pub(crate) note: String,
+    /// What is counted in it, at the right of the title.
+    pub(crate) counts: String,
     /// Instants, seconds, rising.
     pub(crate) times: Vec<f64>,
     /// The move over the horizon from each instant; a fall is below 0.
@@ -44,6 +46,8 @@ pub(crate) fn margins(picture: &MarginPicture) -> String {
     let plot = Frame { x: 64.0, y: 78.0, width: SIZE.0 - 90.0, height: SIZE.1 - 150.0 };
     canvas.text((24.0, 30.0), Style::new(17.0, INK, Anchor::Start).bold(), &picture.title);
     canvas.text((24.0, 48.0), Style::new(11.5, GREY, Anchor::Start), &picture.note);
+    let right = (SIZE.0 - 26.0, 30.0);
+    canvas.text(right, Style::new(11.5, GREY, Anchor::End), &picture.counts);
     let (first, last) = ends(&picture.times);
     let x = Scale::new((first, last), (plot.x, plot.x + plot.width));
     let most = |series: &[f64]| series.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
@@ -203,6 +207,7 @@ mod tests {
         let picture = MarginPicture {
             title: "BTC & more".to_owned(),
             note: String::new(),
+            counts: "long: 1".to_owned(),
             times: vec![0.0, 1.0, 2.0, 3.0],
             moves: vec![0.01, -0.2, 0.3, 0.0],
             long: vec![0.1; 4],
