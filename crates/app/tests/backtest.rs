@@ -309,7 +309,7 @@ fn nothing_is_judged_as_something_else() {
     let minutes = format!("BTC={}", file("minutes.csv", dated(4000, |s| (s / 1440).to_string())));
     refused(
         &minutes,
-        &["--warm-up", "0", "--horizon", "1"],
+        &["--horizon", "1"],
         &["BTC has rows every 60 s", "at most 250 rows"],
     );
     let long =

@@ -24,7 +24,7 @@ fn refuse(what: &'static str, value: String, expected: &'static str) -> Result<(
 }
 
 /// The first of a list that is there twice.
-fn twice<'a, T: PartialEq>(all: &'a [T]) -> Option<&'a T> {
+fn twice<T: PartialEq>(all: &[T]) -> Option<&T> {
     all.iter().enumerate().find(|(i, one)| all.iter().take(*i).any(|other| other == *one)).map(|(_, one)| one)
 }
 
