@@ -20,7 +20,7 @@ const TITLE: &str = "Books sampled from open interest (margins and losses in sha
 pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<Answer<'static>> {
     let begun = now();
     let params = params(None, Some(&args.preset))?;
-    let prices = histories(&args.prices)?;
+    let prices = histories(&args.prices, args.label)?;
     let implied = implied(&args.implied)?;
     let (moments, again) = chains(&args.chains, &params)?;
     let (policies, horizons) = (policies(args)?, horizons(args)?);
