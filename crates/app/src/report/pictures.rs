@@ -132,7 +132,6 @@ fn point(name: &str, rows: &[&Row]) -> Option<FrontierPoint> {
         breaches: row.whole.breaches as f64 / row.whole.expected,
         peak_to_trough: row.whole.peak_to_trough.unwrap_or(f64::NAN),
     };
-    let sides: Vec<FrontierSide> =
-        rows.iter().filter(|row| row.policy == name).map(|row| side(row)).collect();
+    let sides: Vec<FrontierSide> = rows.iter().filter(|row| row.policy == name).map(side).collect();
     (!sides.is_empty()).then(|| FrontierPoint { name: name.to_owned(), sides })
 }
