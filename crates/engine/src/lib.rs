@@ -17,6 +17,7 @@ mod fill;
 mod greeks;
 mod heat;
 mod lint;
+pub mod live;
 mod liquidation;
 mod params;
 mod pricing;

@@ -1,0 +1,3 @@
+//! The engine as it runs: events in, effects out.
+
+pub mod feed;
