@@ -54,6 +54,12 @@ pub enum EngineError {
         /// What stands against it.
         issue: Issue,
     },
+    /// The policy cannot begin.
+    #[error("policy: {reason}")]
+    Policy {
+        /// Why.
+        reason: String,
+    },
     /// The linter has something against the parameter set.
     #[error("parameters {name}: the linter refuses them: {}", in_words(findings))]
     Lint {

@@ -10,7 +10,7 @@ mod consensus;
 mod params;
 mod source;
 
-pub use params::{FeedParams, SourceParams};
+pub use params::{FeedParamError, FeedParams, SourceParams};
 pub use source::{Observation, Quarantine, Stated};
 
 use consensus::{Found, Verdict};

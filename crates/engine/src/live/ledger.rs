@@ -269,17 +269,13 @@ impl Ledger {
         let funded = self.instruments.get(number as usize).map_or(0, |listed| listed.funding);
         let funded = i128::from(fill.lots) * i128::from(funded);
         let cost = if in_coin { 0 } else { worth.checked_sub(funded).ok_or(OVERFLOW)? };
-        let before = parties.map(|party| self.accounts.get(party as usize).cloned());
+        let before = self.clone_of(&[&fill.buyer, &fill.seller])?;
         let moved = self.exchange(parties, number, (fill.lots, cost)).and_then(|()| {
             let coin = fill.instrument.underlying();
             if in_coin { self.exchange_coin(parties, coin, worth) } else { Ok(()) }
         });
         if let Err(refused) = moved {
-            for (party, before) in parties.into_iter().zip(before) {
-                if let (Some(account), Some(before)) = (self.accounts.get_mut(party as usize), before) {
-                    *account = before;
-                }
-            }
+            self.restore(before);
             return Err(refused);
         }
         Ok(parties)
@@ -318,6 +314,13 @@ impl Ledger {
         let nano = nano_of(ticks, self.units.ticks_per_unit)?;
         let currency = self.units.currency.clone();
         self.pay(account, &currency, nano)
+    }
+
+    /// Gives lots of an instrument from one account to another at so many ticks a lot, funding taken off already.
+    pub(super) fn give(&mut self, [from, to]: [u32; 2], number: u32, lots: i64, mark: i64) -> Result<(), LedgerError> {
+        let cost = i128::from(lots) * i128::from(mark);
+        self.add(from, number, -lots, -cost)?;
+        self.add(to, number, lots, cost)
     }
 
     /// Charges every long lot of a perpetual so many ticks, and pays every short one as many.
@@ -369,7 +372,46 @@ impl Ledger {
     }
 }
 
+/// Accounts as they were.
+#[derive(Clone, Debug)]
+pub(super) struct Before(Vec<(u32, Account)>);
+
+impl Ledger {
+    /// Copies of some accounts, to go back to.
+    pub(super) fn clone_of(&self, ids: &[&AccountId]) -> Result<Before, LedgerError> {
+        let mut copies = Vec::with_capacity(ids.len());
+        for id in ids {
+            let number = self.find(id)?;
+            copies.extend(self.account(number).map(|account| (number, account.clone())));
+        }
+        Ok(Before(copies))
+    }
+
+    /// Goes back.
+    pub(super) fn restore(&mut self, before: Before) {
+        for (number, account) in before.0 {
+            if let Some(place) = self.accounts.get_mut(number as usize) {
+                *place = account;
+            }
+        }
+    }
+}
+
 impl Account {
+    /// Adds lots at a cost, as [`Ledger::add`], in a copy that nobody holds: what is closed leaves its profit as cost of
+    /// nothing. `None` where a number leaves its integer.
+    pub(super) fn add(&mut self, number: u32, lots: i64, cost: i128) -> Option<()> {
+        match self.positions.binary_search_by_key(&number, |held| held.instrument) {
+            Ok(at) => {
+                let held = &mut self.positions[at];
+                held.lots = held.lots.checked_add(lots)?;
+                held.cost = held.cost.checked_add(cost)?;
+            }
+            Err(at) => self.positions.insert(at, Held { instrument: number, lots, cost }),
+        }
+        Some(())
+    }
+
     /// Billionths of an asset that it holds.
     pub fn held(&self, asset: &Asset) -> i128 {
         let place = self.collateral.binary_search_by(|(held, _)| held.cmp(asset));

@@ -15,6 +15,7 @@ mod clamped;
 mod fit;
 mod jw;
 
+use serde::{Deserialize, Serialize};
 use crate::special::norm_pdf;
 
 pub use calendar::calendar_violation;
@@ -33,7 +34,7 @@ pub use jw::{SviJw, repair_butterfly};
 /// assert!(slice.check().is_ok());
 /// assert_eq!(slice.w(slice.m), slice.a + slice.b * slice.sigma);
 /// ```
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Svi {
     /// Vertical shift, total variance.
     pub a: f64,
