@@ -23,8 +23,8 @@ pub enum Standing {
 }
 
 /// One thing that follows. Everything in it was true after the event.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "effect", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
 pub enum Effect {
     /// The event was refused; nothing has changed but what the reason says.
     Rejected(Reject),

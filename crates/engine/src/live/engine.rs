@@ -5,7 +5,7 @@
 
 use super::effect::{Effect, Reject, Standing};
 use super::event::{Body, Event};
-use super::feed::{Accepted, Cause, Validity};
+use super::feed::{Accepted, Feed, FeedParams, Refused, Validity};
 use super::ledger::{LedgerError, OpenOrder};
 use super::market::ChainRefused;
 use super::rules::Rules;
@@ -80,7 +80,7 @@ impl Engine {
         self.state.sequence += 1;
         let mut effects = Vec::new();
         let mut touched = Touched::default();
-        self.tick(event.at, &mut effects);
+        self.tick(event.at, &mut touched, &mut effects);
         let known = event.key.as_ref().map_or(Ok(()), |key| self.state.once.first(key));
         let done = known.map_err(|code| Reject::new(code, "")).and_then(|()| {
             self.apply(&event.body, &mut touched, &mut effects)
@@ -91,6 +91,8 @@ impl Engine {
         }
         if event.body == Body::Clock {
             self.decide(&mut touched, &mut effects)?;
+            let old = self.state.ruled_at.seconds_until(self.state.now) >= RAMP_SECONDS;
+            touched.all |= old && ramped(&self.state);
         }
         self.revalue(&touched, &mut effects)?;
         if event.body == Body::Clock {
@@ -102,15 +104,19 @@ impl Engine {
     }
 
     /// Lets time pass, never backwards.
-    fn tick(&mut self, at: Timestamp, effects: &mut Vec<Effect>) {
+    fn tick(&mut self, at: Timestamp, touched: &mut Touched, effects: &mut Vec<Effect>) {
         let state = &mut self.state;
         let behind = at.seconds_until(state.now);
         state.clock_skew = behind > CLOCK_SKEW_SECONDS;
         state.now = if at > state.now { at } else { state.now };
-        for (asset, feed) in &mut state.feeds {
-            let Some(params) = self.rules.feeds.get(asset) else { continue };
-            let outcome = feed.wait(params, state.now);
-            validity_changed(asset, feed, outcome.validity, effects);
+        let (now, assets) = (state.now, state.feeds.keys().cloned().collect::<Vec<_>>());
+        for asset in assets {
+            let done = self.feed(&asset, touched, effects, |feed, params| {
+                feed.wait(params, now);
+                Ok(())
+            });
+            // Waiting is not refused, and a price that was taken once can be taken again.
+            debug_assert!(done.is_ok(), "{done:?}");
         }
     }
 
@@ -124,7 +130,10 @@ impl Engine {
             Body::Chain { underlying, time, quotes } => self.chain(underlying, (quotes, *time), touched, effects),
             Body::OwnMarket { asset, middle } => {
                 let (now, middle) = (self.state.now, middle.and_then(|m| m.to_f64()));
-                self.feed(asset, touched, effects, |feed, params| Ok(feed.own(params, middle, now)))
+                self.feed(asset, touched, effects, |feed, params| {
+                    feed.own(params, middle, now);
+                    Ok(())
+                })
             }
             Body::Depth { underlying, venue, quoted } => {
                 if !(quoted.depth.is_finite() && quoted.depth >= 0.0 && quoted.spread.is_finite() && quoted.spread >= 0.0) {
@@ -139,7 +148,10 @@ impl Engine {
                 let now = self.state.now;
                 let assets: Vec<Asset> = self.state.feeds.keys().cloned().collect();
                 for asset in assets {
-                    self.feed(&asset, touched, effects, |feed, params| Ok(feed.chain(params, *down, now)))?;
+                    self.feed(&asset, touched, effects, |feed, params| {
+                        feed.chain(params, *down, now);
+                        Ok(())
+                    })?;
                 }
                 Ok(())
             }
@@ -208,33 +220,33 @@ impl Engine {
         Ok(())
     }
 
-    /// Changes a feed.
+    /// Changes a feed, and looks at what it says then: even a refusal may silence a source.
     fn feed(
         &mut self,
         asset: &Asset,
         touched: &mut Touched,
         effects: &mut Vec<Effect>,
-        change: impl FnOnce(
-            &mut super::feed::Feed,
-            &super::feed::FeedParams,
-        ) -> Result<super::feed::Outcome, super::feed::Refused>,
+        change: impl FnOnce(&mut Feed, &FeedParams) -> Result<(), Refused>,
     ) -> Result<(), Reject> {
         let unknown = || Reject::new("unknown_feed", asset.to_string());
         let params = self.rules.feeds.get(asset).ok_or_else(unknown)?;
         let feed = self.state.feeds.get_mut(asset).ok_or_else(unknown)?;
-        let before = feed.validity();
+        let said = |feed: &Feed| feed.accepted().map(|a| (a.price, a.confidence));
+        let (before, known) = (feed.validity(), said(feed));
         let done = change(feed, params);
-        let after = feed.validity();
-        let changed = (before != after).then_some((before, after));
-        validity_changed(asset, feed, changed, effects);
-        let outcome = done.map_err(|refused| Reject::new(&refused.to_string(), asset.to_string()))?;
-        if changed.is_some() || outcome.moved.is_some() {
+        let (after, causes) = (feed.validity(), feed.causes());
+        let (moved, accepted) = (said(feed) != known, feed.accepted());
+        if before != after {
+            let causes = causes.clone();
+            effects.push(Effect::Validity { feed: asset.clone(), from: before, to: after, causes });
+        }
+        if before != after || moved {
             touched.markets.insert(asset.clone());
         }
-        if let Some(accepted) = outcome.moved {
+        if let Some(accepted) = accepted.filter(|_| moved) {
             self.moved(asset, accepted)?;
         }
-        Ok(())
+        done.map_err(|refused| Reject::new(&refused.to_string(), asset.to_string()))
     }
 
     /// What else follows a new price: the trail of settlement, the stable price, the policy's bar.
@@ -287,6 +299,9 @@ impl Engine {
                 break;
             }
             let surface = surface(&self.rules, &self.state);
+            if surface.underlyings.contains_key(asset) {
+                self.state.valued_at.insert(asset.clone(), self.state.now);
+            }
             match self.valued.refresh(&self.state.ledger, surface, asset) {
                 Ok(accounts) => seen.extend(accounts),
                 // What can be valued is another.
@@ -294,6 +309,8 @@ impl Engine {
             }
         }
         if all {
+            self.state.ruled_at = self.state.now;
+            self.state.valued_at.clear();
             self.valued = valued(&self.rules, &self.state)?;
             let count = u32::try_from(self.state.ledger.accounts().len()).unwrap_or(u32::MAX);
             seen = (0..count).collect();
@@ -331,24 +348,14 @@ impl Engine {
     }
 
     fn feed_validity(&self, asset: &Asset) -> Validity {
-        self.state.feeds.get(asset).map_or(Validity::Halted, super::feed::Feed::validity)
+        self.state.feeds.get(asset).map_or(Validity::Halted, Feed::validity)
     }
 }
 
+/// How often what is announced takes its next step, seconds.
+const RAMP_SECONDS: f64 = 60.0;
 /// The host's clock may be so much behind what was seen before.
 const CLOCK_SKEW_SECONDS: f64 = 5.0;
-
-fn validity_changed(
-    asset: &Asset,
-    feed: &super::feed::Feed,
-    changed: Option<(Validity, Validity)>,
-    effects: &mut Vec<Effect>,
-) {
-    if let Some((from, to)) = changed {
-        let causes: BTreeSet<Cause> = feed.causes().clone();
-        effects.push(Effect::Validity { feed: asset.clone(), from, to, causes });
-    }
-}
 
 fn number(x: f64, what: &str) -> Result<f64, Reject> {
     if x.is_finite() && x >= 0.0 { Ok(x) } else { Err(Reject::new("non_finite", what)) }
@@ -376,25 +383,37 @@ pub(super) fn surface(rules: &Rules, state: &State) -> Surface {
     Surface { as_of: state.now, underlyings, assets, issues: Vec::new() }
 }
 
-/// Everything on the market of now, under the parameters in force.
+/// Everything as it was last valued: under the parameters of `ruled_at`, every market as of its own instant.
 pub(super) fn valued(rules: &Rules, state: &State) -> Result<Valued, EngineError> {
-    let surface = surface(rules, state);
+    let mut surface = surface(rules, state);
+    surface.as_of = state.ruled_at;
     let board = state.policy.board();
     let found = |knob: Knob, asset: &Asset| {
         let place = Place { underlying: Some(asset.as_str()), ..Place::default() };
-        rules.policy.in_force(board, knob, &place, state.now)
+        rules.policy.in_force(board, knob, &place, state.ruled_at)
     };
     let initial = |knob: Knob, asset: &Asset| found(knob, asset).map(|f| f.initial);
     let maintenance = |knob: Knob, asset: &Asset| -> Option<Ppb> { found(knob, asset).map(|f| f.maintenance) };
-    let ramped = board.parameters().values().any(|p| p.maintenance(state.now) != p.value());
-    Valued::new(&Inputs {
+    let mut valued = Valued::new(&Inputs {
         ledger: &state.ledger,
         surface: &surface,
         params: &rules.params,
         series: &rules.series,
         initial: &initial,
-        maintenance: ramped.then_some(&maintenance as _),
-    })
+        maintenance: ramped(state).then_some(&maintenance as _),
+    })?;
+    let mut later: Vec<(Timestamp, &Asset)> = state.valued_at.iter().map(|(asset, at)| (*at, asset)).collect();
+    later.sort();
+    for (at, asset) in later {
+        surface.as_of = at;
+        valued.refresh(&state.ledger, surface.clone(), asset)?;
+    }
+    Ok(valued)
+}
+
+/// Whether something announced is on its way.
+pub(super) fn ramped(state: &State) -> bool {
+    state.policy.board().parameters().values().any(|p| p.maintenance(state.ruled_at) != p.value())
 }
 
 /// An account's number, for effects.

@@ -30,9 +30,10 @@ pub struct Key {
     pub number: u64,
 }
 
-/// What happened. New kinds are added at the end: their order is part of the journal's format.
+/// What happened. Kinds and fields are known by their names, so new ones may be added, with a default where older events
+/// have none.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Body {
     /// Time passes.
     Clock,

@@ -167,15 +167,6 @@ pub struct Feed {
     chain_down: bool,
 }
 
-/// What changed in a feed.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Outcome {
-    /// The accepted price, when it is another one.
-    pub moved: Option<Accepted>,
-    /// Validity before and after, when it changed.
-    pub validity: Option<(Validity, Validity)>,
-}
-
 impl Feed {
     /// A feed that has said nothing: halted.
     pub fn new() -> Self {
@@ -236,13 +227,14 @@ impl Feed {
         params: &FeedParams,
         (name, seen): (&str, &Observation),
         now: Timestamp,
-    ) -> Result<Outcome, Refused> {
+    ) -> Result<(), Refused> {
         let of = params.sources.get(name).ok_or(Refused::UnknownSource)?;
         let known = self.sources.get(name).copied().unwrap_or_default();
         match known.next(seen, (params, of), now) {
             Ok(next) => {
                 self.sources.insert(name.to_owned(), next);
-                Ok(self.judge(params, now, true))
+                self.judge(params, now, true);
+                Ok(())
             }
             Err(refused) => {
                 if let Some(quarantine) = Quarantine::of(refused) {
@@ -256,31 +248,31 @@ impl Feed {
     }
 
     /// Lets time pass.
-    pub fn wait(&mut self, params: &FeedParams, now: Timestamp) -> Outcome {
-        self.judge(params, now, false)
+    pub fn wait(&mut self, params: &FeedParams, now: Timestamp) {
+        self.judge(params, now, false);
     }
 
     /// The middle of our own market, or that there is none.
-    pub fn own(&mut self, params: &FeedParams, middle: Option<f64>, now: Timestamp) -> Outcome {
+    pub fn own(&mut self, params: &FeedParams, middle: Option<f64>, now: Timestamp) {
         self.own = middle.filter(|x| x.is_finite() && *x > 0.0);
-        self.judge(params, now, false)
+        self.judge(params, now, false);
     }
 
     /// The chain below went down or came back.
-    pub fn chain(&mut self, params: &FeedParams, down: bool, now: Timestamp) -> Outcome {
+    pub fn chain(&mut self, params: &FeedParams, down: bool, now: Timestamp) {
         self.chain_down = down;
-        self.judge(params, now, false)
+        self.judge(params, now, false);
     }
 
     /// Takes a source out of quarantine: somebody has looked. What it said is forgotten, its sequence is not.
-    pub fn pardon(&mut self, params: &FeedParams, name: &str, now: Timestamp) -> Result<Outcome, Refused> {
+    pub fn pardon(&mut self, params: &FeedParams, name: &str, now: Timestamp) -> Result<(), Refused> {
         let source = self.sources.get_mut(name).ok_or(Refused::UnknownSource)?;
         source.pardon();
-        Ok(self.judge(params, now, false))
+        self.judge(params, now, false);
+        Ok(())
     }
 
-    fn judge(&mut self, params: &FeedParams, now: Timestamp, fresh: bool) -> Outcome {
-        let (before, price) = (self.validity, self.accepted.map(|a| a.price));
+    fn judge(&mut self, params: &FeedParams, now: Timestamp, fresh: bool) {
         let verdict = self.verdict(params, now);
         self.quarantine(&verdict);
         let mut causes = verdict.causes;
@@ -289,8 +281,6 @@ impl Feed {
         }
         self.causes = causes;
         self.settle(params, now, fresh);
-        let moved = self.accepted.filter(|a| Some(a.price) != price);
-        Outcome { moved, validity: (before != self.validity).then_some((before, self.validity)) }
     }
 
     fn quarantine(&mut self, verdict: &Verdict) {

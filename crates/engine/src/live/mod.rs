@@ -11,6 +11,7 @@
 
 mod accounts;
 mod checks;
+mod codec;
 mod decide;
 mod effect;
 mod engine;
@@ -26,6 +27,7 @@ mod valued;
 mod waterfall;
 
 pub use checks::Check;
+pub use codec::{CodecError, VERSION, decode, encode, restore, save};
 pub use effect::{Effect, Reject, Standing};
 pub use engine::Engine;
 pub use event::{Body, Event, Key};

@@ -51,6 +51,10 @@ pub struct State {
     pub(super) depth: BTreeMap<Asset, BTreeMap<String, Quoted>>,
     pub(super) pool: Option<f64>,
     pub(super) sentiment: Option<f64>,
+    /// As of when each market was last valued, and the parameters in force looked up: what follows from them follows from
+    /// these instants, whenever it is asked for.
+    pub(super) valued_at: BTreeMap<Asset, Timestamp>,
+    pub(super) ruled_at: Timestamp,
     /// The policy looks again at or after.
     pub(super) policy_due: Timestamp,
     /// Whether the last event came from a clock that does not go with the others.
@@ -133,6 +137,8 @@ impl State {
             depth: BTreeMap::new(),
             pool: None,
             sentiment: None,
+            valued_at: BTreeMap::new(),
+            ruled_at: now,
             policy_due: now,
             clock_skew: false,
         })

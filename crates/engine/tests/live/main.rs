@@ -9,4 +9,5 @@
 
 mod course;
 mod faults;
+mod replay;
 mod world;
