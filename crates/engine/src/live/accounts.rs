@@ -16,7 +16,11 @@ const POINTS: usize = 5;
 
 impl Engine {
     /// Looks at accounts whose margin is new.
-    pub(super) fn look_at(&mut self, accounts: &BTreeSet<u32>, effects: &mut Vec<Effect>) -> Result<(), EngineError> {
+    pub(super) fn look_at(
+        &mut self,
+        accounts: &BTreeSet<u32>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), EngineError> {
         let count = self.state.ledger.accounts().len();
         self.state.standings.resize(count, Standing::Healthy);
         let mut wanted = Vec::new();
@@ -105,7 +109,9 @@ impl Engine {
         let mut cases: Vec<BTreeMap<Asset, f64>> = Vec::new();
         for i in 0..POINTS {
             cases.push(ranges.iter().map(|(asset, range)| (asset.clone(), point(*range, i))).collect());
-            cases.extend(ranges.iter().map(|(asset, range)| BTreeMap::from([(asset.clone(), point(*range, i))])));
+            cases.extend(
+                ranges.iter().map(|(asset, range)| BTreeMap::from([(asset.clone(), point(*range, i))])),
+            );
         }
         cases.iter().all(|prices| self.is_below_maintenance(account, prices))
     }
@@ -133,7 +139,9 @@ impl Engine {
     }
 
     pub(super) fn withdraw_intent(&mut self, intent: Option<u64>, why: &str, effects: &mut Vec<Effect>) {
-        let Some((id, intent)) = intent.and_then(|id| Some((id, self.state.intents.remove(&id)?))) else { return };
+        let Some((id, intent)) = intent.and_then(|id| Some((id, self.state.intents.remove(&id)?))) else {
+            return;
+        };
         if let Some(account) = name(&self.state, intent.account) {
             effects.push(Effect::Withdrawn { intent: id, account, why: why.to_owned() });
         }
@@ -203,7 +211,8 @@ impl Engine {
             }
         }
         touched.accounts.extend(parties);
-        if let Some(step) = self.state.intents.get_mut(&id).and_then(|intent| intent.plan.steps.get_mut(step)) {
+        if let Some(step) = self.state.intents.get_mut(&id).and_then(|intent| intent.plan.steps.get_mut(step))
+        {
             step.lots -= lots;
         }
         Ok(())
@@ -226,14 +235,16 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Reject> {
         let number = self.state.ledger.number(instrument)?;
-        let expiry = instrument.expiry().ok_or_else(|| Reject::new("never_expires", instrument.to_string()))?;
+        let expiry =
+            instrument.expiry().ok_or_else(|| Reject::new("never_expires", instrument.to_string()))?;
         if expiry > self.state.now {
             return Err(Reject::new("not_expired", instrument.to_string()));
         }
         let mean = self.state.trail.get(instrument.underlying()).and_then(|trail| trail.mean(expiry));
         let index = mean.ok_or_else(|| Reject::new("missing_index", instrument.to_string()))?;
         let units = &self.rules.params.units;
-        let worth = payoff(instrument, index) * nearest_f64(units.lot(instrument)) * units.ticks_per_unit as f64;
+        let worth =
+            payoff(instrument, index) * nearest_f64(units.lot(instrument)) * units.ticks_per_unit as f64;
         let value = quantise(worth, Rounding::Nearest).map_err(|e| Reject::new("overflow", e.to_string()))?;
         let holders = self.state.ledger.settle(number, value, self.state.now)?;
         touched.all = true;

@@ -143,7 +143,8 @@ impl Engine {
 
     /// An order that is to be placed.
     pub(super) fn place_order(&mut self, number: u32, order: OpenOrder) -> Result<(), Reject> {
-        let mut after = self.state.ledger.account(number).cloned().ok_or_else(|| Reject::new("unknown_account", ""))?;
+        let mut after =
+            self.state.ledger.account(number).cloned().ok_or_else(|| Reject::new("unknown_account", ""))?;
         after.orders.retain(|old| old.id != order.id);
         after.orders.push(order);
         let check = self.may_become(number, &after)?;
@@ -157,9 +158,14 @@ impl Engine {
     ///
     /// # Errors
     /// [`Reject`] where the account or an instrument is not known or cannot be valued.
-    pub fn check(&self, account: &AccountId, trades: &[(plimsoll_types::Instrument, i64)]) -> Result<Check, Reject> {
+    pub fn check(
+        &self,
+        account: &AccountId,
+        trades: &[(plimsoll_types::Instrument, i64)],
+    ) -> Result<Check, Reject> {
         let number = self.state.ledger.find(account)?;
-        let mut after = self.state.ledger.account(number).cloned().ok_or_else(|| Reject::new("unknown_account", ""))?;
+        let mut after =
+            self.state.ledger.account(number).cloned().ok_or_else(|| Reject::new("unknown_account", ""))?;
         for (instrument, lots) in trades {
             let listed = self.state.ledger.number(instrument)?;
             let row = self.valued.row(listed).and_then(|ix| self.valued.arrays().instrument(ix));

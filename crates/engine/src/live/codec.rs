@@ -63,7 +63,8 @@ pub fn save(state: &State) -> Result<Vec<u8>, CodecError> {
 pub fn restore(version: u8, bytes: &[u8]) -> Result<State, CodecError> {
     known(version)?;
     let read = rmp_serde::from_slice(bytes);
-    let mut state: State = read.map_err(|e| CodecError::Unreadable { what: "state", reason: e.to_string() })?;
+    let mut state: State =
+        read.map_err(|e| CodecError::Unreadable { what: "state", reason: e.to_string() })?;
     state.ledger.index();
     Ok(state)
 }

@@ -7,12 +7,16 @@ use crate::EngineError;
 use plimsoll_policy::{Implied, Signals, UnderlyingSignals, decide, propose};
 use plimsoll_types::{AccountId, Asset};
 
-/// The tenors at which a surface is read, days.
+/// The tenors at which a surface is read, days; the last is the one that level and skew are of.
 const TENORS: [f64; 2] = [7.0, 30.0];
 
 impl Engine {
     /// Lets the policy look, if it is time.
-    pub(super) fn decide(&mut self, touched: &mut Touched, effects: &mut Vec<Effect>) -> Result<(), EngineError> {
+    pub(super) fn decide(
+        &mut self,
+        touched: &mut Touched,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), EngineError> {
         let now = self.state.now;
         if now < self.state.policy_due {
             return Ok(());
@@ -33,7 +37,9 @@ impl Engine {
                 let endangered: Vec<AccountId> = Vec::new();
                 effects.push(Effect::Parameters { decision: Box::new(decision), endangered });
             }
-            Err(error) => effects.push(Effect::Rejected(super::effect::Reject::new("policy", error.to_string()))),
+            Err(error) => {
+                effects.push(Effect::Rejected(super::effect::Reject::new("policy", error.to_string())))
+            }
         }
         Ok(())
     }
@@ -57,7 +63,7 @@ impl Engine {
     fn implied(&self, asset: &Asset) -> Option<Implied> {
         let surface = self.valued.surface.underlyings.get(asset)?;
         let read = plimsoll_market::signals(surface, self.state.now, &TENORS).ok()?;
-        let month = read.tenors.iter().find(|tenor| tenor.days == TENORS[1])?;
+        let month = read.tenors.last()?;
         Some(Implied {
             atm: month.atm_vol,
             risk_reversal: month.risk_reversal_25d,

@@ -82,9 +82,9 @@ impl Engine {
         let mut touched = Touched::default();
         self.tick(event.at, &mut touched, &mut effects);
         let known = event.key.as_ref().map_or(Ok(()), |key| self.state.once.first(key));
-        let done = known.map_err(|code| Reject::new(code, "")).and_then(|()| {
-            self.apply(&event.body, &mut touched, &mut effects)
-        });
+        let done = known
+            .map_err(|code| Reject::new(code, ""))
+            .and_then(|()| self.apply(&event.body, &mut touched, &mut effects));
         if let Err(reject) = done {
             *self.state.refused.entry(reject.code.clone()).or_default() += 1;
             effects.push(Effect::Rejected(reject));
@@ -127,7 +127,9 @@ impl Engine {
                 let now = self.state.now;
                 self.feed(asset, touched, effects, |feed, params| feed.observe(params, (source, seen), now))
             }
-            Body::Chain { underlying, time, quotes } => self.chain(underlying, (quotes, *time), touched, effects),
+            Body::Chain { underlying, time, quotes } => {
+                self.chain(underlying, (quotes, *time), touched, effects)
+            }
             Body::OwnMarket { asset, middle } => {
                 let (now, middle) = (self.state.now, middle.and_then(|m| m.to_f64()));
                 self.feed(asset, touched, effects, |feed, params| {
@@ -136,7 +138,11 @@ impl Engine {
                 })
             }
             Body::Depth { underlying, venue, quoted } => {
-                if !(quoted.depth.is_finite() && quoted.depth >= 0.0 && quoted.spread.is_finite() && quoted.spread >= 0.0) {
+                if !(quoted.depth.is_finite()
+                    && quoted.depth >= 0.0
+                    && quoted.spread.is_finite()
+                    && quoted.spread >= 0.0)
+                {
                     return Err(Reject::new("non_finite", format!("depth of {underlying} on {venue}")));
                 }
                 self.state.depth.entry(underlying.clone()).or_default().insert(venue.clone(), *quoted);
@@ -192,7 +198,9 @@ impl Engine {
                 ledger.deposit(number, asset, *nano)?;
                 touched.accounts.insert(number);
             }
-            Body::Withdraw { account, asset, nano } => self.withdraw((account, None), asset, *nano, touched)?,
+            Body::Withdraw { account, asset, nano } => {
+                self.withdraw((account, None), asset, *nano, touched)?
+            }
             Body::Transfer { from, to, asset, nano } => {
                 self.withdraw((from, Some(to)), asset, *nano, touched)?;
             }
@@ -200,13 +208,16 @@ impl Engine {
             Body::Filled(fill) => touched.accounts.extend(ledger.fill(fill)?),
             Body::Order { account, id, instrument, lots, limit } => {
                 let number = ledger.find(account)?;
-                let order = OpenOrder { id: *id, instrument: ledger.number(instrument)?, lots: *lots, limit: *limit };
+                let order =
+                    OpenOrder { id: *id, instrument: ledger.number(instrument)?, lots: *lots, limit: *limit };
                 self.place_order(number, order)?;
                 touched.accounts.insert(number);
             }
             Body::Cancel { account, id } => {
                 let number = ledger.find(account)?;
-                let known = ledger.account(number).and_then(|a| a.orders.iter().find(|order| order.id == *id).copied());
+                let known = ledger
+                    .account(number)
+                    .and_then(|a| a.orders.iter().find(|order| order.id == *id).copied());
                 let order = known.ok_or_else(|| Reject::new("unknown_order", id.to_string()))?;
                 ledger.order(number, OpenOrder { lots: 0, ..order })?;
                 touched.accounts.insert(number);
@@ -258,7 +269,8 @@ impl Engine {
         match state.stable.get_mut(asset) {
             Some(stable) => stable.update(state.now.seconds(), fixed).map_err(failed)?,
             None => {
-                let stable = StablePrice::new(self.rules.stable, fixed, state.now.seconds()).map_err(failed)?;
+                let stable =
+                    StablePrice::new(self.rules.stable, fixed, state.now.seconds()).map_err(failed)?;
                 state.stable.insert(asset.clone(), stable);
             }
         }
@@ -291,7 +303,11 @@ impl Engine {
     }
 
     /// Values anew what was touched, and looks at the accounts whose margin is new.
-    pub(super) fn revalue(&mut self, touched: &Touched, effects: &mut Vec<Effect>) -> Result<(), EngineError> {
+    pub(super) fn revalue(
+        &mut self,
+        touched: &Touched,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), EngineError> {
         let mut seen = touched.accounts.clone();
         let mut all = touched.all;
         for asset in &touched.markets {
@@ -330,9 +346,9 @@ impl Engine {
         let listed = self.state.ledger.instruments();
         let held = account.positions.iter().filter_map(|held| listed.get(held.instrument as usize));
         let of_positions = held.map(|listed| self.validity_of(&listed.instrument));
-        let of_collateral = account.collateral.iter().filter_map(|(asset, _)| {
-            (*asset != self.rules.params.units.currency).then(|| self.feed_validity(asset))
-        });
+        let currency = &self.rules.params.units.currency;
+        let other = account.collateral.iter().filter(|(asset, _)| asset != currency);
+        let of_collateral = other.map(|(asset, _)| self.feed_validity(asset));
         let worst = of_positions.chain(of_collateral).max().unwrap_or_default();
         if self.state.clock_skew && worst == Validity::Normal { Validity::Degraded } else { worst }
     }
@@ -393,7 +409,8 @@ pub(super) fn valued(rules: &Rules, state: &State) -> Result<Valued, EngineError
         rules.policy.in_force(board, knob, &place, state.ruled_at)
     };
     let initial = |knob: Knob, asset: &Asset| found(knob, asset).map(|f| f.initial);
-    let maintenance = |knob: Knob, asset: &Asset| -> Option<Ppb> { found(knob, asset).map(|f| f.maintenance) };
+    let maintenance =
+        |knob: Knob, asset: &Asset| -> Option<Ppb> { found(knob, asset).map(|f| f.maintenance) };
     let mut valued = Valued::new(&Inputs {
         ledger: &state.ledger,
         surface: &surface,
@@ -402,7 +419,8 @@ pub(super) fn valued(rules: &Rules, state: &State) -> Result<Valued, EngineError
         initial: &initial,
         maintenance: ramped(state).then_some(&maintenance as _),
     })?;
-    let mut later: Vec<(Timestamp, &Asset)> = state.valued_at.iter().map(|(asset, at)| (*at, asset)).collect();
+    let mut later: Vec<(Timestamp, &Asset)> =
+        state.valued_at.iter().map(|(asset, at)| (*at, asset)).collect();
     later.sort();
     for (at, asset) in later {
         surface.as_of = at;

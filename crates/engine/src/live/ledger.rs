@@ -281,13 +281,23 @@ impl Ledger {
         Ok(parties)
     }
 
-    fn exchange(&mut self, [buyer, seller]: [u32; 2], number: u32, paid: (i64, i128)) -> Result<(), LedgerError> {
+    fn exchange(
+        &mut self,
+        [buyer, seller]: [u32; 2],
+        number: u32,
+        paid: (i64, i128),
+    ) -> Result<(), LedgerError> {
         let (lots, cost) = paid;
         self.add(buyer, number, lots, cost)?;
         self.add(seller, number, -lots, -cost)
     }
 
-    fn exchange_coin(&mut self, [buyer, seller]: [u32; 2], coin: &Asset, nano: i128) -> Result<(), LedgerError> {
+    fn exchange_coin(
+        &mut self,
+        [buyer, seller]: [u32; 2],
+        coin: &Asset,
+        nano: i128,
+    ) -> Result<(), LedgerError> {
         self.pay(buyer, coin, -nano)?;
         self.pay(seller, coin, nano)
     }
@@ -317,7 +327,13 @@ impl Ledger {
     }
 
     /// Gives lots of an instrument from one account to another at so many ticks a lot, funding taken off already.
-    pub(super) fn give(&mut self, [from, to]: [u32; 2], number: u32, lots: i64, mark: i64) -> Result<(), LedgerError> {
+    pub(super) fn give(
+        &mut self,
+        [from, to]: [u32; 2],
+        number: u32,
+        lots: i64,
+        mark: i64,
+    ) -> Result<(), LedgerError> {
         let cost = i128::from(lots) * i128::from(mark);
         self.add(from, number, -lots, -cost)?;
         self.add(to, number, lots, cost)
@@ -326,7 +342,8 @@ impl Ledger {
     /// Charges every long lot of a perpetual so many ticks, and pays every short one as many.
     pub fn fund(&mut self, number: u32, ticks: i64) -> Result<(), LedgerError> {
         let listed = self.instruments.get_mut(number as usize).ok_or(OVERFLOW)?;
-        listed.funding = listed.funding.checked_add(ticks).ok_or(LedgerError::Overflow { what: "funding" })?;
+        listed.funding =
+            listed.funding.checked_add(ticks).ok_or(LedgerError::Overflow { what: "funding" })?;
         Ok(())
     }
 
@@ -457,8 +474,8 @@ fn worth(fill: &Fill, (units, scale): (&Units, i64)) -> Result<i128, LedgerError
         .ok_or(OVERFLOW)?;
     let ten = 10_i128.checked_pow(power.unsigned_abs()).ok_or(OVERFLOW)?;
     let nearest = plimsoll_types::Rounding::Nearest;
-    let whole =
-        if power < 0 { mul_div(product, 1, ten, nearest) } else { product.checked_mul(ten) }.ok_or(OVERFLOW)?;
+    let whole = if power < 0 { mul_div(product, 1, ten, nearest) } else { product.checked_mul(ten) }
+        .ok_or(OVERFLOW)?;
     bounded(0, whole, "a movement")
 }
 
@@ -475,7 +492,8 @@ impl Ledger {
             for held in &account.positions {
                 let funding = self.instruments.get(held.instrument as usize)?.funding;
                 let each = i128::from(value(held.instrument)) - i128::from(funding);
-                ticks = ticks.checked_add(i128::from(held.lots).checked_mul(each)?.checked_sub(held.cost)?)?;
+                ticks =
+                    ticks.checked_add(i128::from(held.lots).checked_mul(each)?.checked_sub(held.cost)?)?;
             }
         }
         Some((assets, Ticks(ticks)))

@@ -4,11 +4,9 @@
 //! next, and one that gains nothing never comes: so a hedge stays while it is one, and no step makes the account worse. The last step is as
 //! small as does it.
 
-use plimsoll_margin::{BookTerms, LiveAccount, MarginError, Params, Trade};
 use plimsoll_lanes::Path;
-use plimsoll_types::{
-    Instrument, InstrumentIx, Lots, NANO, Portfolio, RiskArrays, Rounding, Ticks, mul_div,
-};
+use plimsoll_margin::{BookTerms, LiveAccount, MarginError, Params, Trade};
+use plimsoll_types::{Instrument, InstrumentIx, Lots, NANO, Portfolio, RiskArrays, Rounding, Ticks, mul_div};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -66,7 +64,11 @@ struct Offer {
 ///
 /// # Errors
 /// When a margin cannot be computed.
-pub fn plan(portfolio: &Portfolio, terms: &BookTerms<'_>, of: (&RiskArrays, &Params)) -> Result<Plan, MarginError> {
+pub fn plan(
+    portfolio: &Portfolio,
+    terms: &BookTerms<'_>,
+    of: (&RiskArrays, &Params),
+) -> Result<Plan, MarginError> {
     // Orders are taken back before anything is sold.
     let portfolio = Portfolio { orders: Vec::new(), ..portfolio.clone() };
     let live = LiveAccount::new(portfolio, terms, Path::best())?;
@@ -120,7 +122,8 @@ impl Sale<'_> {
             let lots = if part.unsigned_abs() > held.unsigned_abs() { held } else { part };
             // A hedge of several parts gains only as a whole.
             for lots in [lots, held] {
-                let Some(offer) = self.offer(position.instrument, lots)?.filter(|offer| offer.gain > 0) else {
+                let Some(offer) = self.offer(position.instrument, lots)?.filter(|offer| offer.gain > 0)
+                else {
                     continue;
                 };
                 let rate = offer.gain as f64 / self.weight(&offer);

@@ -165,7 +165,12 @@ impl Market {
     }
 
     /// How far the smile of an expiry may be relied on at an instant.
-    pub fn validity(&self, params: &MarketParams, expiry: Timestamp, now: Timestamp) -> (Validity, Option<Cause>) {
+    pub fn validity(
+        &self,
+        params: &MarketParams,
+        expiry: Timestamp,
+        now: Timestamp,
+    ) -> (Validity, Option<Cause>) {
         let fitted = self.smiles.get(&expiry).copied();
         let near = || self.smiles.range(..expiry).next_back().or_else(|| self.smiles.range(expiry..).next());
         let Some(time) = fitted.or_else(|| near().map(|(_, time)| *time)) else {

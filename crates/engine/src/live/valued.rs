@@ -12,14 +12,15 @@ use crate::fill::{Scale, edge};
 use crate::{Adjusted, EngineError, ParamSet};
 use plimsoll_lanes::Path;
 use plimsoll_margin::{
-    BookTerms, MarginError, MarginReport, Params, Requirement, State, Totals, evaluate, summaries, summaries_of,
+    BookTerms, MarginError, MarginReport, Params, Requirement, State, Totals, evaluate, summaries,
+    summaries_of,
 };
 use plimsoll_market::Surface;
 use plimsoll_policy::Knob;
 use plimsoll_risk::{Plan, RefreshError, ReturnSeries, ScenarioSet, Valuation, value};
 use plimsoll_types::{
-    Asset, Book, Contract, Holding, Instrument, InstrumentIx, Lots, Order, Portfolio, Position, Ppb, RiskArrays,
-    Rounding, Ticks, UnderlyingIx, Units, nearest_f64, quantise,
+    Asset, Book, Contract, Holding, Instrument, InstrumentIx, Lots, Order, Portfolio, Position, Ppb,
+    RiskArrays, Rounding, Ticks, UnderlyingIx, Units, nearest_f64, quantise,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,7 +82,7 @@ impl Valued {
     ///
     /// # Errors
     /// When the scenarios cannot be made for the underlyings there are.
-    pub fn new(from: &Inputs<'_>) -> Result<Self, EngineError> {
+    pub(super) fn new(from: &Inputs<'_>) -> Result<Self, EngineError> {
         let units = &from.params.units;
         let (mut numbers, mut unvalued, mut listed) = (Vec::new(), BTreeSet::new(), Vec::new());
         for (entry, number) in from.ledger.instruments().iter().zip(0..) {
@@ -122,6 +123,11 @@ impl Valued {
         &self.initial.arrays
     }
 
+    /// Numbers of listed instruments that cannot be valued.
+    pub fn unvalued(&self) -> &BTreeSet<u32> {
+        &self.unvalued
+    }
+
     /// Parameters of new risk.
     pub fn params(&self) -> &Params {
         &self.initial.margin
@@ -156,7 +162,8 @@ impl Valued {
             orders: all.orders.iter().map(order).collect::<Option<_>>()?,
             ..all
         };
-        let numbers: Vec<u32> = rows.iter().filter_map(|row| self.numbers.get(*row as usize).copied()).collect();
+        let numbers: Vec<u32> =
+            rows.iter().filter_map(|row| self.numbers.get(*row as usize).copied()).collect();
         let on = |terms: &Terms| -> Option<Totals> {
             let of = |row: &u32| Some(terms.arrays.instruments.get(*row as usize)?.instrument.clone());
             let instruments: Vec<Instrument> = rows.iter().map(of).collect::<Option<_>>()?;
@@ -185,7 +192,10 @@ impl Valued {
     }
 
     /// The whole report of an account, and that of maintenance where that is another.
-    pub fn report(&self, account: &Account) -> Option<Result<(MarginReport, Option<MarginReport>), MarginError>> {
+    pub fn report(
+        &self,
+        account: &Account,
+    ) -> Option<Result<(MarginReport, Option<MarginReport>), MarginError>> {
         let portfolio = portfolio(account, self)?;
         let on = |terms: &Terms| evaluate(&portfolio, &terms.arrays, &terms.margin);
         Some(on(&self.initial).and_then(|im| Ok((im, self.maintenance.as_ref().map(on).transpose()?))))
@@ -202,11 +212,17 @@ impl Valued {
     ///
     /// # Errors
     /// When an instrument that was valued can no longer be, or the other way round: make it all anew.
-    pub fn refresh(&mut self, ledger: &Ledger, surface: Surface, moved: &Asset) -> Result<Vec<u32>, RefreshError> {
+    pub fn refresh(
+        &mut self,
+        ledger: &Ledger,
+        surface: Surface,
+        moved: &Asset,
+    ) -> Result<Vec<u32>, RefreshError> {
         self.surface = surface;
         let place = self.initial.arrays.underlyings.iter().position(|row| row.asset == *moved);
         let Some(place) = place else {
-            let matters = self.surface.underlyings.contains_key(moved) || self.initial.arrays.asset(moved).is_some();
+            let matters =
+                self.surface.underlyings.contains_key(moved) || self.initial.arrays.asset(moved).is_some();
             let gained = RefreshError::UnderlyingChanged { asset: moved.clone(), gained: true };
             return if matters { Err(gained) } else { Ok(Vec::new()) };
         };
@@ -298,7 +314,8 @@ impl Valued {
         self.places = vec![None; order.len()];
         for number in order {
             let Some(account) = ledger.account(number) else { continue };
-            let Some(Portfolio { account: id, positions, collateral, orders }) = portfolio(account, self) else {
+            let Some(Portfolio { account: id, positions, collateral, orders }) = portfolio(account, self)
+            else {
                 continue;
             };
             let place = u32::try_from(self.book.len()).unwrap_or(u32::MAX);
@@ -384,9 +401,7 @@ fn terms(
 fn joined(initial: Totals, other: Totals) -> Totals {
     let mm_excess = Ticks(initial.equity.0 - other.mm.0);
     let state = State::of(initial.im_excess, mm_excess);
-    let with = |initial: Requirement, other: Requirement| {
-        Requirement { im: initial.im, mm: other.mm }
-    };
+    let with = |initial: Requirement, other: Requirement| Requirement { im: initial.im, mm: other.mm };
     Totals {
         mm: other.mm,
         mm_excess,

@@ -28,9 +28,14 @@ struct Other {
 
 impl Engine {
     /// Ends a liquidation that has waited long enough.
-    pub(super) fn take_over(&mut self, intent: u64, number: u32, effects: &mut Vec<Effect>) -> Result<(), EngineError> {
+    pub(super) fn take_over(
+        &mut self,
+        intent: u64,
+        number: u32,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), EngineError> {
         let mut touched = Touched::default();
-        if !self.to_backstop(number, &mut touched) {
+        if !self.backstop_takes(number, &mut touched) {
             self.deleverage(number, &mut touched, effects);
         }
         touched.accounts.insert(number);
@@ -40,14 +45,15 @@ impl Engine {
     }
 
     /// Moves every position to the backstop at its mark, if that may be.
-    fn to_backstop(&mut self, number: u32, touched: &mut Touched) -> bool {
+    fn backstop_takes(&mut self, number: u32, touched: &mut Touched) -> bool {
         let rules = &self.rules.liquidation;
         let Some(backstop) = rules.backstop.as_ref().and_then(|id| self.state.ledger.find(id).ok()) else {
             return false;
         };
         let Some(Ok(totals)) = self.valued.totals(number) else { return false };
         let loss = (-totals.equity.0).max(0);
-        let within = self.state.backstop_lost.0.checked_add(loss).is_some_and(|l| l <= rules.backstop_loss_max.0);
+        let within =
+            self.state.backstop_lost.0.checked_add(loss).is_some_and(|l| l <= rules.backstop_loss_max.0);
         let positions = self.rest(number);
         let Some(mut after) = self.state.ledger.account(backstop).cloned() else { return false };
         let added = positions.iter().all(|rest| {
@@ -88,7 +94,8 @@ impl Engine {
                 }
                 let size = left.unsigned_abs().min(other.lots.unsigned_abs());
                 let lots = i64::try_from(size).unwrap_or(i64::MAX) * left.signum();
-                if self.state.ledger.give([number, other.account], rest.instrument, lots, rest.mark).is_err() {
+                if self.state.ledger.give([number, other.account], rest.instrument, lots, rest.mark).is_err()
+                {
                     continue;
                 }
                 left -= lots;

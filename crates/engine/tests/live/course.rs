@@ -63,7 +63,8 @@ fn who_falls_below_maintenance_gets_one_plan_that_restores_him() {
     world.wait(1_000);
     assert_eq!(intents(&world.price("ETH", 2_819.0)), [], "once is enough");
     // A lot less would not have been.
-    let less = world.engine.check(&account("alice"), &[(instrument(PERP), -(plan.steps[0].lots - 50))]).unwrap();
+    let less =
+        world.engine.check(&account("alice"), &[(instrument(PERP), -(plan.steps[0].lots - 50))]).unwrap();
     assert!(less.im_excess_after.0 < 0, "{less:?}");
     let body = Body::Liquidated {
         intent: given[0].0,
@@ -73,7 +74,10 @@ fn who_falls_below_maintenance_gets_one_plan_that_restores_him() {
         price: stated(2_819.0),
     };
     let effects = world.ok(body.clone());
-    assert!(effects.iter().any(|e| matches!(e, Effect::Withdrawn { why, .. } if why == "cured")), "{effects:?}");
+    assert!(
+        effects.iter().any(|e| matches!(e, Effect::Withdrawn { why, .. } if why == "cured")),
+        "{effects:?}"
+    );
     assert!(world.standing("alice") < Standing::Liquidatable);
     assert_eq!(world.refused(body), "unknown_intent");
 }
@@ -86,9 +90,13 @@ fn a_deposit_cures() {
     world.trade("alice", "bob", PERP, 10_000, 3_310.0);
     world.wait(1_000);
     world.jump("ETH", 2_820.0);
-    let deposit = Body::Deposit { account: account("alice"), asset: asset("USD"), nano: 10_000 * i128::from(NANO) };
+    let deposit =
+        Body::Deposit { account: account("alice"), asset: asset("USD"), nano: 10_000 * i128::from(NANO) };
     let effects = world.ok(deposit);
-    assert!(effects.iter().any(|e| matches!(e, Effect::Withdrawn { why, .. } if why == "cured")), "{effects:?}");
+    assert!(
+        effects.iter().any(|e| matches!(e, Effect::Withdrawn { why, .. } if why == "cured")),
+        "{effects:?}"
+    );
     assert_eq!(world.standing("alice"), Standing::Healthy);
     assert!(world.engine.state().intents.is_empty());
 }
@@ -107,7 +115,8 @@ fn new_risk_needs_initial_margin_and_less_risk_needs_nothing() {
     let more = World::fill("alice", "bob", PERP, 100, 2_900.0);
     assert_eq!(world.refused(Body::Trade(more)), "insufficient_margin");
     world.trade("bob", "alice", PERP, 2_000, 2_900.0);
-    let all = Body::Withdraw { account: account("alice"), asset: asset("USD"), nano: 7_000 * i128::from(NANO) };
+    let all =
+        Body::Withdraw { account: account("alice"), asset: asset("USD"), nano: 7_000 * i128::from(NANO) };
     assert_eq!(world.refused(all), "insufficient_margin");
     let check = world.engine.check(&account("alice"), &[(instrument(PERP), -8_000)]).unwrap();
     assert!(check.allowed && check.im_excess_after.0 > check.im_excess_before.0, "{check:?}");
@@ -131,8 +140,10 @@ fn an_option_settles_at_the_mean_of_its_last_half_hour() {
         Effect::Settled { value, accounts: 2, .. } => Some(value.0),
         _ => None,
     });
-    let mean = value.unwrap() as f64 / 1e6 / plimsoll_types::nearest_f64(
-        world.engine.rules().params.units.lot(&instrument(CALL))) + 142.0;
+    let mean = value.unwrap() as f64
+        / 1e6
+        / plimsoll_types::nearest_f64(world.engine.rules().params.units.lot(&instrument(CALL)))
+        + 142.0;
     assert!((mean - 155.0).abs() < 0.05, "{mean}");
     assert_eq!(world.refused(Body::Trade(World::fill("alice", "bob", CALL, 1, 5.0))), "settled");
     let (alice, bob) = (world.totals("alice").equity.0, world.totals("bob").equity.0);
@@ -165,7 +176,9 @@ fn a_debt_goes_to_the_insurance_fund_and_the_rest_is_shared() {
     world.wait(1_000);
     world.jump("ETH", 2_000.0);
     assert_eq!(world.standing("alice"), Standing::Insolvent);
-    let all = |world: &World| ["alice", "bob", "carol"].iter().map(|name| world.totals(name).equity.0).sum::<i128>();
+    let all = |world: &World| {
+        ["alice", "bob", "carol"].iter().map(|name| world.totals(name).equity.0).sum::<i128>()
+    };
     let before = all(&world) + world.engine.state().insurance.0;
     world.wait(30_000);
     world.price("ETH", 2_000.0);

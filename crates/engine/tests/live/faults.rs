@@ -276,14 +276,20 @@ fn f36_a_number_beyond_its_integer_is_refused() {
     let huge = World::fill("alice", "bob", PERP, i64::MAX, 3_310.0);
     assert_eq!(world.refused(Body::Filled(huge)), "overflow");
     let nano = i128::MAX;
-    assert_eq!(world.refused(Body::Deposit { account: account("alice"), asset: asset("USD"), nano }), "overflow");
+    assert_eq!(
+        world.refused(Body::Deposit { account: account("alice"), asset: asset("USD"), nano }),
+        "overflow"
+    );
 }
 
 #[test]
 fn f38_what_is_not_known_is_refused_and_degrades_nothing() {
     let mut world = leveraged();
     assert_eq!(world.refused(Body::Filled(World::fill("alice", "zoe", PERP, 1, 1.0))), "unknown_account");
-    assert_eq!(world.refused(Body::Filled(World::fill("alice", "bob", "DOGE_USDC-PERPETUAL", 1, 1.0))), "unknown_instrument");
+    assert_eq!(
+        world.refused(Body::Filled(World::fill("alice", "bob", "DOGE_USDC-PERPETUAL", 1, 1.0))),
+        "unknown_instrument"
+    );
     assert_eq!(validity(&world, "ETH"), Validity::Normal);
 }
 
@@ -334,8 +340,18 @@ fn f44_f45_a_second_keeper_is_refused_and_a_cure_in_between_counts() {
     let effects = world.jump("ETH", 2_820.0);
     let (intent, _) = intents(&effects)[0].clone();
     let lots = world.engine.state().intents[&intent].plan.steps[0].lots;
-    let body = Body::Liquidated { intent, taker: account("bob"), instrument: instrument(PERP), lots, price: stated(2_820.0) };
-    world.ok(Body::Deposit { account: account("alice"), asset: asset("USD"), nano: 20_000 * i128::from(NANO) });
+    let body = Body::Liquidated {
+        intent,
+        taker: account("bob"),
+        instrument: instrument(PERP),
+        lots,
+        price: stated(2_820.0),
+    };
+    world.ok(Body::Deposit {
+        account: account("alice"),
+        asset: asset("USD"),
+        nano: 20_000 * i128::from(NANO),
+    });
     assert_eq!(world.refused(body.clone()), "unknown_intent");
     assert_eq!(world.refused(body), "unknown_intent");
 }

@@ -3,9 +3,7 @@
 use plimsoll_engine::ParamSet;
 use plimsoll_engine::live::feed::{FeedParams, Observation, SourceParams, Stated};
 use plimsoll_engine::live::ledger::Fill;
-use plimsoll_engine::live::{
-    Body, Effect, Engine, Event, LiquidationRules, MarketParams, Rules, Standing,
-};
+use plimsoll_engine::live::{Body, Effect, Engine, Event, LiquidationRules, MarketParams, Rules, Standing};
 use plimsoll_policy::Policy;
 use plimsoll_types::{AccountId, Asset, Instrument, NANO, PerpQuote, Snapshot, Timestamp};
 use std::collections::BTreeMap;
@@ -55,7 +53,13 @@ pub(crate) fn snapshot() -> Snapshot {
 pub(crate) fn rules(sources: &[&str]) -> Rules {
     let sources: BTreeMap<String, SourceParams> =
         sources.iter().map(|name| ((*name).to_owned(), SourceParams::default())).collect();
-    let feed = FeedParams { quorum: sources.len().min(2), sources, recover: 1, grace_seconds: 0, ..FeedParams::default() };
+    let feed = FeedParams {
+        quorum: if sources.len() > 1 { 2 } else { 1 },
+        sources,
+        recover: 1,
+        grace_seconds: 0,
+        ..FeedParams::default()
+    };
     let feeds = ["BTC", "ETH", "SOL", "USDC"].map(|name| (asset(name), feed.clone()));
     Rules {
         params: ParamSet::preset("plimsoll").unwrap(),
@@ -126,7 +130,13 @@ impl World {
     pub(crate) fn seen(&mut self, name: &str, source: &str, price: f64) -> Body {
         self.sequence += 1;
         let confidence = Some(Stated { mantissa: (price * 3.0).round() as i64, exponent: -4 });
-        let seen = Observation { sequence: self.sequence, time: self.now, price: stated(price), confidence, valid_until: None };
+        let seen = Observation {
+            sequence: self.sequence,
+            time: self.now,
+            price: stated(price),
+            confidence,
+            valid_until: None,
+        };
         Body::Price { asset: asset(name), source: source.to_owned(), seen }
     }
 
@@ -156,14 +166,31 @@ impl World {
     /// Opens an account with some dollars.
     pub(crate) fn open(&mut self, name: &str, dollars: i64) {
         self.ok(Body::Open { account: account(name) });
-        self.ok(Body::Deposit { account: account(name), asset: asset("USD"), nano: i128::from(dollars) * i128::from(NANO) });
+        self.ok(Body::Deposit {
+            account: account(name),
+            asset: asset("USD"),
+            nano: i128::from(dollars) * i128::from(NANO),
+        });
     }
 
     pub(crate) fn fill(buyer: &str, seller: &str, name: &str, lots: i64, price: f64) -> Fill {
-        Fill { buyer: account(buyer), seller: account(seller), instrument: instrument(name), lots, price: stated(price) }
+        Fill {
+            buyer: account(buyer),
+            seller: account(seller),
+            instrument: instrument(name),
+            lots,
+            price: stated(price),
+        }
     }
 
-    pub(crate) fn trade(&mut self, buyer: &str, seller: &str, name: &str, lots: i64, price: f64) -> Vec<Effect> {
+    pub(crate) fn trade(
+        &mut self,
+        buyer: &str,
+        seller: &str,
+        name: &str,
+        lots: i64,
+        price: f64,
+    ) -> Vec<Effect> {
         self.ok(Body::Trade(Self::fill(buyer, seller, name, lots, price)))
     }
 

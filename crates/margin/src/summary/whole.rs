@@ -30,7 +30,7 @@ const CHUNK: usize = 256;
 /// ```
 pub fn summaries(path: Path, book: &Book, terms: &BookTerms, out: &mut Vec<Result<Totals, MarginError>>) {
     out.resize_with(book.len(), || Ok(Totals::default()));
-    each(path, book, terms, out, |first| Indices::From(first));
+    each(path, book, terms, out, Indices::From);
 }
 
 /// As [`summaries`], of some accounts: `out[i]` is of the account of index `accounts[i]`.

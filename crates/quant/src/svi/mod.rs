@@ -15,8 +15,8 @@ mod clamped;
 mod fit;
 mod jw;
 
-use serde::{Deserialize, Serialize};
 use crate::special::norm_pdf;
+use serde::{Deserialize, Serialize};
 
 pub use calendar::calendar_violation;
 pub use check::{BUTTERFLY_TOLERANCE, LEE_SLOPE_MAX, LEE_TOLERANCE, SviViolation};

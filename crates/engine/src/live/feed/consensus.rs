@@ -136,6 +136,6 @@ fn middle(agreeing: &[Voice], params: &FeedParams) -> Found {
         price: median(agreeing),
         confidence: confidences.fold(0.0, |most, c| if c > most { c } else { most }),
         time: times.max().unwrap_or_default(),
-        enough: agreeing.len() >= params.quorum,
+        enough: agreeing.len() >= params.quorum as usize,
     }
 }

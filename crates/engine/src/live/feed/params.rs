@@ -10,7 +10,7 @@ pub struct FeedParams {
     /// Who may say something.
     pub sources: BTreeMap<String, SourceParams>,
     /// Sources that must agree for the price to be relied on in full.
-    pub quorum: usize,
+    pub quorum: u32,
     /// Age from which the price is stale, milliseconds.
     pub soft_stale_ms: i64,
     /// Age from which it is worth nothing, milliseconds.
@@ -109,7 +109,7 @@ impl FeedParams {
             ("grace_seconds", self.grace_seconds, 0),
             ("pinned", i64::from(self.pinned), 2),
             ("confirmations", i64::from(self.confirmations), 1),
-            ("quorum", self.quorum as i64, 1),
+            ("quorum", i64::from(self.quorum), 1),
         ];
         for (field, value, least) in counts {
             let sound = value >= least;

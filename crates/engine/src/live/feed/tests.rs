@@ -6,7 +6,7 @@ fn at(millis: i64) -> Timestamp {
     Timestamp::from_nanos(1_700_000_000 * SECOND + millis * 1_000_000)
 }
 
-fn params(sources: &[&str], quorum: usize) -> FeedParams {
+fn params(sources: &[&str], quorum: u32) -> FeedParams {
     let sources = sources.iter().map(|name| ((*name).to_owned(), SourceParams::default())).collect();
     FeedParams { sources, quorum, recover: 1, ..FeedParams::default() }
 }
@@ -62,7 +62,8 @@ fn a_refused_observation_changes_nothing() {
     assert_eq!(refused(&mut feed, seen(6, 8_001, 3001)), Err(Refused::Future));
     assert_eq!(refused(&mut feed, seen(6, 6_000, 0)), Err(Refused::NonPositive));
     assert_eq!(refused(&mut feed, seen(6, 6_000, -37)), Err(Refused::NonPositive));
-    let wide = Observation { confidence: Some(Stated { mantissa: 3600, exponent: 0 }), ..seen(6, 6_000, 3000) };
+    let wide =
+        Observation { confidence: Some(Stated { mantissa: 3600, exponent: 0 }), ..seen(6, 6_000, 3000) };
     assert_eq!(refused(&mut feed, wide), Err(Refused::BadConfidence));
     assert_eq!(feed.observe(&params, ("z", &seen(1, 6_000, 3000)), at(6_000)), Err(Refused::UnknownSource));
     assert_eq!(feed, before);
@@ -123,7 +124,9 @@ fn a_jump_of_all_sources_waits_for_confirmation_and_then_holds() {
 #[test]
 fn a_price_that_repeats_at_its_bound_or_off_our_own_market_is_pinned() {
     let mut params = params(&["a"], 1);
-    params.sources.insert("a".into(), SourceParams { bounds: Some((0.0, 3000.0)), ..SourceParams::default() });
+    params
+        .sources
+        .insert("a".into(), SourceParams { bounds: Some((0.0, 3000.0)), ..SourceParams::default() });
     let mut feed = calm(&params);
     for n in 2..=10 {
         let millis = 1_000 * i64::try_from(n).unwrap();
