@@ -54,6 +54,15 @@ pub enum EngineError {
         /// What stands against it.
         issue: Issue,
     },
+    /// Risk arrays cannot be refreshed: a defect of ours.
+    #[error("risk arrays: {0}")]
+    Refresh(#[from] plimsoll_risk::RefreshError),
+    /// The policy cannot begin.
+    #[error("policy: {reason}")]
+    Policy {
+        /// Why.
+        reason: String,
+    },
     /// The linter has something against the parameter set.
     #[error("parameters {name}: the linter refuses them: {}", in_words(findings))]
     Lint {

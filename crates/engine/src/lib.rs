@@ -21,6 +21,7 @@ mod heat;
 mod interest;
 mod lint;
 mod liquidation;
+pub mod live;
 mod params;
 mod pricing;
 mod span_file;

@@ -155,7 +155,7 @@ pub(crate) fn assemble(view: View, parts: Parts, orders: OrdersReport) -> Result
         equity: Ticks(equity),
         im_excess,
         mm_excess,
-        state: state_of(im_excess, mm_excess),
+        state: State::of(im_excess, mm_excess),
         netting_benefit: Ticks(netting_benefit(view, &parts)?),
         underlyings: underlyings.collect::<Result<_, _>>()?,
         aggregate: parts.aggregate,
@@ -185,16 +185,6 @@ fn netting_benefit(view: View, parts: &Parts) -> Result<i128, MarginError> {
     }
     let alone = standalone_sum(view, Measure::Im)?;
     view.exact.sub(alone, parts.aggregate.im.0, "netting benefit")
-}
-
-pub(crate) fn state_of(im_excess: Ticks, mm_excess: Ticks) -> State {
-    if mm_excess.0 < 0 {
-        State::Liquidatable
-    } else if im_excess.0 < 0 {
-        State::Call
-    } else {
-        State::Healthy
-    }
 }
 
 /// A position with its row.

@@ -309,7 +309,7 @@ fn merge(
     whole.equity = Ticks(sum(|p| p.equity.0)?);
     let least = |read: fn(&IsolatedPosition) -> Ticks| positions.iter().map(read).min().unwrap_or_default();
     (whole.im_excess, whole.mm_excess) = (least(|p| p.im_excess), least(|p| p.mm_excess));
-    whole.state = crate::evaluate::state_of(whole.im_excess, whole.mm_excess);
+    whole.state = crate::State::of(whole.im_excess, whole.mm_excess);
     whole.isolated = positions;
     Ok(whole)
 }

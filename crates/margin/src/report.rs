@@ -28,6 +28,19 @@ pub enum State {
     Liquidatable,
 }
 
+impl State {
+    /// The state that follows from `equity - im` and `equity - mm`.
+    pub const fn of(im_excess: Ticks, mm_excess: Ticks) -> Self {
+        if mm_excess.0 < 0 {
+            Self::Liquidatable
+        } else if im_excess.0 < 0 {
+            Self::Call
+        } else {
+            Self::Healthy
+        }
+    }
+}
+
 /// The five numbers of an account and its state.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Summary {

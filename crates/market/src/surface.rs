@@ -3,6 +3,7 @@
 use plimsoll_quant::special::{exp, ln};
 use plimsoll_quant::svi::Svi;
 use plimsoll_types::{Asset, ForwardSource, Instrument, Issue, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Farthest, as a ratio of times to expiry, that the first or last smile answers for an expiry beyond it.
@@ -26,7 +27,7 @@ pub struct Surface {
 }
 
 /// The fitted market of one underlying.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct UnderlyingSurface {
     /// Index price, quote units per base unit; > 0.
     pub index: f64,
@@ -46,7 +47,7 @@ pub struct UnderlyingSurface {
 }
 
 /// The mark of a perpetual swap.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PerpMark {
     /// Quote units per base unit.
     pub price: f64,
@@ -57,7 +58,7 @@ pub struct PerpMark {
 }
 
 /// The smile of one expiry.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Slice {
     /// When its options settle.
     pub expiry: Timestamp,
@@ -84,7 +85,7 @@ pub struct Smile<'a> {
 }
 
 /// How well a slice fits its quotes, and what was left out.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct SliceQuality {
     /// Points the fit used: two-sided quotes, and marks where there was no two-sided quote.
     pub quotes_used: usize,
@@ -111,7 +112,7 @@ pub struct SliceQuality {
 }
 
 /// How a slice was found.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub enum FitMethod {
     /// Raw SVI, five free parameters.
     #[default]
@@ -127,7 +128,7 @@ pub enum FitMethod {
 }
 
 /// One strike the fit saw.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct FitPoint {
     /// Strike, quote units.
     pub strike: f64,

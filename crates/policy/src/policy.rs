@@ -39,7 +39,12 @@ impl ObservationSpec {
         let ok = (1..=STEP_MAX).contains(&step);
         within("observation.step_seconds", step as f64, ok, "from a second to thirty days")?;
         let late = self.late_seconds.unwrap_or(0);
-        within("observation.late_seconds", late as f64, (0..step).contains(&late), "from 0 to within a step")?;
+        within(
+            "observation.late_seconds",
+            late as f64,
+            (0..step).contains(&late),
+            "from 0 to within a step",
+        )?;
         let ratio = self.suspect_ratio.unwrap_or(2.0);
         within("observation.suspect_ratio", ratio, ratio > 1.0 && ratio <= 1e6, "above 1, at most 1e6")?;
         let most = self.constant_steps.unwrap_or(1);

@@ -12,8 +12,8 @@ use crate::series::{Both, Forming, Taken};
 use crate::target::{Estimated, Quantile, Standing};
 use crate::{
     Adjusters, Bar, Board, Buffer, Cause, Decision, GovernanceError, Impact, Implied, Key, Knob, Note,
-    ParameterState, Policy, PolicyError, Proposal, Proposed, Schedule, Scheduled, Series, SignalError, Signals,
-    StepError, TargetSpec, Trail, UnderlyingSignals,
+    ParameterState, Policy, PolicyError, Proposal, Proposed, Schedule, Scheduled, Series, SignalError,
+    Signals, StepError, TargetSpec, Trail, UnderlyingSignals,
 };
 use plimsoll_quant::rank::RankWindow;
 use plimsoll_quant::stats::StatsError;

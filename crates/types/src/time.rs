@@ -9,7 +9,8 @@ pub const YEAR_SECONDS: i64 = 31_536_000;
 
 const NANOS: i64 = 1_000_000_000;
 
-/// An instant in UTC, in nanoseconds since 1970-01-01T00:00:00Z. Prints and parses as RFC 3339.
+/// An instant in UTC, in nanoseconds since 1970-01-01T00:00:00Z. Prints and parses as RFC 3339;
+/// binary formats hold the count.
 ///
 /// ```
 /// use plimsoll_types::Timestamp;
@@ -138,12 +139,19 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return i64::deserialize(deserializer).map(Self);
+        }
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }

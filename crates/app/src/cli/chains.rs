@@ -322,13 +322,14 @@ fn notes(study: &ChainStudy, outcome: &ChainOutcome, again: usize) -> Vec<String
         notes.push(format!("{again} chains of instants that were there before were left out"));
     }
     for variant in outcome.variants.iter().filter(|v| v.without.is_none() && v.horizon == 0) {
-        let without = variant.track.without;
         let name = study.policies.get(variant.policy).map_or("", |policy| policy.name());
-        if without.too_little_history + without.bridged + without.refused > 0 {
-            notes.push(format!(
-                "{name}: {} parameter steps on the stress floor for too little history, {} observations over missing steps, {} refused",
-                without.too_little_history, without.bridged, without.refused
-            ));
+        for (sampled, without) in outcome.sampled.iter().zip(&variant.track.without) {
+            if without.bridged + without.refused > 0 {
+                notes.push(format!(
+                    "{name}, {}: {} observations over missing steps, {} numbers refused",
+                    sampled.asset, without.bridged, without.refused
+                ));
+            }
         }
     }
     notes

@@ -12,7 +12,6 @@ use super::terms::Native;
 use crate::aggregate::{Measure, between};
 use crate::collateral_charges::{cut, left_of};
 use crate::equity::{Valued, owed};
-use crate::evaluate::state_of;
 use crate::money::{Number, TooLarge, add, scale_up};
 use crate::requirement::half_ticks;
 use crate::wrong_way::{Exposed, divide, worst_column};
@@ -459,7 +458,7 @@ fn finish(
         equity: Ticks(equity),
         im_excess,
         mm_excess,
-        state: state_of(im_excess, mm_excess),
+        state: crate::State::of(im_excess, mm_excess),
         aggregate: both(start.aggregate),
         base: both(start.base),
         guard: both(start.guard),

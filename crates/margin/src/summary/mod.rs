@@ -14,7 +14,7 @@ mod whole;
 
 pub use live::LiveAccount;
 pub use terms::BookTerms;
-pub use whole::summaries;
+pub use whole::{summaries, summaries_of};
 
 use crate::money::Exact;
 use crate::{Addon, GreekSums, MarginError, MarginReport, Requirement, State};

@@ -16,6 +16,7 @@ mod fit;
 mod jw;
 
 use crate::special::norm_pdf;
+use serde::{Deserialize, Serialize};
 
 pub use calendar::calendar_violation;
 pub use check::{BUTTERFLY_TOLERANCE, LEE_SLOPE_MAX, LEE_TOLERANCE, SviViolation};
@@ -33,7 +34,7 @@ pub use jw::{SviJw, repair_butterfly};
 /// assert!(slice.check().is_ok());
 /// assert_eq!(slice.w(slice.m), slice.a + slice.b * slice.sigma);
 /// ```
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Svi {
     /// Vertical shift, total variance.
     pub a: f64,

@@ -43,7 +43,7 @@ const SLOTS: i64 = 24;
 /// assert!(model.price().to_string().starts_with("1.780573206"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StablePrice {
     terms: StableTerms,
     stable: Fixed,

@@ -1,0 +1,201 @@
+//! What an account may do: before a trade, an order, a withdrawal.
+//!
+//! **The one idea:** what lowers risk is always allowed; what raises it must be covered by initial margin at a price that nobody
+//! can move in an hour, and is refused while the numbers behind it are in doubt.
+
+use super::effect::Reject;
+use super::engine::{Engine, Touched, surface};
+use super::feed::{Accepted, Validity};
+use super::ledger::{Account, Fill, OpenOrder};
+use plimsoll_margin::Totals;
+use plimsoll_risk::value;
+use plimsoll_types::{AccountId, Asset, Rounding, Ticks, nearest_f64, quantise};
+use serde::{Deserialize, Serialize};
+
+/// The answer to a check before a trade.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// Whether it may be done.
+    pub allowed: bool,
+    /// Why not; empty where it may.
+    pub reason: String,
+    /// `equity - im` before.
+    pub im_excess_before: Ticks,
+    /// And after.
+    pub im_excess_after: Ticks,
+    /// `equity - mm` before.
+    pub mm_excess_before: Ticks,
+    /// And after.
+    pub mm_excess_after: Ticks,
+    /// Profit at a price that the stable one does not confirm: it is no cover for new risk.
+    pub unconfirmed: Ticks,
+}
+
+impl Engine {
+    /// Whether an account may become another: it holds less risk, or is covered in full.
+    pub(super) fn may_become(&self, number: u32, after: &Account) -> Result<Check, Reject> {
+        let failed = |e: plimsoll_margin::MarginError| Reject::new("margin", e.to_string());
+        let unvalued = || Reject::new("not_valid", "an instrument of the account cannot be valued");
+        let before = self.valued.totals(number).ok_or_else(unvalued)?.clone().map_err(failed)?;
+        let portfolio = self.valued.portfolio(after).ok_or_else(unvalued)?;
+        let then = self.valued.totals_of(&portfolio).map_err(failed)?;
+        let unconfirmed = self.unconfirmed(after);
+        let validity = self.validity(number).max(self.validity_of_account(after));
+        let reason = refusal(&before, &then, (unconfirmed, validity));
+        Ok(Check {
+            allowed: reason.is_empty(),
+            reason: reason.to_owned(),
+            im_excess_before: before.im_excess,
+            im_excess_after: then.im_excess,
+            mm_excess_before: before.mm_excess,
+            mm_excess_after: then.mm_excess,
+            unconfirmed,
+        })
+    }
+
+    fn validity_of_account(&self, account: &Account) -> Validity {
+        let listed = self.state.ledger.instruments();
+        let held = account.positions.iter().filter_map(|held| listed.get(held.instrument as usize));
+        held.map(|listed| self.validity_of(&listed.instrument)).max().unwrap_or_default()
+    }
+
+    /// What an account would lose if every underlying stood at its stable price, ticks, if that is a loss.
+    fn unconfirmed(&self, account: &Account) -> Ticks {
+        let (state, units) = (&self.state, &self.rules.params.units);
+        let mut stable = surface(&self.rules, state);
+        for (asset, market) in &mut stable.underlyings {
+            let price = state.stable.get(asset).map(|stable| stable.price().to_f64());
+            let Some((price, known)) = price.zip(state.markets.get(asset)) else { continue };
+            let accepted = Accepted { price, confidence: market.confidence, time: state.now };
+            if let Some(moved) = known.at(accepted).filter(|_| price > 0.0) {
+                *market = moved;
+            }
+        }
+        let listed = state.ledger.instruments();
+        let mut gain = 0.0;
+        for held in &account.positions {
+            let Some(entry) = listed.get(held.instrument as usize) else { continue };
+            let price = |on| value(on, &entry.instrument, units).map(|v| v.price).unwrap_or(f64::NAN);
+            let lot = nearest_f64(units.lot(&entry.instrument));
+            let index = |on: &plimsoll_market::Surface| {
+                on.underlyings.get(entry.instrument.underlying()).map_or(1.0, |m| m.index)
+            };
+            let coin = entry.instrument.settlement() == plimsoll_types::Settlement::Inverse;
+            let worth = |on| price(on) * if coin { index(on) } else { 1.0 };
+            gain += (worth(&self.valued.surface) - worth(&stable)) * lot * held.lots as f64;
+        }
+        let ticks = quantise(gain * units.ticks_per_unit as f64, Rounding::Up);
+        // What has no number is not covered by anything.
+        Ticks(ticks.map_or(i128::from(i64::MAX), i128::from).max(0))
+    }
+
+    /// Both sides of a trade that is asked for.
+    pub(super) fn trade(&mut self, fill: &Fill, touched: &mut Touched) -> Result<(), Reject> {
+        let before = self.state.ledger.clone_of(&[&fill.buyer, &fill.seller])?;
+        let parties = self.state.ledger.fill(fill)?;
+        for party in parties {
+            let after = self.state.ledger.account(party).cloned();
+            let check = after.map_or_else(
+                || Err(Reject::new("unknown_account", "")),
+                |after| self.may_become(party, &after),
+            );
+            let refused = match check {
+                Ok(check) if check.allowed => continue,
+                Ok(check) => Reject::new(&check.reason, format!("{}", check.im_excess_after.0)),
+                Err(reject) => reject,
+            };
+            self.state.ledger.restore(before);
+            return Err(refused);
+        }
+        touched.accounts.extend(parties);
+        Ok(())
+    }
+
+    /// Collateral that is to leave, to another account or altogether.
+    pub(super) fn withdraw(
+        &mut self,
+        (from, to): (&AccountId, Option<&AccountId>),
+        asset: &Asset,
+        nano: i128,
+        touched: &mut Touched,
+    ) -> Result<(), Reject> {
+        let number = self.state.ledger.find(from)?;
+        let to = to.map(|to| self.state.ledger.find(to)).transpose()?;
+        let names: Vec<&AccountId> = vec![from];
+        let before = self.state.ledger.clone_of(&names)?;
+        self.state.ledger.withdraw(number, asset, nano)?;
+        let after = self.state.ledger.account(number).cloned();
+        self.state.ledger.restore(before);
+        let after = after.ok_or_else(|| Reject::new("unknown_account", from.to_string()))?;
+        let check = self.may_become(number, &after)?;
+        if !check.allowed {
+            return Err(Reject::new(&check.reason, format!("{}", check.im_excess_after.0)));
+        }
+        match to {
+            Some(to) => self.state.ledger.transfer(number, to, asset, nano)?,
+            None => self.state.ledger.withdraw(number, asset, nano)?,
+        }
+        touched.accounts.insert(number);
+        touched.accounts.extend(to);
+        Ok(())
+    }
+
+    /// An order that is to be placed.
+    pub(super) fn place_order(&mut self, number: u32, order: OpenOrder) -> Result<(), Reject> {
+        let mut after =
+            self.state.ledger.account(number).cloned().ok_or_else(|| Reject::new("unknown_account", ""))?;
+        after.orders.retain(|old| old.id != order.id);
+        after.orders.push(order);
+        let check = self.may_become(number, &after)?;
+        if !check.allowed {
+            return Err(Reject::new(&check.reason, format!("{}", check.im_excess_after.0)));
+        }
+        Ok(self.state.ledger.order(number, order)?)
+    }
+
+    /// What trades at given prices would make of an account, which are not done.
+    ///
+    /// # Errors
+    /// [`Reject`] where the account or an instrument is not known or cannot be valued.
+    pub fn check(
+        &self,
+        account: &AccountId,
+        trades: &[(plimsoll_types::Instrument, i64)],
+    ) -> Result<Check, Reject> {
+        let number = self.state.ledger.find(account)?;
+        let mut after =
+            self.state.ledger.account(number).cloned().ok_or_else(|| Reject::new("unknown_account", ""))?;
+        for (instrument, lots) in trades {
+            let listed = self.state.ledger.number(instrument)?;
+            let row = self.valued.row(listed).and_then(|ix| self.valued.arrays().instrument(ix));
+            let mark = row.ok_or_else(|| Reject::new("not_valid", instrument.to_string()))?.mark;
+            let cost = i128::from(*lots) * i128::from(mark);
+            after.add(listed, *lots, cost).ok_or_else(|| Reject::new("overflow", instrument.to_string()))?;
+        }
+        self.may_become(number, &after)
+    }
+}
+
+/// Why an account may not become another; empty where it may.
+fn refusal(before: &Totals, then: &Totals, (unconfirmed, validity): (Ticks, Validity)) -> &'static str {
+    let less_risk = then.im.0 <= before.im.0
+        && then.mm.0 <= before.mm.0
+        && then.im_excess.0 >= before.im_excess.0
+        && then.mm_excess.0 >= before.mm_excess.0;
+    if less_risk {
+        return "";
+    }
+    match validity {
+        Validity::Halted => return "halted",
+        Validity::Degraded => return "degraded",
+        Validity::Normal => {}
+    }
+    if then.im_excess.0 < 0 {
+        "insufficient_margin"
+    } else if then.im_excess.0 < unconfirmed.0 {
+        "unconfirmed_profit"
+    } else {
+        ""
+    }
+}

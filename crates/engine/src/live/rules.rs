@@ -1,0 +1,66 @@
+//! What is fixed while the engine runs, and decided by governance before.
+
+use super::feed::{FeedParamError, FeedParams};
+use super::market::MarketParams;
+use crate::ParamSet;
+use plimsoll_margin::venue::mango::StableTerms;
+use plimsoll_policy::Policy;
+use plimsoll_risk::ReturnSeries;
+use plimsoll_types::{AccountId, Asset, Ticks};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What an engine runs by.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Scenarios and charges before the policy moves them.
+    pub params: ParamSet,
+    /// How they move.
+    pub policy: Policy,
+    /// Return series of historical scenarios, by name.
+    pub series: BTreeMap<String, ReturnSeries>,
+    /// One feed per underlying and collateral asset.
+    pub feeds: BTreeMap<Asset, FeedParams>,
+    /// Limits of chains.
+    pub market: MarketParams,
+    /// Liquidation and what comes after.
+    pub liquidation: LiquidationRules,
+    /// The price that limits what profit is worth for new risk.
+    pub stable: StableTerms,
+}
+
+/// Liquidation and what comes after.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiquidationRules {
+    /// Half-widths of the confidence interval to each side that a liquidation must follow at, while a feed is degraded.
+    pub confidences: f64,
+    /// Seconds an intent may wait before the backstop takes over.
+    pub backstop_seconds: i64,
+    /// Who takes over what nobody takes.
+    pub backstop: Option<AccountId>,
+    /// The most the backstop may lose by it in all, ticks.
+    pub backstop_loss_max: Ticks,
+    /// The share of the margin that a halted hour may not pass without somebody being told, seconds.
+    pub escalate_seconds: i64,
+}
+
+impl Default for LiquidationRules {
+    /// Three confidences; five minutes for the market; no backstop; an hour before somebody is told.
+    fn default() -> Self {
+        Self {
+            confidences: 3.0,
+            backstop_seconds: 300,
+            backstop: None,
+            backstop_loss_max: Ticks(0),
+            escalate_seconds: 3600,
+        }
+    }
+}
+
+impl Rules {
+    /// Whether every limit is one.
+    pub fn check(&self) -> Result<(), FeedParamError> {
+        self.feeds.values().try_for_each(FeedParams::check)
+    }
+}

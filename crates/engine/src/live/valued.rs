@@ -1,0 +1,479 @@
+//! What everything is worth and must be backed by: surface, risk arrays, book and the margin of every account.
+//!
+//! **The one idea:** all of it follows from the ledger, the feeds and the parameters in force, so none of it is kept: it is made
+//! anew when what is listed or in force changes, and refreshed in place for the underlying that moved. Both ways give
+//! the same numbers.
+//!
+//! A future or perpetual counts at its price less the funding paid, and what its lots cost counts against it; so its mark
+//! is not nothing here, as it is in arrays from [`plimsoll_risk::Plan`].
+
+use super::ledger::{Account, Ledger, OpenOrder};
+use crate::fill::{Scale, edge};
+use crate::{Adjusted, EngineError, ParamSet};
+use plimsoll_lanes::Path;
+use plimsoll_margin::{
+    BookTerms, MarginError, MarginReport, Params, Requirement, State, Totals, evaluate, summaries,
+    summaries_of,
+};
+use plimsoll_market::Surface;
+use plimsoll_policy::Knob;
+use plimsoll_risk::{Plan, RefreshError, ReturnSeries, ScenarioSet, Valuation, value};
+use plimsoll_types::{
+    Asset, Book, Contract, Holding, Instrument, InstrumentIx, Lots, Order, Portfolio, Position, Ppb,
+    RiskArrays, Rounding, Ticks, UnderlyingIx, Units, nearest_f64, quantise,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The value of a knob for an underlying or asset.
+pub(super) type Values<'a> = &'a dyn Fn(Knob, &Asset) -> Option<Ppb>;
+
+/// Scenarios and parameters with the arrays made of them.
+#[derive(Clone, Debug)]
+struct Terms {
+    scenarios: ScenarioSet,
+    plan: Plan,
+    arrays: RiskArrays,
+    margin: Params,
+}
+
+/// Everything on its market.
+#[derive(Clone, Debug)]
+pub struct Valued {
+    units: Units,
+    /// The market it is all on.
+    pub surface: Surface,
+    initial: Terms,
+    /// What binds existing positions, while it is not the same.
+    maintenance: Option<Terms>,
+    /// By row, the number of its instrument; rises.
+    numbers: Vec<u32>,
+    /// Listed instruments that cannot be valued.
+    unvalued: BTreeSet<u32>,
+    book: Book,
+    /// By account number, its index in the book; `None` while it holds what cannot be valued.
+    places: Vec<Option<u32>>,
+    /// By index in the book, the account number.
+    accounts: Vec<u32>,
+    /// By index in the book.
+    totals: Vec<Result<Totals, MarginError>>,
+    /// By underlying, indices in the book of accounts that hold or are collateralised by it; may be too many.
+    holders: Vec<BTreeSet<u32>>,
+}
+
+/// What the rows are made of.
+#[derive(Clone, Copy)]
+pub(super) struct Inputs<'a> {
+    /// Who holds what.
+    pub ledger: &'a Ledger,
+    /// The market.
+    pub surface: &'a Surface,
+    /// The parameter set before the policy.
+    pub params: &'a ParamSet,
+    /// Return series of historical scenarios.
+    pub series: &'a BTreeMap<String, ReturnSeries>,
+    /// What binds new risk.
+    pub initial: Values<'a>,
+    /// What binds existing positions, where it is not the same.
+    pub maintenance: Option<Values<'a>>,
+}
+
+impl Valued {
+    /// Values everything from nothing.
+    ///
+    /// # Errors
+    /// When the scenarios cannot be made for the underlyings there are.
+    pub(super) fn new(from: &Inputs<'_>) -> Result<Self, EngineError> {
+        let units = &from.params.units;
+        let (mut numbers, mut unvalued, mut listed) = (Vec::new(), BTreeSet::new(), Vec::new());
+        for (entry, number) in from.ledger.instruments().iter().zip(0..) {
+            if entry.settled.is_some() {
+                continue;
+            }
+            if value(from.surface, &entry.instrument, units).is_ok() {
+                numbers.push(number);
+                listed.push(entry.instrument.clone());
+            } else {
+                unvalued.insert(number);
+            }
+        }
+        let underlyings: Vec<Asset> = from.surface.underlyings.keys().cloned().collect();
+        let terms = |values: Values<'_>| terms((from, &listed), &underlyings, values);
+        let (initial, maintenance) = (terms(from.initial)?, from.maintenance.map(terms).transpose()?);
+        let mut made = Self {
+            units: units.clone(),
+            surface: from.surface.clone(),
+            holders: vec![BTreeSet::new(); initial.arrays.underlyings.len()],
+            initial,
+            maintenance,
+            numbers,
+            unvalued,
+            book: Book::default(),
+            places: Vec::new(),
+            accounts: Vec::new(),
+            totals: Vec::new(),
+        };
+        made.mark(from.ledger, None);
+        made.pack(from.ledger)?;
+        made.margin_all();
+        Ok(made)
+    }
+
+    /// Risk arrays of new risk.
+    pub fn arrays(&self) -> &RiskArrays {
+        &self.initial.arrays
+    }
+
+    /// Numbers of listed instruments that cannot be valued.
+    pub fn unvalued(&self) -> &BTreeSet<u32> {
+        &self.unvalued
+    }
+
+    /// Parameters of new risk.
+    pub fn params(&self) -> &Params {
+        &self.initial.margin
+    }
+
+    /// The row of an instrument number.
+    pub fn row(&self, number: u32) -> Option<InstrumentIx> {
+        let at = self.numbers.binary_search(&number).ok()?;
+        u32::try_from(at).ok().map(InstrumentIx)
+    }
+
+    /// The mark of a lot of an instrument number, ticks: of a future or perpetual its price less the funding paid.
+    pub fn mark_of(&self, number: u32) -> Option<i64> {
+        let row = self.row(number)?;
+        Some(self.initial.arrays.instrument(row)?.mark)
+    }
+
+    /// The totals of an account on another market, its instruments alone.
+    pub fn totals_on(&self, ledger: &Ledger, account: &Account, surface: &Surface) -> Option<Totals> {
+        let all = portfolio(account, self)?;
+        let mut rows: Vec<u32> = all.positions.iter().map(|p| p.instrument.0).collect();
+        rows.extend(all.orders.iter().map(|o| o.instrument.0));
+        rows.sort_unstable();
+        rows.dedup();
+        let place = |ix: InstrumentIx| {
+            rows.binary_search(&ix.0).ok().and_then(|at| u32::try_from(at).ok()).map(InstrumentIx)
+        };
+        let position = |p: &Position| Some(Position { instrument: place(p.instrument)?, ..*p });
+        let order = |o: &Order| Some(Order { instrument: place(o.instrument)?, ..*o });
+        let alone = Portfolio {
+            positions: all.positions.iter().map(position).collect::<Option<_>>()?,
+            orders: all.orders.iter().map(order).collect::<Option<_>>()?,
+            ..all
+        };
+        let numbers: Vec<u32> =
+            rows.iter().filter_map(|row| self.numbers.get(*row as usize).copied()).collect();
+        let on = |terms: &Terms| -> Option<Totals> {
+            let of = |row: &u32| Some(terms.arrays.instruments.get(*row as usize)?.instrument.clone());
+            let instruments: Vec<Instrument> = rows.iter().map(of).collect::<Option<_>>()?;
+            let plan = Plan::new(&instruments, &terms.scenarios, &self.units).ok()?;
+            let mut arrays = plan.build(surface, Path::best()).ok()?.arrays;
+            (arrays.instruments.len() == rows.len()).then_some(())?;
+            mark(&mut arrays, (ledger, &numbers), (surface, &self.units), None);
+            evaluate(&alone, &arrays, &terms.margin).ok()?.totals().ok()
+        };
+        let initial = on(&self.initial)?;
+        match &self.maintenance {
+            Some(terms) => Some(joined(initial, on(terms)?)),
+            None => Some(initial),
+        }
+    }
+
+    /// The totals of an account by number; `None` while it holds what cannot be valued.
+    pub fn totals(&self, account: u32) -> Option<&Result<Totals, MarginError>> {
+        let place = self.places.get(account as usize).copied().flatten()?;
+        self.totals.get(place as usize)
+    }
+
+    /// The portfolio of an account by number.
+    pub fn portfolio(&self, account: &Account) -> Option<Portfolio> {
+        portfolio(account, self)
+    }
+
+    /// The whole report of an account, and that of maintenance where that is another.
+    pub fn report(
+        &self,
+        account: &Account,
+    ) -> Option<Result<(MarginReport, Option<MarginReport>), MarginError>> {
+        let portfolio = portfolio(account, self)?;
+        let on = |terms: &Terms| evaluate(&portfolio, &terms.arrays, &terms.margin);
+        Some(on(&self.initial).and_then(|im| Ok((im, self.maintenance.as_ref().map(on).transpose()?))))
+    }
+
+    /// The totals of a portfolio that is nobody's.
+    pub fn totals_of(&self, portfolio: &Portfolio) -> Result<Totals, MarginError> {
+        let of = |terms: &Terms| evaluate(portfolio, &terms.arrays, &terms.margin)?.totals();
+        let initial = of(&self.initial)?;
+        self.maintenance.as_ref().map_or(Ok(initial), |terms| Ok(joined(initial, of(terms)?)))
+    }
+
+    /// Revalues one underlying on a new market. Account numbers whose totals are new.
+    ///
+    /// # Errors
+    /// When an instrument that was valued can no longer be, or the other way round: make it all anew.
+    pub fn refresh(
+        &mut self,
+        ledger: &Ledger,
+        surface: Surface,
+        moved: &Asset,
+    ) -> Result<Vec<u32>, RefreshError> {
+        self.surface = surface;
+        let place = self.initial.arrays.underlyings.iter().position(|row| row.asset == *moved);
+        let Some(place) = place else {
+            let matters =
+                self.surface.underlyings.contains_key(moved) || self.initial.arrays.asset(moved).is_some();
+            let gained = RefreshError::UnderlyingChanged { asset: moved.clone(), gained: true };
+            return if matters { Err(gained) } else { Ok(Vec::new()) };
+        };
+        let only = Some(UnderlyingIx(u32::try_from(place).unwrap_or(u32::MAX)));
+        for terms in [Some(&mut self.initial), self.maintenance.as_mut()].into_iter().flatten() {
+            terms.plan.refresh(&self.surface, &mut terms.arrays, only, Path::best())?;
+        }
+        self.mark(ledger, Some(moved));
+        let holders: Vec<u32> = self.holders.get(place).into_iter().flatten().copied().collect();
+        self.reorder(ledger, &holders);
+        self.margin_some(&holders);
+        Ok(holders.iter().filter_map(|place| self.accounts.get(*place as usize).copied()).collect())
+    }
+
+    /// Looks at some accounts anew: what they hold has changed, or they are new.
+    ///
+    /// # Errors
+    /// When the book is full.
+    pub fn update(&mut self, ledger: &Ledger, accounts: &[u32]) -> Result<(), EngineError> {
+        let mut places = Vec::new();
+        for number in accounts {
+            let Some(account) = ledger.account(*number) else { continue };
+            places.extend(self.place(*number, account)?);
+        }
+        self.margin_some(&places);
+        Ok(())
+    }
+
+    /// Puts an account in the book as it is now.
+    fn place(&mut self, number: u32, account: &Account) -> Result<Option<u32>, EngineError> {
+        let at = number as usize;
+        self.places.resize(self.places.len().max(at + 1), None);
+        let known = self.places[at];
+        let Some(portfolio) = portfolio(account, self) else {
+            if let Some(place) = known {
+                self.book.close(place as usize)?;
+                self.totals[place as usize] = Ok(Totals::default());
+            }
+            self.places[at] = None;
+            return Ok(None);
+        };
+        let place = match known.or_else(|| self.book.find(&account.id).and_then(|i| u32::try_from(i).ok())) {
+            Some(place) => {
+                self.book.close(place as usize)?;
+                for position in &portfolio.positions {
+                    self.book.set_position(place as usize, *position)?;
+                }
+                self.book.set_collateral(place as usize, portfolio.collateral)?;
+                self.book.set_orders(place as usize, portfolio.orders)?;
+                place
+            }
+            None => {
+                let Portfolio { account: id, positions, collateral, orders } = portfolio;
+                let place = self.book.insert(id, &positions, collateral, orders)?;
+                self.accounts.push(number);
+                self.totals.push(Ok(Totals::default()));
+                u32::try_from(place).unwrap_or(u32::MAX)
+            }
+        };
+        self.places[at] = Some(place);
+        self.hold(place, account);
+        Ok(Some(place))
+    }
+
+    /// Notes which underlyings an account depends on.
+    fn hold(&mut self, place: u32, account: &Account) {
+        let rows = &self.initial.arrays.instruments;
+        let held = account.positions.iter().map(|held| held.instrument);
+        let of = held.chain(account.orders.iter().map(|order| order.instrument));
+        for ix in of.filter_map(|number| self.row(number)).collect::<Vec<_>>() {
+            let underlying = rows.get(ix.index()).map(|row| row.underlying.index());
+            if let Some(holders) = underlying.and_then(|u| self.holders.get_mut(u)) {
+                holders.insert(place);
+            }
+        }
+        for (u, row) in self.initial.arrays.underlyings.iter().enumerate() {
+            if account.held(&row.asset) != 0
+                && let Some(holders) = self.holders.get_mut(u)
+            {
+                holders.insert(place);
+            }
+        }
+    }
+
+    /// Packs the whole ledger, in the order of names.
+    fn pack(&mut self, ledger: &Ledger) -> Result<(), EngineError> {
+        let mut order: Vec<u32> = (0..).zip(ledger.accounts()).map(|(number, _)| number).collect();
+        order.sort_by(|a, b| ledger.account(*a).map(|x| &x.id).cmp(&ledger.account(*b).map(|x| &x.id)));
+        self.places = vec![None; order.len()];
+        for number in order {
+            let Some(account) = ledger.account(number) else { continue };
+            let Some(Portfolio { account: id, positions, collateral, orders }) = portfolio(account, self)
+            else {
+                continue;
+            };
+            let place = u32::try_from(self.book.len()).unwrap_or(u32::MAX);
+            self.book.push(id, &positions, collateral, orders)?;
+            self.places[number as usize] = Some(place);
+            self.accounts.push(number);
+            self.hold(place, account);
+        }
+        Ok(())
+    }
+
+    /// Gives futures and perpetuals of an underlying, or all, their marks.
+    fn mark(&mut self, ledger: &Ledger, only: Option<&Asset>) {
+        for terms in [Some(&mut self.initial), self.maintenance.as_mut()].into_iter().flatten() {
+            mark(&mut terms.arrays, (ledger, &self.numbers), (&self.surface, &self.units), only);
+        }
+    }
+
+    /// Open orders are worth something else at another mark.
+    fn reorder(&mut self, ledger: &Ledger, holders: &[u32]) {
+        for place in holders {
+            if self.book.orders(*place as usize).is_empty() {
+                continue;
+            }
+            let account = self.accounts.get(*place as usize).and_then(|number| ledger.account(*number));
+            let orders = account.and_then(|account| orders(account, self));
+            if let Some(orders) = orders {
+                // The place is the book's own.
+                self.book.set_orders(*place as usize, orders).unwrap_or_else(|e| unreachable!("{e}"));
+            }
+        }
+    }
+
+    fn margin_all(&mut self) {
+        let on = |terms: &Terms, out: &mut Vec<_>| {
+            summaries(Path::best(), &self.book, &BookTerms::new(&terms.arrays, &terms.margin), out);
+        };
+        on(&self.initial, &mut self.totals);
+        if let Some(terms) = &self.maintenance {
+            let mut other = Vec::new();
+            on(terms, &mut other);
+            for (totals, other) in self.totals.iter_mut().zip(other) {
+                *totals = join(totals, other);
+            }
+        }
+    }
+
+    fn margin_some(&mut self, places: &[u32]) {
+        let on = |terms: &Terms| {
+            let mut out = Vec::new();
+            let lookups = BookTerms::new(&terms.arrays, &terms.margin);
+            summaries_of(Path::best(), &self.book, &lookups, places, &mut out);
+            out
+        };
+        let mut found = on(&self.initial);
+        if let Some(terms) = &self.maintenance {
+            for (totals, other) in found.iter_mut().zip(on(terms)) {
+                *totals = join(totals, other);
+            }
+        }
+        for (place, totals) in places.iter().zip(found) {
+            if let Some(kept) = self.totals.get_mut(*place as usize) {
+                *kept = totals;
+            }
+        }
+    }
+}
+
+fn terms(
+    (from, listed): (&Inputs<'_>, &[Instrument]),
+    underlyings: &[Asset],
+    values: Values<'_>,
+) -> Result<Terms, EngineError> {
+    let mut adjusted = Adjusted::new(from.params, underlyings, from.series)?;
+    adjusted.set(values);
+    let plan = Plan::new(listed, &adjusted.scenarios, &from.params.units)?;
+    let arrays = plan.build(from.surface, Path::best())?.arrays;
+    arrays.check()?;
+    Ok(Terms { scenarios: adjusted.scenarios, plan, arrays, margin: adjusted.margin })
+}
+
+/// Initial margin and equity of one, maintenance of the other.
+fn joined(initial: Totals, other: Totals) -> Totals {
+    let mm_excess = Ticks(initial.equity.0 - other.mm.0);
+    let state = State::of(initial.im_excess, mm_excess);
+    let with = |initial: Requirement, other: Requirement| Requirement { im: initial.im, mm: other.mm };
+    Totals {
+        mm: other.mm,
+        mm_excess,
+        state,
+        aggregate: with(initial.aggregate, other.aggregate),
+        base: with(initial.base, other.base),
+        guard: with(initial.guard, other.guard),
+        addons: with(initial.addons, other.addons),
+        relief: with(initial.relief, other.relief),
+        orders: with(initial.orders, other.orders),
+        ..initial
+    }
+}
+
+fn join(
+    initial: &Result<Totals, MarginError>,
+    other: Result<Totals, MarginError>,
+) -> Result<Totals, MarginError> {
+    Ok(joined(initial.clone()?, other?))
+}
+
+/// Gives rows of futures and perpetuals of an underlying, or of all, their marks; `numbers` are those of the rows.
+fn mark(
+    arrays: &mut RiskArrays,
+    (ledger, numbers): (&Ledger, &[u32]),
+    (surface, units): (&Surface, &Units),
+    only: Option<&Asset>,
+) {
+    for (row, number) in arrays.instruments.iter_mut().zip(numbers) {
+        let delta_one = matches!(row.instrument.contract(), Contract::Perpetual | Contract::Future { .. });
+        if !delta_one || only.is_some_and(|asset| asset != row.instrument.underlying()) {
+            continue;
+        }
+        let funding = ledger.instruments().get(*number as usize).map_or(0, |listed| listed.funding);
+        if let Some(mark) = linear_mark(surface, &row.instrument, units) {
+            row.mark = mark.saturating_sub(funding);
+        }
+    }
+}
+
+/// Price of one lot of a future or perpetual, ticks.
+fn linear_mark(surface: &Surface, instrument: &Instrument, units: &Units) -> Option<i64> {
+    let Valuation { price, .. } = value(surface, instrument, units).ok()?;
+    let lot = nearest_f64(units.lot(instrument));
+    quantise(price * lot * units.ticks_per_unit as f64, Rounding::Nearest).ok()
+}
+
+/// An account on the rows; `None` when it holds what has none.
+fn portfolio(account: &Account, on: &Valued) -> Option<Portfolio> {
+    let mut positions = Vec::with_capacity(account.positions.len());
+    for held in &account.positions {
+        let instrument = on.row(held.instrument)?;
+        let unrealised = Ticks(held.cost.checked_neg()?);
+        positions.push(Position { instrument, lots: Lots(held.lots), unrealised });
+    }
+    let collateral = account.collateral.iter();
+    let collateral = collateral
+        .map(|(asset, nano)| Holding { asset: asset.clone(), amount_nano: *nano, earmark: None })
+        .collect();
+    Some(Portfolio { account: account.id.clone(), positions, collateral, orders: orders(account, on)? })
+}
+
+fn orders(account: &Account, on: &Valued) -> Option<Vec<Order>> {
+    account.orders.iter().map(|open| order(open, on)).collect()
+}
+
+fn order(open: &OpenOrder, on: &Valued) -> Option<Order> {
+    let instrument = on.row(open.instrument)?;
+    let row = on.initial.arrays.instruments.get(instrument.index())?;
+    let valued = value(&on.surface, &row.instrument, &on.units).ok()?;
+    let lot = nearest_f64(on.units.lot(&row.instrument));
+    let scale = Scale { lot, ticks_per_unit: on.units.ticks_per_unit as f64 };
+    let edge = edge(&row.instrument, &valued, open.lots, open.limit.to_f64()?, scale).ok()?;
+    Some(Order { instrument, lots: Lots(open.lots), edge })
+}
