@@ -115,7 +115,7 @@ impl Glide {
         within("glide.liquidatable_share_max", share, (0.0..=1.0).contains(&share), "from 0 to 1")
     }
 
-    /// Chooses among candidates, in the order of [`Move::all`]. `None` when not even the first is sound: nothing moves then.
+    /// Chooses among candidates, in the order of [`crate::Proposal::candidates`]. `None` when not even the first is sound: nothing moves then.
     pub fn choose(&self, impacts: &[Impact]) -> Result<Option<Choice>, GlideError> {
         let moves = Move::all(Some(self));
         check(impacts, moves.len())?;

