@@ -410,18 +410,15 @@ fn mend(disk: &dyn Disk, survey: Survey, repairs: &mut Vec<Repair>) -> Result<(S
 
 /// Erases a torn group, writes again what may not have been synced, and seals the end.
 ///
-/// The last seal and an unsealed group are always written again: after a failed sync the system may show bytes that
+/// The last seals and an unsealed group are always written again: after a failed sync the system may show bytes that
 /// never reached the disk, and only a new write makes them reach it.
 fn settle(segment: &mut Segment, tail: &Tail, repairs: &mut Vec<Repair>) -> Result<()> {
     let first = segment.header.first;
     let mut stream = Vec::new();
-    if !tail.sealed {
-        let doubtful = tail.before.iter().chain(&tail.last);
-        for group in doubtful {
-            write_again(segment, group, &mut stream)?;
-            let position = Position { segment: first, offset: group.start.offset, sequence: group.start.next };
-            repairs.push(Repair::Kept { position, records: group.count, frayed: group.frayed });
-        }
+    if let Some(group) = tail.last.as_ref().filter(|_| !tail.sealed) {
+        write_again(segment, group, &mut stream)?;
+        let position = Position { segment: first, offset: group.start.offset, sequence: group.start.next };
+        repairs.push(Repair::Kept { position, records: group.count, frayed: group.frayed });
     }
     erase(segment, tail)?;
     if let Some((_, to)) = tail.debris.filter(|(_, to)| *to > tail.end.offset) {

@@ -24,8 +24,10 @@ pub(crate) struct Tail {
     pub(crate) last: Option<Group>,
     /// Whether its seal is there (true when there is no group).
     pub(crate) sealed: bool,
-    /// The group before the last one, when its seal is missing.
+    /// The group before the last one.
     pub(crate) before: Option<Group>,
+    /// Whether its seal is there (true when there is no such group).
+    pub(crate) before_sealed: bool,
     /// From the first to after the last sector that holds a torn write.
     pub(crate) debris: Option<(u64, u64)>,
     pub(crate) groups: u64,
@@ -33,7 +35,8 @@ pub(crate) struct Tail {
 
 impl Tail {
     fn take(&mut self, group: Group, seal: Seal) {
-        self.before = self.last.take().filter(|_| !self.sealed);
+        self.before = self.last.take();
+        self.before_sealed = self.sealed;
         self.sealed = seal == Seal::Whole;
         self.end = group.end();
         self.last = Some(group);
@@ -42,7 +45,7 @@ impl Tail {
 
     /// Whether the last group was still being written when the writing stopped: nothing can follow it.
     fn in_flight(&self) -> bool {
-        self.before.is_some() || self.last.as_ref().is_some_and(|group| group.frayed.is_some())
+        !self.before_sealed || self.last.as_ref().is_some_and(|group| group.frayed.is_some())
     }
 }
 
@@ -56,7 +59,7 @@ pub(crate) fn scan(
     garbled: GarbledTail,
     stream: &mut Vec<u8>,
 ) -> Result<Tail> {
-    let mut tail = Tail { end: *start, last: None, sealed: true, before: None, debris: None, groups: 0 };
+    let mut tail = Tail { end: *start, last: None, sealed: true, before: None, before_sealed: true, debris: None, groups: 0 };
     let mut head_sectors = None;
     while !tail.in_flight() {
         match group_at(segment, &tail.end, stream)? {
@@ -104,7 +107,7 @@ fn check_order(segment: &Segment, tail: &Tail, group: &Group, seal: Seal) -> Res
 /// Where the sectors end that one group being written explains: none when a whole group was already in flight.
 fn explained_until(segment: &Segment, tail: &Tail, head_sectors: Option<u64>) -> u64 {
     let at = tail.end.offset;
-    if tail.before.is_some() {
+    if !tail.before_sealed {
         return at.saturating_sub(SECTOR as u64);
     }
     if tail.in_flight() || at + 2 * SECTOR as u64 > segment.mark_offset() {

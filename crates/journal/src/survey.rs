@@ -175,7 +175,7 @@ fn check_finished(segment: &Segment, tail: &Tail, mark: Option<Cursor>, next: &S
     }
     check_start(next, &tail.end)?;
     let corrupt = |offset, fault| Err(segment.corrupt(offset, tail.end.next, fault));
-    if let Some(group) = &tail.before {
+    if let Some(group) = tail.before.as_ref().filter(|_| !tail.before_sealed) {
         return corrupt(group.seal_offset(), Fault::Torn);
     }
     if let Some(offset) = tail.last.as_ref().and_then(|group| group.frayed) {

@@ -234,7 +234,7 @@ impl History {
 
     fn commit(&mut self, journal: &mut Journal, figures: &mut Figures) -> Result<()> {
         self.flight.clear();
-        for _ in 0..=self.dice.below(16) {
+        for _ in 0..=self.dice.below(30) {
             let entry = self.entry();
             match journal.append(entry.version, &entry.payload) {
                 Ok(_) => self.flight.push(entry),
