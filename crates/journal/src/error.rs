@@ -208,7 +208,7 @@ pub enum Error {
         sequence: u64,
         /// The first one held.
         first: u64,
-        /// The last durable one.
+        /// The last durable one; one before `first` when what was asked for is older than `first`.
         last: u64,
     },
     /// What an anchor or a snapshot says of the chain is not what the journal says.

@@ -35,6 +35,8 @@ pub struct Reader<'a> {
     /// The next sequence to be given out.
     next: u64,
     follow: bool,
+    /// Also gives out a whole group at the end that has no seal, as opening the journal would keep it.
+    unsealed: bool,
 }
 
 impl std::fmt::Debug for Reader<'_> {
@@ -50,16 +52,21 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Error::OutOfRange`]; [`Error::Absent`]; [`Error::Corrupt`]; [`Error::Io`].
     pub fn open(disk: &'a dyn Disk, identity: &str, from: u64) -> Result<Self> {
+        Self::open_as(disk, identity, from, false)
+    }
+
+    fn open_as(disk: &'a dyn Disk, identity: &str, from: u64, unsealed: bool) -> Result<Self> {
         let genesis = genesis(identity);
         let firsts = list(disk)?;
         let lowest = *firsts.first().ok_or(Error::Absent)?;
         let Some(first) = firsts.iter().rfind(|first| **first <= from) else {
-            return Err(Error::OutOfRange { sequence: from, first: lowest, last: 0 });
+            return Err(Error::OutOfRange { sequence: from, first: lowest, last: lowest - 1 });
         };
         let segment = Segment::open(disk, *first, &genesis)?;
         let cursor = segment.start();
         let (group, stream) = (None, Vec::new());
-        let mut reader = Self { disk, segment, cursor, group, stream, taken: 0, next: from, follow: false };
+        let (taken, next, follow) = (0, from, false);
+        let mut reader = Self { disk, segment, cursor, group, stream, taken, next, follow, unsealed };
         reader.seek(from)?;
         if reader.cursor.next < from && !reader.skip_within()? {
             let last = reader.cursor.next - 1;
@@ -76,24 +83,32 @@ impl<'a> Reader<'a> {
         self
     }
 
-    /// Steps over groups that end before `from` by their heads alone.
+    /// Steps over sealed groups that end before `from` by their heads and seals alone.
     fn seek(&mut self, from: u64) -> Result<()> {
-        loop {
-            if self.cursor.offset + 2 * SECTOR as u64 > self.segment.mark_offset() {
-                return Ok(());
-            }
+        while self.cursor.offset + 2 * SECTOR as u64 <= self.segment.mark_offset() {
             let (class, sector) = self.segment.classify(self.cursor.offset)?;
             let head = content(&sector);
-            let (first, count, bytes) = (u64_at(head, 0), u64::from(u32_at(head, 8)), u64::from(u32_at(head, 12)));
+            let (count, bytes) = (u64::from(u32_at(head, 8)), u64::from(u32_at(head, 12)));
             let known = class == Class::Whole(Kind::Head)
-                && first == self.cursor.next
+                && u64_at(head, 0) == self.cursor.next
                 && hash_at(head, 16) == self.cursor.hash;
-            let end = self.cursor.offset.saturating_add((sectors_of(bytes) + 1) * SECTOR as u64);
-            if !known || first.saturating_add(count) > from || end > self.segment.mark_offset() {
-                return Ok(());
+            let seal = self.cursor.offset.saturating_add(sectors_of(bytes) * SECTOR as u64);
+            let end = Cursor {
+                offset: seal.saturating_add(SECTOR as u64),
+                next: self.cursor.next.saturating_add(count),
+                hash: hash_at(head, 48),
+            };
+            if !known || end.next > from || end.offset > self.segment.mark_offset() {
+                break;
             }
-            self.cursor = Cursor { offset: end, next: first + count, hash: hash_at(head, 48) };
+            let (class, sector) = self.segment.classify(seal)?;
+            let sealed = Cursor::content(end.next, &end.hash, self.cursor.offset);
+            if class != Class::Whole(Kind::Seal) || content(&sector)[..48] != sealed {
+                break;
+            }
+            self.cursor = end;
         }
+        Ok(())
     }
 
     /// Takes the group that holds the sequence looked for, and steps over the records before it.
@@ -168,7 +183,7 @@ impl<'a> Reader<'a> {
         self.group = None;
         let found = group_at(&mut self.segment, &self.cursor, &mut stream)?;
         let taken = match found {
-            Found::Whole(group) if group.frayed.is_none() && self.sealed(&group)? => {
+            Found::Whole(group) if self.unsealed || group.frayed.is_none() && self.sealed(&group)? => {
                 self.cursor = group.end();
                 self.stream = stream;
                 self.group = Some(group);
@@ -206,7 +221,22 @@ impl<'a> Reader<'a> {
         if self.follow {
             return Ok(());
         }
-        scan(&mut self.segment, &self.cursor, GarbledTail::Refuse, &mut Vec::new()).map(|_| ())
+        scan(&mut self.segment, &self.cursor, GarbledTail::Refuse, &mut Vec::new())?;
+        // A next segment may exist, but not hold anything before this one is marked.
+        match list(self.disk)?.into_iter().find(|first| *first > self.segment.header.first) {
+            Some(later) if !self.is_empty(later)? => {
+                Err(self.segment.corrupt(self.segment.mark_offset(), self.cursor.next, Fault::Mark))
+            }
+            Some(_) => Ok(()),
+            None if self.segment.classify(self.segment.mark_offset())?.0 == Class::Zero => Ok(()),
+            None => Err(self.segment.corrupt(self.segment.mark_offset(), self.cursor.next, Fault::Mark)),
+        }
+    }
+
+    fn is_empty(&self, later: u64) -> Result<bool> {
+        let mut segment = Segment::open(self.disk, later, &self.segment.header.genesis)?;
+        let start = segment.start();
+        Ok(segment.classify(start.offset)?.0 == Class::Zero && start.next == self.cursor.next)
     }
 }
 
@@ -215,13 +245,25 @@ impl<'a> Reader<'a> {
 /// # Errors
 /// [`Error::OutOfRange`], [`Error::Corrupt`], [`Error::Io`].
 pub fn anchor_at(disk: &dyn Disk, identity: &str, sequence: u64) -> Result<Anchor> {
-    Reader::open(disk, identity, sequence.saturating_add(1)).map(|reader| reader.anchor())
+    anchor_as(disk, identity, sequence, false)
+}
+
+fn anchor_as(disk: &dyn Disk, identity: &str, sequence: u64, unsealed: bool) -> Result<Anchor> {
+    let first = *list(disk)?.first().ok_or(Error::Absent)?;
+    if sequence.saturating_add(1) == first {
+        return Reader::open_as(disk, identity, first, unsealed).map(|reader| reader.anchor());
+    }
+    let mut reader = Reader::open_as(disk, identity, sequence, unsealed)?;
+    if reader.next_record()?.is_none() {
+        return Err(Error::OutOfRange { sequence, first, last: reader.cursor.next - 1 });
+    }
+    Ok(reader.anchor())
 }
 
 /// Checks that the chain goes through an anchor.
 pub(crate) fn check_anchor(disk: &dyn Disk, identity: &str, what: &'static str, anchor: &Anchor) -> Result<()> {
-    let found = match anchor_at(disk, identity, anchor.sequence) {
-        Err(Error::OutOfRange { last, .. }) if last > 0 && last < anchor.sequence => {
+    let found = match anchor_as(disk, identity, anchor.sequence, true) {
+        Err(Error::OutOfRange { first, last, .. }) if last < anchor.sequence && first <= anchor.sequence => {
             return Err(Error::Ahead { what, sequence: anchor.sequence, last });
         }
         other => other?,

@@ -136,9 +136,8 @@ fn debris(
             if let Class::Whole(Kind::Head | Kind::Seal) = class
                 && u64_at(content(&sector), 0) > tail.end.next
             {
-                let at = span.map_or(tail.end.offset, |(first, _)| first);
                 let fault = Fault::Acknowledged { evidence: offset };
-                return Err(segment.corrupt(at, tail.end.next, fault));
+                return Err(segment.corrupt(tail.end.offset, tail.end.next, fault));
             }
             let fault = unexplained(class, offset, (tail.end.offset, until), garbled);
             wrong = wrong.or(fault.map(|fault| (offset, fault)));
