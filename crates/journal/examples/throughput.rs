@@ -4,7 +4,11 @@
 //!
 //! DIR must not exist; it is removed at the end. Each line says what was done and at what rate.
 
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a command: it prints, and it has a clock")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a command: it prints, and it has a clock"
+)]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -38,7 +42,11 @@ fn wanted() -> Option<Wanted> {
 }
 
 fn rate(what: &str, count: u64, took: Duration) {
-    println!("{what:<58}{:>12.0} /s  ({count} in {:.3} s)", count as f64 / took.as_secs_f64(), took.as_secs_f64());
+    println!(
+        "{what:<58}{:>12.0} /s  ({count} in {:.3} s)",
+        count as f64 / took.as_secs_f64(),
+        took.as_secs_f64()
+    );
 }
 
 /// One thread: append, and commit every so many.

@@ -4,7 +4,11 @@
 //!
 //! Exit status 1 when anything was lost, invented or refused, or when the control lost nothing.
 
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a command: it prints, and it has a clock")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a command: it prints, and it has a clock"
+)]
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -79,6 +83,9 @@ fn main() -> ExitCode {
 
     let sound = figures.sound() && figures.cuts_in_recovery * 3 >= figures.cuts;
     println!("{}", if sound { "sound: 0 lost" } else { "NOT SOUND" });
-    println!("{}", if control.lost > 0 { "the control lost, as it must" } else { "THE CONTROL LOST NOTHING" });
+    println!(
+        "{}",
+        if control.lost > 0 { "the control lost, as it must" } else { "THE CONTROL LOST NOTHING" }
+    );
     if sound && control.lost > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

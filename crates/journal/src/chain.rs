@@ -24,7 +24,9 @@ impl std::str::FromStr for Hash {
     /// # Errors
     /// When there are not exactly 64 of them.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        blake3::Hash::from_hex(text).map(|hash| Self(*hash.as_bytes())).map_err(|_| "not 64 hexadecimal digits")
+        blake3::Hash::from_hex(text)
+            .map(|hash| Self(*hash.as_bytes()))
+            .map_err(|_| "not 64 hexadecimal digits")
     }
 }
 

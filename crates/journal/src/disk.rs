@@ -95,7 +95,9 @@ impl DirDisk {
         let lock = lock.map_err(io("open the lock of"))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), lock: Some(lock) }),
-            Err(std::fs::TryLockError::WouldBlock) => Err(Error::Locked { file: format!("{shown}/{LOCK_FILE}") }),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                Err(Error::Locked { file: format!("{shown}/{LOCK_FILE}") })
+            }
             Err(std::fs::TryLockError::Error(error)) => Err(io("lock")(error)),
         }
     }

@@ -26,7 +26,9 @@ pub enum Fault {
     #[error("the sector is neither whole nor torn: its checksum fails")]
     Garbled,
     /// A sector is lost or torn where everything had been synced.
-    #[error("a sector is lost or torn, but what follows (offset {evidence}) was written only after it was synced")]
+    #[error(
+        "a sector is lost or torn, but what follows (offset {evidence}) was written only after it was synced"
+    )]
     Acknowledged {
         /// Offset of the later sector that proves it.
         evidence: u64,

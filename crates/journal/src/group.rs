@@ -3,7 +3,9 @@
 
 use crate::chain::{Hash, link};
 use crate::error::{Fault, Result};
-use crate::sector::{CONTENT, Class, HEAD_ROOM, Kind, SECTOR, Sector, content, hash_at, sectors_of, u32_at, u64_at};
+use crate::sector::{
+    CONTENT, Class, HEAD_ROOM, Kind, SECTOR, Sector, content, hash_at, sectors_of, u32_at, u64_at,
+};
 use crate::segment::{Cursor, Segment};
 
 /// Bytes before each payload: length (4), version (1), sequence (8), first 8 bytes of the chain hash.
@@ -149,12 +151,7 @@ fn torn(class: Class) -> bool {
     matches!(class, Class::Torn | Class::Zero)
 }
 
-fn broken_at(
-    offset: u64,
-    (sequence, fault): (u64, Fault),
-    explained: bool,
-    sectors: Option<u64>,
-) -> Found {
+fn broken_at(offset: u64, (sequence, fault): (u64, Fault), explained: bool, sectors: Option<u64>) -> Found {
     Found::Broken { offset, sequence, fault, explained, sectors }
 }
 

@@ -1,5 +1,7 @@
 //! The journal open for writing.
 
+use std::sync::Arc;
+
 use crate::chain::{Anchor, Hash, genesis, link};
 use crate::disk::Disk;
 use crate::error::{Error, Fault, Position, Result};
@@ -9,6 +11,7 @@ use crate::sector::{Kind, SECTOR, sectors_of};
 use crate::segment::{
     Cursor, GROUP_BYTES_LIMIT, HEADER_BYTES, Header, Segment, frame_group, list, name_of, write_zeros,
 };
+use crate::spare::{Preparer, Ready, Slot};
 use crate::survey::{Base, Survey, survey};
 
 /// How a journal is kept.
@@ -42,7 +45,7 @@ impl Options {
         if !(RECORD_HEADER as u32 + 1..=GROUP_BYTES_LIMIT).contains(&self.group_bytes_max) {
             return option("group_bytes_max", group, "it must be between 22 bytes and 256 MiB");
         }
-        if self.segment_bytes % HEADER_BYTES != 0 {
+        if !self.segment_bytes.is_multiple_of(HEADER_BYTES) {
             return option("segment_bytes", self.segment_bytes, "it must be a multiple of 4096");
         }
         if self.segment_bytes < HEADER_BYTES + (sectors_of(group) + 3) * SECTOR as u64 {
@@ -110,7 +113,8 @@ pub struct Recovery {
 /// # Ok::<(), plimsoll_journal::Error>(())
 /// ```
 pub struct Journal {
-    disk: Box<dyn Disk>,
+    disk: Arc<dyn Disk>,
+    spare: Arc<Slot>,
     options: Options,
     genesis: Hash,
     pub(crate) segment: Segment,
@@ -127,7 +131,13 @@ pub struct Journal {
 
 impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Journal {{ durable: {}, gathered: {}, poison: {:?} }}", self.durable(), self.count, self.poison)
+        write!(
+            f,
+            "Journal {{ durable: {}, gathered: {}, poison: {:?} }}",
+            self.durable(),
+            self.count,
+            self.poison
+        )
     }
 }
 
@@ -144,7 +154,9 @@ impl Journal {
         }
         crate::survey::refuse_orphans(&*disk)?;
         let genesis = genesis(&options.identity);
-        let segment = new_segment(&*disk, &options, Anchor { sequence: 0, hash: genesis }, &genesis)?;
+        let file = new_file(&*disk, options.segment_bytes)?;
+        let first = Anchor { sequence: 0, hash: genesis };
+        let segment = new_segment(&*disk, file, (&options, first, &genesis))?;
         let end = segment.start();
         Ok(Self::assemble(disk, options, segment, end, 1))
     }
@@ -181,7 +193,8 @@ impl Journal {
     fn assemble(disk: Box<dyn Disk>, options: Options, segment: Segment, end: Cursor, first: u64) -> Self {
         Self {
             genesis: segment.header.genesis,
-            disk,
+            disk: Arc::from(disk),
+            spare: Arc::default(),
             options,
             segment,
             end,
@@ -282,7 +295,9 @@ impl Journal {
         match outcome {
             Ok(group) => {
                 self.end = group.end();
-                if let Err(error) = self.segment.write_point(Kind::Seal, group.seal_offset(), &self.end, group.start.offset) {
+                if let Err(error) =
+                    self.segment.write_point(Kind::Seal, group.seal_offset(), &self.end, group.start.offset)
+                {
                     // The group itself is durable, so this commit stands; the next one is refused.
                     self.poison = Some(error);
                 }
@@ -296,10 +311,15 @@ impl Journal {
         }
     }
 
+    /// Whether the next segment is neither allocated nor being allocated, and half of this one is used.
+    pub(crate) fn wants_spare(&self) -> bool {
+        self.spare.wanted() && self.end.offset > self.segment.header.capacity / 2
+    }
+
     fn write_group(&mut self) -> Result<Group> {
         let sectors = sectors_of(self.stream.len() as u64);
         if self.end.offset + (sectors + 1) * SECTOR as u64 > self.segment.mark_offset() {
-            self.roll()?;
+            self.go_on()?;
         }
         let group = Group {
             start: self.end,
@@ -309,7 +329,13 @@ impl Journal {
             frayed: None,
             garbled: None,
         };
-        frame_group(self.segment.header.first, &self.end, (&self.ahead, self.count), &self.stream, &mut self.frame);
+        frame_group(
+            self.segment.header.first,
+            &self.end,
+            (&self.ahead, self.count),
+            &self.stream,
+            &mut self.frame,
+        );
         self.segment.write(self.end.offset, &self.frame)?;
         self.segment.sync()?;
         Ok(group)
@@ -317,8 +343,13 @@ impl Journal {
 
     /// Goes on in a new segment. The new one exists durably before the old one is marked as finished, and the mark is
     /// durable before the new one gets a group: so a mark without a next segment is a loss, never a power cut.
-    fn roll(&mut self) -> Result<()> {
-        let next = new_segment(&*self.disk, &self.options, self.durable(), &self.genesis)?;
+    fn go_on(&mut self) -> Result<()> {
+        let length = self.options.segment_bytes;
+        let file = match self.spare.take().filter(|ready| ready.length == length) {
+            Some(ready) => ready,
+            None => new_file(&*self.disk, length)?,
+        };
+        let next = new_segment(&*self.disk, file, (&self.options, self.durable(), &self.genesis))?;
         let mut old = std::mem::replace(&mut self.segment, next);
         old.write_point(Kind::Mark, old.mark_offset(), &self.end, self.end.offset)?;
         old.sync()?;
@@ -334,7 +365,18 @@ impl Journal {
         let end = self.commit()?;
         self.live()?;
         self.segment.sync()?;
+        if let Some(ready) = self.spare.take() {
+            // If it stays, the next opening removes it.
+            let _ = self.disk.remove(&ready.name);
+        }
         Ok(end)
+    }
+
+    /// What allocates the next segment ahead, on another thread. A [`crate::Writer`] does so by itself.
+    #[must_use]
+    pub fn preparer(&self) -> Preparer {
+        let (disk, slot) = (Arc::clone(&self.disk), Arc::clone(&self.spare));
+        Preparer { disk, slot, length: self.options.segment_bytes }
     }
 
     /// Removes the segments that hold only records up to the oldest snapshot kept, and says how many. What is removed
@@ -366,26 +408,34 @@ pub(crate) fn sync_directory(disk: &dyn Disk) -> Result<()> {
     disk.sync_directory().map_err(|e| Error::io("sync", "the directory", 0, &e))
 }
 
-/// The name under which a segment is prepared.
-const PREPARED: &str = "segment.tmp";
+/// Allocates the file of a segment under a temporary name.
+fn new_file(disk: &dyn Disk, length: u64) -> Result<Ready> {
+    let name = "segment.tmp".to_owned();
+    let io = |action| move |error: std::io::Error| Error::io(action, "segment.tmp", 0, &error);
+    let file = disk.create(&name).map_err(io("create"))?;
+    write_zeros(&*file, length).map_err(io("allocate"))?;
+    Ok(Ready { name, file, length })
+}
 
-/// Creates a segment, durably: allocated, its header written and synced, then renamed, then the directory synced.
-fn new_segment(disk: &dyn Disk, options: &Options, after: Anchor, genesis: &Hash) -> Result<Segment> {
+/// Makes a file of zeros a segment, durably: its header written and synced, then renamed, then the directory synced.
+fn new_segment(
+    disk: &dyn Disk,
+    ready: Ready,
+    (options, after, genesis): (&Options, Anchor, &Hash),
+) -> Result<Segment> {
     let header = Header {
-        capacity: options.segment_bytes,
+        capacity: ready.length,
         group_bytes_max: options.group_bytes_max,
         first: after.sequence + 1,
         previous: after.hash,
         genesis: *genesis,
     };
-    let io = |action| move |error: std::io::Error| Error::io(action, PREPARED, 0, &error);
-    let file = disk.create(PREPARED).map_err(io("create"))?;
-    write_zeros(&*file, header.capacity).map_err(io("allocate"))?;
-    file.write_at(0, &header.encode()).map_err(io("write"))?;
-    file.sync().map_err(io("sync"))?;
-    disk.rename(PREPARED, &name_of(header.first)).map_err(io("rename"))?;
+    let io = |action| move |error: std::io::Error| Error::io(action, &name_of(header.first), 0, &error);
+    ready.file.write_at(0, &header.encode()).map_err(io("write"))?;
+    ready.file.sync().map_err(io("sync"))?;
+    disk.rename(&ready.name, &name_of(header.first)).map_err(io("rename"))?;
     sync_directory(disk)?;
-    Ok(Segment::new(file, header))
+    Ok(Segment::new(ready.file, header))
 }
 
 /// Makes what the survey found durable and sealed, so that the next open finds the same whatever happens meanwhile.
@@ -394,6 +444,8 @@ fn mend(disk: &dyn Disk, survey: Survey, repairs: &mut Vec<Repair>) -> Result<(S
         disk.remove(&file).map_err(|e| Error::io("remove", &file, 0, &e))?;
         repairs.push(Repair::Leftover { file });
     }
+    // The last segment's name may only be the system's yet: it is made durable before the mark that vouches for it.
+    sync_directory(disk)?;
     if let Some((mut before, tail, marked)) = survey.before {
         settle(&mut before, &tail, repairs)?;
         before.write_point(Kind::Mark, before.mark_offset(), &tail.end, tail.end.offset)?;
@@ -404,7 +456,6 @@ fn mend(disk: &dyn Disk, survey: Survey, repairs: &mut Vec<Repair>) -> Result<(S
     }
     let mut segment = survey.last;
     settle(&mut segment, &survey.tail, repairs)?;
-    sync_directory(disk)?;
     Ok((segment, survey.tail.end, survey.firsts))
 }
 

@@ -2,12 +2,10 @@
 //!
 //! **The one idea:** one commit is one write and one sync. After the sync a *seal* is written behind the group, which
 //! becomes durable with the next one. So at any moment at most one group is in doubt, it is the last, and everything
-//! else that is not exactly what was written is damage and is refused with its position. [`docs/journal.md`] has the
+//! else that is not exactly what was written is damage and is refused with its position. `docs/journal.md` has the
 //! format byte by byte, what is repaired and what is refused.
 //!
 //! **Must never know:** what a record means, clocks, randomness, sockets. Files it knows only through [`Disk`].
-//!
-//! [`docs/journal.md`]: https://docs.rs/plimsoll-journal
 
 mod chain;
 mod disk;
@@ -20,6 +18,7 @@ mod sector;
 mod segment;
 pub mod sim;
 mod snapshot;
+mod spare;
 mod survey;
 pub mod torture;
 mod writer;
@@ -32,5 +31,6 @@ pub use reader::{Reader, Record, anchor_at};
 pub use scan::GarbledTail;
 pub use segment::FORMAT_VERSION;
 pub use snapshot::{Skipped, Snapshot, Snapshots};
+pub use spare::Preparer;
 pub use survey::{Ending, Report, verify};
 pub use writer::{Grouping, Submitter, Ticket, Writer};

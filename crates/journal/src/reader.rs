@@ -261,7 +261,12 @@ fn anchor_as(disk: &dyn Disk, identity: &str, sequence: u64, unsealed: bool) -> 
 }
 
 /// Checks that the chain goes through an anchor.
-pub(crate) fn check_anchor(disk: &dyn Disk, identity: &str, what: &'static str, anchor: &Anchor) -> Result<()> {
+pub(crate) fn check_anchor(
+    disk: &dyn Disk,
+    identity: &str,
+    what: &'static str,
+    anchor: &Anchor,
+) -> Result<()> {
     let found = match anchor_as(disk, identity, anchor.sequence, true) {
         Err(Error::OutOfRange { first, last, .. }) if last < anchor.sequence && first <= anchor.sequence => {
             return Err(Error::Ahead { what, sequence: anchor.sequence, last });

@@ -59,7 +59,15 @@ pub(crate) fn scan(
     garbled: GarbledTail,
     stream: &mut Vec<u8>,
 ) -> Result<Tail> {
-    let mut tail = Tail { end: *start, last: None, sealed: true, before: None, before_sealed: true, debris: None, groups: 0 };
+    let mut tail = Tail {
+        end: *start,
+        last: None,
+        sealed: true,
+        before: None,
+        before_sealed: true,
+        debris: None,
+        groups: 0,
+    };
     let mut head_sectors = None;
     while !tail.in_flight() {
         match group_at(segment, &tail.end, stream)? {
@@ -77,7 +85,9 @@ pub(crate) fn scan(
                 break;
             }
             Found::Broken { fault: Fault::Garbled, .. } if garbled == GarbledTail::Discard => break,
-            Found::Broken { offset, sequence, fault, .. } => return Err(segment.corrupt(offset, sequence, fault)),
+            Found::Broken { offset, sequence, fault, .. } => {
+                return Err(segment.corrupt(offset, sequence, fault));
+            }
         }
     }
     tail.debris = debris(segment, &tail, head_sectors, garbled)?;
@@ -86,7 +96,9 @@ pub(crate) fn scan(
 
 fn judged_seal(segment: &mut Segment, group: &Group, garbled: GarbledTail) -> Result<Seal> {
     match seal_of(segment, group) {
-        Err(Error::Corrupt { fault: Fault::Garbled, .. }) if garbled == GarbledTail::Discard => Ok(Seal::Missing),
+        Err(Error::Corrupt { fault: Fault::Garbled, .. }) if garbled == GarbledTail::Discard => {
+            Ok(Seal::Missing)
+        }
         other => other,
     }
 }

@@ -3,7 +3,9 @@
 use crate::chain::Hash;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Fault, Result};
-use crate::sector::{CONTENT, Class, Kind, SECTOR, Sector, classify, content, frame, hash_at, u32_at, u64_at};
+use crate::sector::{
+    CONTENT, Class, Kind, SECTOR, Sector, classify, content, frame, hash_at, u32_at, u64_at,
+};
 
 /// The version of the format on disk.
 pub const FORMAT_VERSION: u32 = 1;
@@ -86,7 +88,11 @@ impl Header {
         };
         let room = header.capacity >= HEADER_BYTES + 4 * SECTOR as u64;
         let aligned = header.capacity.is_multiple_of(SECTOR as u64);
-        if room && aligned && header.group_bytes_max <= GROUP_BYTES_LIMIT { Ok(header) } else { Err(Fault::Header) }
+        if room && aligned && header.group_bytes_max <= GROUP_BYTES_LIMIT {
+            Ok(header)
+        } else {
+            Err(Fault::Header)
+        }
     }
 }
 
@@ -193,7 +199,9 @@ impl Segment {
 
     pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.window.clear();
-        self.file.write_at(offset, bytes).map_err(|e| Error::io("write", &name_of(self.header.first), offset, &e))
+        self.file
+            .write_at(offset, bytes)
+            .map_err(|e| Error::io("write", &name_of(self.header.first), offset, &e))
     }
 
     pub(crate) fn sync(&self) -> Result<()> {
@@ -214,7 +222,11 @@ impl Segment {
         match class {
             Class::Whole(Kind::Mark) => {
                 let fields = content(&sector);
-                Ok(Some(Cursor { offset: u64_at(fields, 40), next: u64_at(fields, 0), hash: hash_at(fields, 8) }))
+                Ok(Some(Cursor {
+                    offset: u64_at(fields, 40),
+                    next: u64_at(fields, 0),
+                    hash: hash_at(fields, 8),
+                }))
             }
             Class::Zero | Class::Torn => Ok(None),
             Class::Garbled => Err(self.corrupt(at, self.header.first, Fault::Garbled)),

@@ -3,7 +3,7 @@
 //! For tests and for `torture`: the journal runs on it unchanged. Everything follows from a seed and from the order of
 //! the calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,7 +23,7 @@ impl Dice {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -33,7 +33,7 @@ impl Dice {
 
     /// A number below `bound`; 0 when it is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next().checked_rem(bound).unwrap_or(0)
+        self.roll().checked_rem(bound).unwrap_or(0)
     }
 
     /// Whether something that happens `per_cent` times in a hundred happens now.
@@ -149,7 +149,11 @@ impl SimDisk {
         let copy = |inode: &Inode| Inode {
             seen: inode.seen.clone(),
             durable: inode.durable.clone(),
-            pending: inode.pending.iter().map(|w| Write { offset: w.offset, bytes: w.bytes.clone() }).collect(),
+            pending: inode
+                .pending
+                .iter()
+                .map(|w| Write { offset: w.offset, bytes: w.bytes.clone() })
+                .collect(),
         };
         let rename = |change: &NameChange| match change {
             NameChange::Link(name, inode) => NameChange::Link(name.clone(), *inode),
@@ -333,8 +337,8 @@ fn land(inode: &mut Inode, dice: &mut Dice) {
 }
 
 fn land_sectors(inode: &mut Inode, pending: &[Write], dice: &mut Dice) {
-    // The number of writes that a sector still takes, drawn when it is first touched: later ones are lost there.
-    let mut stops: BTreeMap<usize, u64> = BTreeMap::new();
+    // Sectors that have taken their last write: later ones are lost there.
+    let mut stops = BTreeSet::new();
     let per_cent = [10, 50, 90].get(dice.below(3) as usize).copied().unwrap_or(50);
     for write in pending {
         let mut at = write.offset;
@@ -342,13 +346,13 @@ fn land_sectors(inode: &mut Inode, pending: &[Write], dice: &mut Dice) {
             let sector = at / SECTOR;
             let end = ((sector + 1) * SECTOR).min(write.offset + write.bytes.len());
             let piece = &write.bytes[at - write.offset..end - write.offset];
-            let stopped = stops.get(&sector).is_some();
+            let stopped = stops.contains(&sector);
             if !stopped && dice.chance(per_cent) {
                 apply(&mut inode.durable, at, piece);
             } else if !stopped {
                 let length = if dice.chance(20) { dice.below(piece.len() as u64 + 1) as usize } else { 0 };
                 apply(&mut inode.durable, at, &piece[..length]);
-                stops.insert(sector, 0);
+                stops.insert(sector);
             }
             at = end;
         }

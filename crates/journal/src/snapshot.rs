@@ -90,7 +90,8 @@ impl<'a> Snapshots<'a> {
     ) -> Result<Snapshot> {
         let io = |action| move |error: io::Error| Error::io(action, UNFINISHED, 0, &error);
         let file = self.disk.create(UNFINISHED).map_err(io("create"))?;
-        let mut sink = Sink { file: &*file, at: HEADER as u64, piece: Vec::new(), hash: blake3::Hasher::new() };
+        let mut sink =
+            Sink { file: &*file, at: HEADER as u64, piece: Vec::new(), hash: blake3::Hasher::new() };
         write(&mut sink).map_err(io("write"))?;
         sink.spill().map_err(io("write"))?;
         let (bytes, hash) = (sink.at - HEADER as u64, sink.hash.finalize());

@@ -140,9 +140,7 @@ pub(crate) fn survey(disk: &dyn Disk, genesis: &Hash, garbled: GarbledTail) -> R
 /// Checks that a segment continues the one before it by that one's mark, without reading it.
 fn check_continued(before: Option<&Segment>, segment: &Segment, mark: Option<&Cursor>) -> Result<()> {
     match (before, mark) {
-        (Some(before), None) => {
-            Err(before.corrupt(before.mark_offset(), segment.header.first, Fault::Mark))
-        }
+        (Some(before), None) => Err(before.corrupt(before.mark_offset(), segment.header.first, Fault::Mark)),
         (_, Some(expected)) => check_start(segment, expected),
         (None, None) => Ok(()),
     }

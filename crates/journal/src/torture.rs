@@ -67,11 +67,9 @@ impl Figures {
 /// ```
 pub fn run(seed: u64, lying: bool, go_on: &mut dyn FnMut(&Figures) -> bool) -> Figures {
     let mut figures = Figures::default();
-    let mut number = 0;
+    let mut seeds = Dice::new(seed);
     while go_on(&figures) {
-        let seed = Dice::new(seed.wrapping_add(number)).next();
-        history(seed, lying, &mut figures, go_on);
-        number += 1;
+        history(seeds.roll(), lying, &mut figures, go_on);
     }
     figures
 }
@@ -131,7 +129,7 @@ struct History {
 impl History {
     fn new(seed: u64, lying: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let disk = SimDisk::new(dice.next());
+        let disk = SimDisk::new(dice.roll());
         disk.set_faults(Faults { lying, ..Faults::default() });
         let options = Options {
             segment_bytes: 4096 * (6 + dice.below(8)),
@@ -158,7 +156,9 @@ impl History {
         let fate = self.draw_fate();
         self.disk.set_faults(match fate {
             Fate::Cut(at) => Faults { cut_at: Some(at), lying: self.lying, ..Faults::default() },
-            Fate::Error(at, kind) => Faults { fail_at: Some((at, kind)), lying: self.lying, ..Faults::default() },
+            Fate::Error(at, kind) => {
+                Faults { fail_at: Some((at, kind)), lying: self.lying, ..Faults::default() }
+            }
             _ => Faults { lying: self.lying, ..Faults::default() },
         });
         let steps = 1 + self.dice.below(12);
@@ -207,7 +207,12 @@ impl History {
     /// One thing that a user of a journal does.
     fn work(&mut self, journal: &mut Journal, figures: &mut Figures) -> Result<()> {
         match self.dice.below(100) {
-            0..85 => self.commit(journal, figures),
+            0..80 => self.commit(journal, figures),
+            80..85 => match journal.preparer().prepare() {
+                // Not the journal's: it goes on, unless the power is gone.
+                Err(error) if self.disk.is_dead() => Err(error),
+                _ => Ok(()),
+            },
             85..93 => self.save(journal, figures),
             93..97 => Snapshots::new(&self.disk, IDENTITY).retain(2).map(|_| ()),
             _ => match journal.prune(&Snapshots::new(&self.disk, IDENTITY)) {
@@ -227,9 +232,9 @@ impl History {
         // Zeros and images of zeros are the payloads that could be taken for what was never written.
         let mut payload = vec![0; length as usize];
         if self.dice.chance(80) {
-            payload.fill_with(|| self.dice.next() as u8);
+            payload.fill_with(|| self.dice.roll() as u8);
         }
-        Entry { version: self.dice.next() as u8, payload }
+        Entry { version: self.dice.roll() as u8, payload }
     }
 
     fn commit(&mut self, journal: &mut Journal, figures: &mut Figures) -> Result<()> {
@@ -306,7 +311,7 @@ impl History {
         if draw >= 45 {
             return Faults::default();
         }
-        let trial = self.disk.fork(self.dice.next());
+        let trial = self.disk.fork(self.dice.roll());
         trial.set_faults(Faults::default());
         let disk = Box::new(trial.clone());
         let _ = Journal::open_or_create(disk, self.options.clone());
@@ -351,7 +356,8 @@ impl History {
         let mut expected = self.acknowledged.iter().chain(&self.flight).skip(first as usize - 1);
         let mut found = first - 1;
         while let Some(record) = reader.next_record()? {
-            let same = expected.next().is_some_and(|e| e.version == record.version && e.payload == record.payload);
+            let same =
+                expected.next().is_some_and(|e| e.version == record.version && e.payload == record.payload);
             let known = record.sequence <= self.acknowledged.len() as u64;
             figures.lost += u64::from(!same && known);
             figures.invented += u64::from(!same && !known);

@@ -3,6 +3,7 @@
 //! **The one idea:** a record's sequence is its place in the queue, so a ticket is a number, and what is durable is one
 //! number too. Nothing is allocated per record.
 
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::chain::Anchor;
 use crate::error::{Error, Result};
 use crate::group::RECORD_HEADER;
 use crate::journal::Journal;
+use crate::spare::Preparer;
 
 /// When a group is closed, and how much may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -308,8 +310,36 @@ impl Drop for AnswerOnPanic {
     }
 }
 
+/// Keeps the next segment allocated, on a thread of its own, for as long as it is sent wishes.
+fn prepare_ahead(preparer: Preparer) -> Option<(SyncSender<()>, JoinHandle<()>)> {
+    let (wish, wishes) = sync_channel(1);
+    let thread = std::thread::Builder::new().name("journal-spare".to_owned()).spawn(move || {
+        while wishes.recv().is_ok() {
+            // A failure is met again, and then counts, when the segment is needed.
+            let _ = preparer.prepare();
+        }
+    });
+    Some((wish, thread.ok()?))
+}
+
+/// Commits until closed or failed, while the next segment is prepared.
+fn run(journal: Journal, shared: &Shared, settled: impl FnMut(&Result<Anchor>)) -> Journal {
+    let ahead = prepare_ahead(journal.preparer());
+    let journal = commit_all(journal, shared, settled, ahead.as_ref().map(|(wish, _)| wish));
+    if let Some((wish, thread)) = ahead {
+        drop(wish);
+        let _ = thread.join();
+    }
+    journal
+}
+
 /// Takes what waits, commits it, answers; until closed and empty, or failed.
-fn run(mut journal: Journal, shared: &Shared, mut settled: impl FnMut(&Result<Anchor>)) -> Journal {
+fn commit_all(
+    mut journal: Journal,
+    shared: &Shared,
+    mut settled: impl FnMut(&Result<Anchor>),
+    wish: Option<&SyncSender<()>>,
+) -> Journal {
     let (mut payloads, mut records) = (Vec::new(), Vec::new());
     while take(shared, &mut payloads, &mut records) {
         let outcome = write(&mut journal, &payloads, &records);
@@ -317,6 +347,9 @@ fn run(mut journal: Journal, shared: &Shared, mut settled: impl FnMut(&Result<An
         settled(&outcome);
         payloads.clear();
         records.clear();
+        if let Some(wish) = wish.filter(|_| journal.wants_spare()) {
+            let _ = wish.try_send(());
+        }
         if let Some(first) = journal.poisoned() {
             if outcome.is_ok() {
                 settled(&Err(first.clone()));
@@ -337,7 +370,9 @@ fn take(shared: &Shared, payloads: &mut Vec<u8>, records: &mut Vec<(u8, usize)>)
         queue = shared.submitted.wait(queue).unwrap_or_else(PoisonError::into_inner);
     }
     if !shared.grouping.window.is_zero() {
-        let waits = |queue: &mut Queue| queue.records.len() < shared.grouping.records && !queue.closing && !queue.pressed;
+        let waits = |queue: &mut Queue| {
+            queue.records.len() < shared.grouping.records && !queue.closing && !queue.pressed
+        };
         let waited = shared.submitted.wait_timeout_while(queue, shared.grouping.window, waits);
         queue = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(queue, _)| queue);
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use plimsoll_journal::sim::{Dice, Faults, SimDisk};
 use plimsoll_journal::{
-    Anchor, DirDisk, Disk, DiskFile, Ending, Error, Grouping, Journal, Options, Reader, Repair, Snapshots, Writer,
-    anchor_at, genesis, link, verify,
+    Anchor, DirDisk, Disk, DiskFile, Ending, Error, Grouping, Journal, Options, Reader, Repair, Snapshots,
+    Writer, anchor_at, genesis, link, verify,
 };
 
 fn small() -> Options {
@@ -113,7 +113,9 @@ fn limits_are_refused_with_their_numbers_and_do_not_poison() {
     assert!(matches!(journal.append(0, b""), Err(Error::GroupFull { .. })));
     assert_eq!(journal.commit().unwrap().sequence, 1);
     assert_eq!(journal.append(0, b"").unwrap().sequence, 2);
-    for (segment_bytes, group_bytes_max) in [(32 << 10, 21), (10_000, 4096), (8192, 8192), (1 << 40, u32::MAX)] {
+    for (segment_bytes, group_bytes_max) in
+        [(32 << 10, 21), (10_000, 4096), (8192, 8192), (1 << 40, u32::MAX)]
+    {
         let options = Options { segment_bytes, group_bytes_max, ..small() };
         assert!(matches!(Journal::create(Box::new(SimDisk::new(1)), options), Err(Error::Option { .. })));
     }
@@ -123,7 +125,8 @@ fn limits_are_refused_with_their_numbers_and_do_not_poison() {
 fn options_may_change_from_one_opening_to_the_next() {
     let disk = SimDisk::new(1);
     drop(filled(&disk, 50));
-    for (segment_bytes, group_bytes_max) in [(64 << 10, 16 << 10), (16 << 10, 2 << 10), (128 << 10, 64 << 10)] {
+    for (segment_bytes, group_bytes_max) in [(64 << 10, 16 << 10), (16 << 10, 2 << 10), (128 << 10, 64 << 10)]
+    {
         let options = Options { segment_bytes, group_bytes_max, ..small() };
         let (mut journal, _) = Journal::open(Box::new(disk.clone()), options).unwrap();
         for _ in 0..200 {
@@ -225,7 +228,10 @@ fn a_full_queue_pushes_back_and_a_closed_writer_refuses() {
     assert!(matches!(submitter.try_submit(0, &[0; 9000]), Err(Error::TooLong { .. })));
     let waits: Vec<_> = (0..50).map(|_| submitter.submit(0, b"y").unwrap()).collect();
     writer.close().unwrap();
-    assert!(waits.iter().all(|ticket| ticket.poll() == Some(Ok(ticket.sequence()))), "closing commits what waits");
+    assert!(
+        waits.iter().all(|ticket| ticket.poll() == Some(Ok(ticket.sequence()))),
+        "closing commits what waits"
+    );
     assert_eq!(submitter.submit(0, b"z").unwrap_err(), Error::Closed);
 }
 
@@ -249,7 +255,8 @@ fn after_a_failure_every_ticket_fails_and_what_was_acknowledged_is_there() {
                         let mut acknowledged = Vec::new();
                         for number in 0.. {
                             let value = thread << 32 | number;
-                            let answer = submitter.submit(1, &value.to_le_bytes()).and_then(|ticket| ticket.wait());
+                            let answer =
+                                submitter.submit(1, &value.to_le_bytes()).and_then(|ticket| ticket.wait());
                             match answer {
                                 Ok(sequence) => acknowledged.push((sequence, value)),
                                 Err(Error::Poisoned { .. }) => return acknowledged,
@@ -295,7 +302,7 @@ fn the_real_disk_keeps_locks_follows_and_reopens() {
     let outside = DirDisk::read_only(&folder.0);
     assert_eq!(outside.create("x").err().map(|e| e.kind()), Some(ErrorKind::PermissionDenied));
     let mut reader = Reader::open(&outside, "test", 1).unwrap().following();
-    for sequence in 1..=500 {
+    for sequence in 1..=510 {
         journal.append(3, &payload(sequence)).unwrap();
         if sequence % 15 == 0 {
             journal.commit().unwrap();
@@ -307,7 +314,7 @@ fn the_real_disk_keeps_locks_follows_and_reopens() {
     let end = journal.close().unwrap();
     assert_eq!(reader.anchor(), end);
     let report = verify(&outside, "test", Some(end)).unwrap();
-    assert_eq!((report.records, report.ending), (500, Ending::Sealed));
+    assert_eq!((report.records, report.ending), (510, Ending::Sealed));
     let (journal, recovery) = Journal::open(open().unwrap(), small()).unwrap();
     assert_eq!((journal.durable(), recovery.repairs), (end, Vec::new()));
     let snapshots = Snapshots::new(&outside, "test");

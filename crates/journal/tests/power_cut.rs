@@ -36,7 +36,9 @@ fn fill(journal: &mut Journal, groups: u64) -> (u64, Option<Error>) {
     let mut acknowledged = journal.durable().sequence;
     for _ in 0..groups {
         let group = (1..=3).try_for_each(|add| {
-            journal.append(1, &payload(acknowledged + add)).map(|anchor| assert_eq!(anchor.sequence, acknowledged + add))
+            journal
+                .append(1, &payload(acknowledged + add))
+                .map(|anchor| assert_eq!(anchor.sequence, acknowledged + add))
         });
         match group.and_then(|()| journal.commit()) {
             Ok(end) => acknowledged = end.sequence,

@@ -18,7 +18,7 @@ fn journal(segment_bytes: u64, groups: u64, seed: u64) -> (SimDisk, Anchor) {
     let mut journal = Journal::create(Box::new(disk.clone()), options(segment_bytes)).unwrap();
     for _ in 0..groups {
         for _ in 0..=dice.below(4) {
-            let payload: Vec<u8> = (0..dice.below(400)).map(|_| dice.next() as u8).collect();
+            let payload: Vec<u8> = (0..dice.below(400)).map(|_| dice.roll() as u8).collect();
             journal.append(1, &payload).unwrap();
         }
         journal.commit().unwrap();
@@ -59,7 +59,8 @@ fn judge(disk: &SimDisk, end: Anchor) -> Result<Seen, String> {
                 while reader.next_record()?.is_some() {}
                 Ok(())
             });
-            return opened.map_or(Ok(Seen::Refused), |()| Err("refused by verify but not by reading".to_owned()));
+            return opened
+                .map_or(Ok(Seen::Refused), |()| Err("refused by verify but not by reading".to_owned()));
         }
         Err(other) => return Err(format!("{other}")),
         Ok(report) => report,
@@ -103,7 +104,10 @@ fn p8_every_byte_of_a_small_log_changed_in_four_ways_is_seen() {
             }
         }
     }
-    println!("{} changes: {refused} refused, {reported} reported and mended without loss", refused + reported);
+    println!(
+        "{} changes: {refused} refused, {reported} reported and mended without loss",
+        refused + reported
+    );
     assert!(refused > 20_000);
 }
 
@@ -169,7 +173,8 @@ fn p8_the_end_set_back_to_zeros_is_seen_as_far_as_any_log_can_and_by_an_anchor_b
             Ok(report) => {
                 shorter += 1;
                 let anchored = verify(&copy, "test", Some(end));
-                let expected = Err(Error::Ahead { what: "anchor", sequence: end.sequence, last: report.end.sequence });
+                let expected =
+                    Err(Error::Ahead { what: "anchor", sequence: end.sequence, last: report.end.sequence });
                 let whole = report.end == end;
                 assert!(if whole { anchored.is_ok() } else { anchored == expected }, "{anchored:?}");
             }
@@ -328,7 +333,10 @@ fn another_identity_and_another_version_are_refused() {
     let (disk, _) = journal(16 << 10, 3, 1);
     let foreign = verify(&disk, "other", None).unwrap_err();
     assert!(matches!(foreign, Error::Corrupt { fault: Fault::Foreign { .. }, .. }), "{foreign}");
-    assert!(Journal::open(Box::new(disk.clone()), Options { identity: "other".into(), ..options(16 << 10) }).is_err());
+    assert!(
+        Journal::open(Box::new(disk.clone()), Options { identity: "other".into(), ..options(16 << 10) })
+            .is_err()
+    );
     assert!(Journal::create(Box::new(disk), options(16 << 10)).is_err());
 }
 
