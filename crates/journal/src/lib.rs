@@ -34,3 +34,8 @@ pub use snapshot::{Skipped, Snapshot, Snapshots};
 pub use spare::Preparer;
 pub use survey::{Ending, Report, verify};
 pub use writer::{Grouping, Submitter, Ticket, Writer};
+
+/// The page `docs/journal.md`: its example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/journal.md")]
+struct Page;

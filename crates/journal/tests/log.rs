@@ -238,7 +238,7 @@ fn a_full_queue_pushes_back_and_a_closed_writer_refuses() {
 #[test]
 fn after_a_failure_every_ticket_fails_and_what_was_acknowledged_is_there() {
     let mut dice = Dice::new(9);
-    for seed in 0..300 {
+    for seed in 0..200 {
         let disk = SimDisk::new(seed);
         let journal = Journal::create(Box::new(disk.clone()), small()).unwrap();
         let at = dice.below(60);
@@ -253,7 +253,7 @@ fn after_a_failure_every_ticket_fails_and_what_was_acknowledged_is_there() {
                     let submitter = writer.submitter();
                     scope.spawn(move || {
                         let mut acknowledged = Vec::new();
-                        for number in 0.. {
+                        for number in 0..200 {
                             let value = thread << 32 | number;
                             let answer =
                                 submitter.submit(1, &value.to_le_bytes()).and_then(|ticket| ticket.wait());
@@ -269,7 +269,11 @@ fn after_a_failure_every_ticket_fails_and_what_was_acknowledged_is_there() {
                 .collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
-        assert!(matches!(writer.close(), Err(Error::Poisoned { .. })));
+        // The error may have met the segment being prepared ahead: that is nobody's record, and the journal goes on.
+        match writer.close() {
+            Ok(journal) => assert!(!cut && journal.durable().sequence == 600),
+            Err(error) => assert!(matches!(error, Error::Poisoned { .. }), "{error}"),
+        }
         disk.reboot();
         disk.set_faults(Faults::default());
         let (_, recovery) = Journal::open(Box::new(disk.clone()), small()).unwrap();
