@@ -7,6 +7,7 @@ use crate::group::{Found, Group, Seal, group_at, seal_of, split_record};
 use crate::scan::{GarbledTail, scan};
 use crate::sector::{Class, Kind, SECTOR, content, hash_at, sectors_of, u32_at, u64_at};
 use crate::segment::{Cursor, Segment, list};
+use crate::survey::held;
 
 /// A record as it was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +58,8 @@ impl<'a> Reader<'a> {
 
     fn open_as(disk: &'a dyn Disk, identity: &str, from: u64, unsealed: bool) -> Result<Self> {
         let genesis = genesis(identity);
-        let firsts = list(disk)?;
-        let lowest = *firsts.first().ok_or(Error::Absent)?;
+        let (firsts, base, _) = held(disk, &genesis)?;
+        let lowest = base.sequence + 1;
         let Some(first) = firsts.iter().rfind(|first| **first <= from) else {
             return Err(Error::OutOfRange { sequence: from, first: lowest, last: lowest - 1 });
         };
@@ -207,7 +208,14 @@ impl<'a> Reader<'a> {
             let fault = Fault::Acknowledged { evidence: self.segment.mark_offset() };
             return Err(self.segment.corrupt(self.cursor.offset, self.cursor.next, fault));
         }
-        self.segment = Segment::open(self.disk, mark.next, &genesis)?;
+        let next = Segment::open(self.disk, mark.next, &genesis);
+        self.segment = match next {
+            Err(Error::Io { kind: std::io::ErrorKind::NotFound, .. }) => {
+                let fault = Fault::MissingSegment { expected: mark.next };
+                return Err(self.segment.corrupt(self.segment.mark_offset(), mark.next, fault));
+            }
+            other => other?,
+        };
         let (found, expected) = (self.segment.header.previous, mark.hash);
         self.cursor = self.segment.start();
         if found == expected {
@@ -249,7 +257,7 @@ pub fn anchor_at(disk: &dyn Disk, identity: &str, sequence: u64) -> Result<Ancho
 }
 
 fn anchor_as(disk: &dyn Disk, identity: &str, sequence: u64, unsealed: bool) -> Result<Anchor> {
-    let first = *list(disk)?.first().ok_or(Error::Absent)?;
+    let first = held(disk, &genesis(identity))?.1.sequence + 1;
     if sequence.saturating_add(1) == first {
         return Reader::open_as(disk, identity, first, unsealed).map(|reader| reader.anchor());
     }

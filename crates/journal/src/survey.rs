@@ -77,7 +77,7 @@ pub(crate) fn refuse_orphans(disk: &dyn Disk) -> Result<()> {
 }
 
 /// First sequences of the segments held, the chain before them, and the files to be removed.
-fn held(disk: &dyn Disk, genesis: &Hash) -> Result<(Vec<u64>, Anchor, Vec<String>)> {
+pub(crate) fn held(disk: &dyn Disk, genesis: &Hash) -> Result<(Vec<u64>, Anchor, Vec<String>)> {
     let base = Base::load(disk)?.map_or(Anchor { sequence: 0, hash: *genesis }, |base| base.0);
     let (pruned, firsts): (Vec<u64>, Vec<u64>) =
         list(disk)?.into_iter().partition(|first| *first <= base.sequence);
