@@ -88,7 +88,8 @@ impl DirDisk {
         let shown = path.display().to_string();
         let io = |action| move |error: io::Error| Error::io(action, &path.display().to_string(), 0, &error);
         std::fs::create_dir_all(path).map_err(io("create directory"))?;
-        if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        if let Some(parent) = path.parent() {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             File::open(parent).and_then(|p| p.sync_all()).map_err(io("sync the parent of"))?;
         }
         let lock = OpenOptions::new().create(true).append(true).open(path.join(LOCK_FILE));

@@ -244,7 +244,8 @@ impl Journal {
         self.group_max() - RECORD_HEADER
     }
 
-    /// Bytes that one group may hold, a record taking its payload and 21 more: the smaller of the option and of what the open segment was created with.
+    /// Bytes that one group may hold, a record taking its payload and 21 more: the smaller of the option
+    /// and of what the open segment was created with.
     pub(crate) fn group_max(&self) -> usize {
         self.segment.header.group_bytes_max.min(self.options.group_bytes_max) as usize
     }

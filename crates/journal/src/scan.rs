@@ -49,7 +49,8 @@ impl Tail {
     }
 }
 
-/// Reads and verifies the groups of a segment from `start` on, and judges what stands after them, up to but not including the mark.
+/// Reads and verifies the groups of a segment from `start` on, and judges what stands after them, up
+/// to but not including the mark.
 ///
 /// # Errors
 /// [`crate::Error::Corrupt`] for everything that a single torn group at the very end does not explain.

@@ -329,6 +329,23 @@ fn a_garbled_tail_is_refused_unless_the_operator_discards_it() {
 }
 
 #[test]
+fn what_something_whole_follows_is_never_discarded() {
+    let (disk, end) = journal(64 << 10, 20, 6);
+    let name = segments(&disk).pop().unwrap();
+    let whole = disk.content(&name).unwrap();
+    let last = whole.iter().rposition(|byte| *byte != 0).unwrap() / 512 * 512;
+    for at in (4096..last).step_by(131) {
+        let copy = disk.fork(1);
+        let mut changed = whole.clone();
+        changed[at] ^= 0x40;
+        copy.tamper(&name, changed);
+        let lenient = Options { garbled_tail: GarbledTail::Discard, ..options(64 << 10) };
+        let opened = Journal::open(Box::new(copy), lenient);
+        assert!(matches!(opened, Err(Error::Corrupt { .. })), "byte {at} of {end}: {opened:?}");
+    }
+}
+
+#[test]
 fn another_identity_and_another_version_are_refused() {
     let (disk, _) = journal(16 << 10, 3, 1);
     let foreign = verify(&disk, "other", None).unwrap_err();
