@@ -91,7 +91,8 @@ fn impossible(segment: &Segment, at: &Cursor, head: &Head) -> Option<Fault> {
     }
     let room = (segment.mark_offset() - at.offset) / SECTOR as u64;
     let fits = sectors_of(head.bytes) < room && head.bytes <= u64::from(segment.header.group_bytes_max);
-    let counted = head.count > 0 && u64::from(head.count) * RECORD_HEADER as u64 <= head.bytes;
+    let numbered = head.first.checked_add(u64::from(head.count)).is_some_and(|next| next < u64::MAX);
+    let counted = numbered && head.count > 0 && u64::from(head.count) * RECORD_HEADER as u64 <= head.bytes;
     let limit = u64::from(segment.header.group_bytes_max);
     (!fits || !counted).then(|| Fault::Length { bytes: head.bytes, count: u64::from(head.count), limit })
 }

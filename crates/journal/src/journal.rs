@@ -241,7 +241,7 @@ impl Journal {
     /// The longest payload that fits a group.
     #[must_use]
     pub fn payload_max(&self) -> usize {
-        self.group_max() - RECORD_HEADER
+        self.group_max().saturating_sub(RECORD_HEADER)
     }
 
     /// Bytes that one group may hold, a record taking its payload and 21 more: the smaller of the option

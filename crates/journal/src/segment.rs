@@ -26,7 +26,8 @@ pub(crate) fn list(disk: &dyn Disk) -> Result<Vec<u64>> {
     let names = disk.list().map_err(|e| Error::io("list", "the directory", 0, &e))?;
     let mut firsts = Vec::new();
     for name in names.iter().filter(|name| name.ends_with(".seg")) {
-        let first = name.strip_suffix(".seg").and_then(|n| n.parse().ok()).filter(|f| name_of(*f) == *name);
+        let first =
+            name.strip_suffix(".seg").and_then(|n| n.parse().ok()).filter(|f| *f > 0 && name_of(*f) == *name);
         let fault = || Error::corrupt(0, 0, 0, Fault::Name { name: name.clone() });
         firsts.push(first.ok_or_else(fault)?);
     }

@@ -91,7 +91,7 @@ impl Shared {
             return Err(Error::Closed);
         }
         if payload + RECORD_HEADER > self.bytes_max {
-            let limit = (self.bytes_max - RECORD_HEADER) as u64;
+            let limit = self.bytes_max.saturating_sub(RECORD_HEADER) as u64;
             return Err(Error::TooLong { bytes: payload as u64, limit });
         }
         Ok(())
