@@ -135,7 +135,9 @@ impl State {
     fn keys(&self, to: &Policy) -> Vec<Key> {
         let mut keys: Vec<Key> =
             to.parameters().iter().filter(|(_, of)| !of.each).map(|(key, _)| key.clone()).collect();
-        let known = self.board.parameters().keys().filter_map(|key| key.scope.underlying.as_deref());
+        // What is stated by name says nothing of whether an underlying was seen.
+        let begun = self.aims.iter().filter(|(_, aim)| !aim.is_stated());
+        let known = begun.filter_map(|(key, _)| key.scope.underlying.as_deref());
         let mut known: Vec<&str> = known.chain(self.watches.keys().map(String::as_str)).collect();
         known.sort_unstable();
         known.dedup();
@@ -155,6 +157,7 @@ impl State {
             self.watches.clone_from(&old.watches);
             self.correlation.clone_from(&old.correlation);
             self.market.clone_from(&old.market);
+            self.unread.clone_from(&old.unread);
             return Ok(());
         }
         for (name, watch) in &old.watches {

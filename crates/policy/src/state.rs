@@ -434,6 +434,11 @@ impl Worlds {
 }
 
 impl Aim {
+    /// Whether the parameter is stated by name, and not for every underlying.
+    pub(crate) fn is_stated(&self) -> bool {
+        self.stated
+    }
+
     /// The same of a parameter that is stated by name, or is not.
     pub(crate) fn stated(self, stated: bool) -> Self {
         Self { stated, ..self }

@@ -22,11 +22,25 @@ fn with(change: impl FnOnce(&mut PolicyFile)) -> Policy {
     Policy::new(file).unwrap()
 }
 
+/// Our own policy with a dearer skew within a week, and a change.
+fn weekly(change: impl FnOnce(&mut PolicyFile)) -> Policy {
+    with(|file| {
+        let mut own = file.parameters.iter().find(|p| p.knob == Knob::SkewScan).unwrap().clone();
+        own.scope = Scope { tenor: Some(0), ..Scope::default() };
+        (own.each_underlying, own.target) = (false, TargetSpec::Stated { value: Ppb(2 * NANO) });
+        file.parameters.push(own);
+        change(file);
+    })
+}
+
 /// A state of our own policy after 200 days.
 fn seasoned() -> State {
-    let policy = plimsoll();
-    let mut state = State::new(&policy, at(0)).unwrap();
-    along(&policy, &mut state, 0, &alternating(0.05, 200));
+    after_200_days(&plimsoll())
+}
+
+fn after_200_days(policy: &Policy) -> State {
+    let mut state = State::new(policy, at(0)).unwrap();
+    along(policy, &mut state, 0, &alternating(0.05, 200));
     state
 }
 
@@ -107,9 +121,8 @@ fn a_finer_statement_begins_with_what_was_in_force_there_and_dropping_one_may_no
     let was = state.board().get(&key(Knob::Impact, Scope::default())).unwrap().value();
     assert_eq!(moved.state.board().get(&impact).unwrap().value(), was);
 
-    let week = |p: &plimsoll_policy::ParameterSpec| p.knob == Knob::ShortOption && p.scope.tenor == Some(0);
-    let coarser = with(|file| file.parameters.retain(|p| !week(p)));
-    let refused = state.migrate(&from, &coarser, at(NOW)).unwrap_err();
+    let stated = weekly(|_| ());
+    let refused = after_200_days(&stated).migrate(&stated, &from, at(NOW)).unwrap_err();
     assert!(matches!(refused, MigrateError::Loosens { .. }), "{refused}");
 
     let silent = with(|file| file.parameters.retain(|p| p.knob != Knob::Expiry));
@@ -119,8 +132,9 @@ fn a_finer_statement_begins_with_what_was_in_force_there_and_dropping_one_may_no
 
 #[test]
 fn what_would_mean_something_else_is_refused() {
-    let (from, state) = (plimsoll(), seasoned());
-    let edges = with(|file| file.buckets.tenor_days = vec![3.0, 30.0, 90.0]);
+    let from = weekly(|_| ());
+    let state = after_200_days(&from);
+    let edges = weekly(|file| file.buckets.tenor_days = vec![3.0, 30.0, 90.0]);
     let refused = state.migrate(&from, &edges, at(NOW)).unwrap_err();
     assert!(matches!(refused, MigrateError::Buckets(_)), "{refused}");
     let refused = state.migrate(&edges, &from, at(NOW)).unwrap_err();

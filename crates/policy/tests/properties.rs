@@ -313,11 +313,15 @@ on = true
 group = "capital"
 knobs = ["im_scale", "mm_scale"]
 slope = { start = 0.8, full = 1.25, most = 1.6 }
+stale_seconds = 86400
+when_stale = "nothing"
 [adjusters.by.open_interest]
 on = true
 group = "crowding"
 knobs = ["price_scan_down"]
 slope = { start = 1e9, full = 5e9, most = 1.5 }
+stale_seconds = 86400
+when_stale = "most"
 [governance]
 timelock_seconds = 7200
 quorum = 1
