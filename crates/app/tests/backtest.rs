@@ -82,6 +82,21 @@ fn json_is_one_flat_object_for_each_policy_portfolio_side_and_horizon() {
         assert!(fields.iter().all(|field| object.contains_key(*field)), "{row}");
         assert!(number(row, "mean_margin") > 0.0);
     }
+    let first = &rows[0];
+    for (field, count) in [("gaps", 0.0), ("dropped", 0.0), ("bridged", 0.0), ("left_out", 1.0)] {
+        assert_eq!(number(first, field), count, "{field}");
+    }
+    // EWMA has an estimate after thirty returns, and the base line that never moves needs none.
+    assert!((30.0..35.0).contains(&number(first, "on_stress_floor")), "{first}");
+    assert!(number(first, "maintenance_breaches") >= number(first, "breaches"));
+    let told = run(&args).ok().err;
+    for part in [
+        "portfolio `pair` long on BTC is left out: it holds 2 assets, 1 given",
+        "1 portfolios left out",
+        "ewma: BTC:",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
     let places: std::collections::BTreeSet<String> = rows
         .iter()
         .map(|r| ["policy", "asset", "portfolio", "side", "horizon_days"].map(|k| r[k].to_string()).join(" "))
@@ -203,4 +218,142 @@ fn bitcoin_since_2016_has_the_breaches_that_are_known() {
     assert_eq!((long["traffic_light"].as_str(), number(&long, "attributed_share")), (Some("green"), 1.0));
     assert!(number(&long, "capital_against_ewma-buffer") <= 0.95);
     assert!(number(&long, "overshoot") <= 0.10);
+}
+
+/// Runs one policy on perpetuals over a day, with more arguments.
+fn judged(prices: &str, more: &[&str]) -> common::Run {
+    let portfolios = file("perpetuals.toml", PERPETUALS);
+    let fixed = ["backtest", "--prices", prices, "--policy", "ewma", "--portfolios", &portfolios];
+    let rest = ["--horizon", "1", "--warm-up", "200", "--format", "json"];
+    run(&[&fixed[..], &rest[..], more].concat())
+}
+
+/// The daily prices with times written by a function of the day's first second.
+fn dated(days: i64, time: impl Fn(i64) -> String) -> String {
+    let day = |i: i64| 1_500_076_800 + i * 86_400;
+    let text = prices(days);
+    let closes = text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap());
+    let rows = (0..).zip(closes).map(|(i, close)| format!("{},{close}\n", time(day(i))));
+    format!("time,close\n{}", rows.collect::<String>())
+}
+
+#[test]
+fn times_in_seconds_and_west_of_greenwich_are_the_same_instants() {
+    let of = |time: &dyn Fn(i64) -> String| {
+        let prices = format!("BTC={}", file("times.csv", dated(400, time)));
+        judged(&prices, &[]).ok().json()
+    };
+    let expected = of(&|seconds| (1000 * seconds).to_string());
+    assert_eq!(number(&expected[0], "observations"), 199.0);
+    for by in [1, 1_000_000, 1_000_000_000] {
+        assert_eq!(of(&|seconds| (seconds * by).to_string()), expected, "{by}");
+    }
+    let west = |seconds: i64| {
+        let local = plimsoll_types::Timestamp::from_seconds(seconds - 5 * 3600).to_string();
+        local.replace('Z', "-05:00")
+    };
+    assert_eq!(of(&west), expected);
+}
+
+#[test]
+fn a_close_is_known_when_its_bar_ends() {
+    let prices = format!("BTC={}", file("btc.csv", prices(400)));
+    let first = |more: &[&str]| judged(&prices, more).ok().json()[0].clone();
+    let (open, close) = (first(&[]), first(&["--label", "close"]));
+    let at = |row: &Value| row["first"].as_str().unwrap().parse::<plimsoll_types::Timestamp>().unwrap();
+    assert_eq!(at(&close).seconds_until(at(&open)), 86_400.0);
+    assert_eq!((&open["breaches"], &open["mean_margin"]), (&close["breaches"], &close["mean_margin"]));
+}
+
+#[test]
+fn what_is_bridged_is_counted_in_every_form() {
+    let mut lines: Vec<String> = prices(500).lines().map(str::to_owned).collect();
+    lines[300] = lines[300].replace(',', ",9");
+    for i in [100, 130, 160, 190, 220, 250] {
+        let date = lines[i].split(',').next().unwrap().to_owned();
+        lines[i] = format!("{date},.,.,.,.");
+    }
+    lines.drain(400..403);
+    let prices = format!("VIX={}", file("vix.csv", lines.join("\n")));
+    let run = judged(&prices, &[]).ok();
+    let row = run.json()[0].clone();
+    for (field, count) in
+        [("gaps", 8.0), ("dropped", 7.0), ("misplaced", 1.0), ("unit_changes", 0.0), ("bridged", 8.0)]
+    {
+        assert_eq!(number(&row, field), count, "{field}");
+    }
+    assert_eq!((&row["best_other"], &row["diebold_mariano"]), (&Value::Null, &Value::Null));
+    assert!(run.err.contains("VIX: gap 8 times") && run.err.contains("VIX: unpriced 6 times"), "{}", run.err);
+}
+
+#[test]
+fn nothing_is_judged_as_something_else() {
+    let daily = format!("BTC={}", file("btc.csv", prices(400)));
+    let refused = |prices: &str, more: &[&str], parts: &[&str]| {
+        run(&[&["backtest", "--prices", prices, "--policy", "ewma", "--warm-up", "100"], more].concat())
+            .refused(parts);
+    };
+    refused(
+        &daily,
+        &["--horizon", "1.5"],
+        &["129600 s, and BTC has rows every 86400 s", "a whole number of rows"],
+    );
+    refused(&daily, &["--horizon", "1,1"], &["two horizons"]);
+    refused(&daily, &["--preset", "fixed"], &["`fixed` asks the same whatever the price scans are"]);
+    refused(
+        &daily,
+        &["--from", "2030-01-01T00:00:00Z"],
+        &["BTC: rows are from 2017", "from 2030-01-01T00:00:00Z"],
+    );
+    refused(&daily, &["--from", "2018-01-01T00:00:00Z", "--to", "2017-12-01T00:00:00Z"], &["before the end"]);
+    let minutes = format!("BTC={}", file("minutes.csv", dated(4000, |s| (s / 1440).to_string())));
+    refused(&minutes, &["--horizon", "1"], &["BTC has rows every 60 s", "at most 250 rows"]);
+    let long =
+        format!("BTC={}", file("long.csv", format!("Date,Close\n2020-01-01,{}\n", "1".repeat(1 << 21))));
+    refused(&long, &[], &["line 2 is longer than"]);
+    let long = file("long.toml", format!("name = {}", "x".repeat(1_000_000)));
+    let found = run(&["backtest", "--prices", &daily, "--policy", &long]);
+    assert!(found.code == 2 && found.err.len() < 3000, "{} characters", found.err.len());
+}
+
+#[test]
+fn a_name_that_ships_is_hidden_by_nothing_that_lies_about() {
+    let folder = directory().join("lies-about");
+    std::fs::create_dir_all(folder.join("ewma")).unwrap();
+    for name in ["plimsoll", "static", "std"] {
+        std::fs::write(folder.join(name), "not = [sound").unwrap();
+    }
+    let prices = format!("BTC={}", file("btc.csv", prices(400)));
+    let within = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        command.current_dir(&folder).args(args).output().unwrap()
+    };
+    let policies = ["--policy", "plimsoll", "static", "ewma", "--warm-up", "100"];
+    let found = within(&[&["backtest", "--prices", &prices, "--horizon", "1"], &policies[..]].concat());
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    for (args, part) in [
+        (["backtest", "--prices", &prices, "--policy", "./plimsoll"], "./plimsoll: "),
+        (["backtest", "--prices", &prices, "--policy", "nosuch"], "no policy that ships: plimsoll, static"),
+    ] {
+        let found = within(&args);
+        let err = String::from_utf8_lossy(&found.stderr).into_owned();
+        assert!(found.status.code() == Some(2) && err.contains(part), "{err}");
+    }
+    assert!(within(&["lint", "plimsoll"]).status.success());
+}
+
+#[test]
+fn lint_knows_names_and_tells_a_policy_that_breaks_off() {
+    let both = run(&["lint", "plimsoll"]).ok().text();
+    assert!(
+        both.contains("parameter set plimsoll (") && both.contains("policy plimsoll: 0 findings"),
+        "{both}"
+    );
+    let base = run(&["lint", "ewma"]);
+    assert!(base.code == 1 && base.text().contains("policy ewma: "), "{}{}", base.text(), base.err);
+    assert_eq!(run(&["lint", "--policy", "ewma"]).text(), base.text());
+    let text = std::fs::read_to_string(policy("ewma")).unwrap();
+    let broken = file("broken.toml", text.replacen("needed = 30", "needed = 99999999999999999999", 1));
+    let found = run(&["lint", &broken]);
+    assert!(found.code == 2 && !found.err.contains("unknown field `motions`"), "{}", found.err);
 }

@@ -3,7 +3,8 @@
 //! **The one idea:** a place is a group, a horizon and a portfolio; every policy has a margin for each of its losses, so figures of
 //! policies differ by their margins and by nothing else.
 
-use crate::figures::{Figures, Judged, Laws, worse};
+use crate::figures::{Faults, Figures, Judged, Laws, Maintenance, worse};
+use crate::history::History;
 use crate::margining::Bench;
 use crate::replay::Track;
 use crate::study::{Group, Impulse, Margins, Row, Study, StudyError};
@@ -24,6 +25,8 @@ pub(crate) struct Material<'a> {
     pub(crate) tracks: &'a [Vec<Track>],
     pub(crate) margins: &'a [Margins],
     pub(crate) impulses: &'a [Vec<Option<Impulse>>],
+    /// Portfolios that are not judged.
+    pub(crate) left_out: usize,
 }
 
 /// One portfolio of a group at a horizon.
@@ -37,6 +40,8 @@ struct Place<'a> {
     losses: &'a [f64],
     /// By policy.
     margins: Vec<&'a [f64]>,
+    /// By policy: on the announced ramp, and as if it bound at once.
+    maintenance: Vec<(&'a [f64], &'a [f64])>,
     impulses: Vec<Option<Impulse>>,
     /// Rows that are judged: all, before the split, from it on.
     whole: Range<usize>,
@@ -70,7 +75,7 @@ impl Study {
             }
         }
         let rows: Vec<Vec<Row>> =
-            places.par_iter().map(|place| self.compare(place, of.tracks, &laws)).collect::<Result<_, _>>()?;
+            places.par_iter().map(|place| self.compare(place, of, &laws)).collect::<Result<_, _>>()?;
         Ok(rows.into_iter().flatten().collect())
     }
 
@@ -86,8 +91,7 @@ impl Study {
         let whole = group.judged_from..losses.len();
         let lead = &self.histories[group.members[0]];
         if whole.len() < 2 {
-            let (rows, warm_up_days) = (lead.rows.len(), self.warm_up_seconds / DAY);
-            return Err(StudyError::TooShort { asset: lead.asset.clone(), rows, warm_up_days });
+            return Err(self.too_short(lead));
         }
         // Before the split: what was known by then.
         let known = self.split.plus_seconds(-self.horizons[horizon]);
@@ -95,7 +99,8 @@ impl Study {
         let late = group.times.partition_point(|time| *time < self.split).clamp(whole.start, whole.end);
         let policies = self.policies.len();
         let start = (g * self.horizons.len() + horizon) * policies;
-        let margins = of.margins[start..start + policies].iter();
+        let margins = || of.margins[start..start + policies].iter();
+        let bound = |m: &'a Margins| (m.maintenance[portfolio].as_slice(), m.unramped[portfolio].as_slice());
         let impulses = of.impulses[start..start + policies].iter();
         Ok(Place {
             group,
@@ -103,17 +108,38 @@ impl Study {
             portfolio,
             fixed,
             losses,
-            margins: margins.map(|m| m.margins[portfolio].as_slice()).collect(),
+            margins: margins().map(|m| m.margins[portfolio].as_slice()).collect(),
+            maintenance: margins().map(bound).collect(),
             impulses: impulses.map(|all| all[portfolio]).collect(),
             before: whole.start..early,
             after: late..whole.end,
-            per_day: (DAY / lead.step_seconds).max(1) as usize,
+            per_day: (DAY / group.step_seconds.max(1)).max(1) as usize,
             whole,
         })
     }
 
+    /// Why an asset alone leaves nothing to judge: what was asked for, or its length.
+    fn too_short(&self, lead: &History) -> StudyError {
+        let asset = lead.asset.clone();
+        let ends = lead.rows.first().zip(lead.rows.last());
+        let longest = self.horizons.iter().max().copied().unwrap_or(0);
+        let enough = |(first, last): &(&(Timestamp, _), &(Timestamp, _))| {
+            first.0.seconds_until(last.0) >= (self.warm_up_seconds + longest + lead.step_seconds) as f64
+        };
+        match ends.filter(|ends| (self.from.is_some() || self.to.is_some()) && enough(ends)) {
+            Some((first, last)) => {
+                StudyError::Window { asset, first: first.0, last: last.0, from: self.from, to: self.to }
+            }
+            None => {
+                let (rows, warm_up_days) = (lead.rows.len(), self.warm_up_seconds / DAY);
+                StudyError::TooShort { asset, rows, warm_up_days }
+            }
+        }
+    }
+
     /// All policies on one place.
-    fn compare(&self, place: &Place<'_>, tracks: &[Vec<Track>], laws: &Laws) -> Result<Vec<Row>, StudyError> {
+    fn compare(&self, place: &Place<'_>, of: &Material<'_>, laws: &Laws) -> Result<Vec<Row>, StudyError> {
+        let tracks = of.tracks;
         let standing = |policy: usize| {
             let judged = place.judged(policy, &place.whole);
             let scores = judged.scores()?;
@@ -129,6 +155,8 @@ impl Study {
                 _ => place.judged(policy, rows).figures(laws),
             };
             let mut row = self.begin(place, policy, own.figures.clone(), track);
+            row.faults.left_out = of.left_out;
+            row.maintenance = place.maintained(policy)?;
             (row.before, row.after) = (part(&place.before)?, part(&place.after)?);
             self.rank(&mut row, place.group.spans[place.horizon], (policy, own), &all);
             rows.push(row);
@@ -150,7 +178,9 @@ impl Study {
             horizon_seconds: self.horizons[place.horizon],
             first,
             last,
+            faults: self.faults(place.group, track),
             whole,
+            maintenance: None,
             before: None,
             after: None,
             capital_against_fixed: against.filter(|x| x.is_finite()),
@@ -162,6 +192,21 @@ impl Study {
             changes_per_month,
             attributed_share,
         }
+    }
+
+    fn faults(&self, group: &Group, track: &Track) -> Faults {
+        let mut faults = Faults::default();
+        for member in &group.members {
+            if let Some(history) = self.histories.get(*member) {
+                faults.add(history);
+            }
+            if let Some(without) = track.without.get(*member) {
+                faults.bridged += without.bridged;
+                faults.refused += without.refused;
+                faults.on_stress_floor += without.on_stress_floor;
+            }
+        }
+        faults
     }
 
     /// What is said of a policy beside the others.
@@ -206,6 +251,11 @@ impl Study {
 }
 
 impl Place<'_> {
+    fn maintained(&self, policy: usize) -> Result<Option<Maintenance>, StudyError> {
+        let (rows, (margins, unramped)) = (self.whole.clone(), self.maintenance[policy]);
+        Ok(Maintenance::of(&margins[rows.clone()], &unramped[rows.clone()], &self.losses[rows])?)
+    }
+
     fn judged(&self, policy: usize, rows: &Range<usize>) -> Judged<'_> {
         Judged {
             margins: &self.margins[policy][rows.clone()],

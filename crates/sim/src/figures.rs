@@ -5,6 +5,7 @@
 //! losses, and the tests of independence are made on each of the series that do not overlap, the least probability being
 //! stated.
 
+use crate::history::{Fault, History};
 use plimsoll_quant::backtest::{
     DieboldMariano, LikelihoodRatio, OverlappingLaw, OverlappingSpec, ShortfallDay, Transitions, Zone,
     ZoneLimits, christoffersen_coverage, christoffersen_independence, kupiec_pof, kupiec_tuff,
@@ -53,7 +54,9 @@ impl Laws {
         let below = breaches.checked_sub(1);
         let Some(law) = self.0.get(&span) else {
             let p = below.map_or(1.0, |below| binomial_sf(below as u64, all, rate));
-            return Ok((zone_limits(all, rate)?, p));
+            let ZoneLimits { yellow_from, red_from } = zone_limits(all, rate)?;
+            // No breach at all is never one too many, however few the observations.
+            return Ok((ZoneLimits { yellow_from: yellow_from.max(1), red_from: red_from.max(1) }, p));
         };
         let cumulative = law.cumulative(observations)?;
         let up_to = |below: usize| cumulative.get(below).or(cumulative.last()).copied().unwrap_or(1.0);
@@ -79,10 +82,12 @@ pub struct Figures {
     pub count_p: f64,
     /// Time until the first breach.
     pub tuff_p: Option<f64>,
-    /// Christoffersen: is a breach as likely after a breach?
+    /// Christoffersen: is a breach as likely after a breach? Over several series the least times their number, at most 1.
     pub independence_p: Option<f64>,
-    /// Christoffersen: coverage and independence together.
+    /// Christoffersen: coverage and independence together; likewise.
     pub conditional_p: Option<f64>,
+    /// Series of losses that do not overlap, behind both: as many as rows that a loss spans.
+    pub independence_series: usize,
     /// Zone of the number of breaches: `green`, `yellow` or `red`.
     pub traffic_light: &'static str,
     /// The most breaches that are green.
@@ -109,6 +114,96 @@ pub struct Figures {
     pub rise_30d: Option<f64>,
     /// Standard deviation of the logarithm of the margin.
     pub log_margin_deviation: Option<f64>,
+}
+
+/// What existing positions are held to: maintenance margin on the announced ramp, judged by the same losses. Shares of the value of one
+/// coin.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Maintenance {
+    /// Losses beyond it: an account that just met it owes more than it has.
+    pub breaches: usize,
+    /// Of them, those that maintenance without a ramp would have covered.
+    pub ramp_breaches: usize,
+    /// The most a breach lacked.
+    pub uncovered_most: f64,
+    /// Mean.
+    pub mean: f64,
+    /// Share of the rows at which what was announced did not bind in full.
+    pub ramp_share: f64,
+}
+
+impl Maintenance {
+    /// Of maintenance margins, the same if what is announced bound at once, and the losses that followed, in step; `None` of
+    /// none.
+    ///
+    /// # Errors
+    /// [`StatsError`] for numbers that are not finite.
+    pub fn of(margins: &[f64], unramped: &[f64], losses: &[f64]) -> Result<Option<Self>, StatsError> {
+        if margins.is_empty() || margins.len() != losses.len() || margins.len() != unramped.len() {
+            return Ok(None);
+        }
+        let mut all = Self {
+            breaches: 0,
+            ramp_breaches: 0,
+            uncovered_most: 0.0,
+            mean: mean(margins)?,
+            ramp_share: 0.0,
+        };
+        let mut on_ramp = 0_usize;
+        for ((margin, whole), loss) in margins.iter().zip(unramped).zip(losses) {
+            on_ramp += usize::from(margin != whole);
+            if loss > margin {
+                all.breaches += 1;
+                all.ramp_breaches += usize::from(loss <= whole);
+                all.uncovered_most = all.uncovered_most.max(loss - margin);
+            }
+        }
+        all.ramp_share = on_ramp as f64 / margins.len() as f64;
+        Ok(Some(all))
+    }
+}
+
+/// What was wrong with the prices behind a row, and what its policy did without: all counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Faults {
+    /// Stretches of missing instants, each bridged by one return.
+    pub gaps: usize,
+    /// Rows left out: without a price, said twice, far from those around them.
+    pub dropped: usize,
+    /// Of those, the ones far from those around them.
+    pub misplaced: usize,
+    /// Changes of unit, what came before being rescaled.
+    pub unit_changes: usize,
+    /// Rows that were sorted.
+    pub out_of_order: usize,
+    /// Runs of the same price.
+    pub stale: usize,
+    /// Bars widened to hold their prices.
+    pub widened: usize,
+    /// Seams between files.
+    pub splices: usize,
+    /// Observations of the policy that spanned missing steps.
+    pub bridged: u64,
+    /// Numbers that an estimator of the policy refused.
+    pub refused: u64,
+    /// Rows after which a price scan of the policy stood on the stress floor for too little history.
+    pub on_stress_floor: u64,
+    /// Portfolios that were not judged, in the whole study.
+    pub left_out: usize,
+}
+
+impl Faults {
+    /// Adds what was found in a history.
+    pub fn add(&mut self, history: &History) {
+        self.gaps += history.count(Fault::Gap);
+        self.dropped += history.dropped();
+        self.misplaced += history.count(Fault::MisplacedPoint);
+        self.unit_changes += history.count(Fault::UnitChange);
+        self.out_of_order += history.count(Fault::OutOfOrder);
+        self.stale += history.count(Fault::Stale);
+        self.widened += history.count(Fault::BadRange);
+        self.splices += history.count(Fault::Splice);
+    }
 }
 
 /// Two series in step, and how they overlap.
@@ -139,7 +234,7 @@ impl Judged<'_> {
         let (limits, count_p) = laws.judge(self.span, observations, breaches)?;
         let pof = kupiec_pof(observations as u64, breaches as u64, 1.0 - CONFIDENCE)?;
         let expected = (1.0 - CONFIDENCE) * observations as f64;
-        let (independence_p, conditional_p) = self.independence(&breached)?;
+        let (independence_p, conditional_p, independence_series) = self.independence(&breached)?;
         let (breach_severity, uncovered_most) = self.severity();
         let rise = |days: usize| largest_increase(self.margins, days * self.per_day).ok();
         let first = breached.iter().position(|b| *b).map(|at| at as u64 + 1);
@@ -154,6 +249,7 @@ impl Judged<'_> {
             tuff_p: first.and_then(|n| kupiec_tuff(n, rate).ok()).map(|test| test.p_value()),
             independence_p,
             conditional_p,
+            independence_series,
             traffic_light: light(limits.zone(breaches as u64)),
             green_most: limits.yellow_from.saturating_sub(1),
             acerbi_szekely: self.shortfall()?,
@@ -178,10 +274,10 @@ impl Judged<'_> {
         self.losses.iter().zip(self.margins).map(|(l, m)| pinball_loss(*l, *m, CONFIDENCE)).collect()
     }
 
-    /// The least p-values over the series of losses that do not overlap.
-    fn independence(&self, breached: &[bool]) -> Result<(Option<f64>, Option<f64>), StatsError> {
-        let (mut independence, mut conditional): (Option<f64>, Option<f64>) = (None, None);
-        let least = |p: Option<f64>, new: f64| Some(p.map_or(new, |p| p.min(new)));
+    /// P-values of independence and of both, each the least over the series of losses that do not overlap times their number
+    /// (Bonferroni: holds however the series hang together), and that number.
+    fn independence(&self, breached: &[bool]) -> Result<(Option<f64>, Option<f64>, usize), StatsError> {
+        let (mut independence, mut conditional, mut series) = (f64::INFINITY, f64::INFINITY, 0);
         for phase in 0..self.span {
             let apart: Vec<bool> = breached.iter().skip(phase).step_by(self.span).copied().collect();
             if apart.len() < 2 {
@@ -189,11 +285,13 @@ impl Judged<'_> {
             }
             let count = apart.iter().filter(|b| **b).count() as u64;
             let n = Transitions::of(&apart);
-            independence = least(independence, christoffersen_independence(&n)?.p_value());
+            independence = independence.min(christoffersen_independence(&n)?.p_value());
             let both = christoffersen_coverage(apart.len() as u64, count, 1.0 - CONFIDENCE, &n)?;
-            conditional = least(conditional, both.p_value());
+            conditional = conditional.min(both.p_value());
+            series += 1;
         }
-        Ok((independence, conditional))
+        let corrected = |least: f64| (series > 0).then(|| (least * series as f64).min(1.0));
+        Ok((corrected(independence), corrected(conditional), series))
     }
 
     /// Mean relative excess, and largest excess.
@@ -289,6 +387,41 @@ mod tests {
         };
         assert_eq!((of(1).traffic_light, of(10).traffic_light), ("yellow", "green"));
         assert!(of(1).independence_p.unwrap() < 1e-6);
+    }
+
+    #[test]
+    fn the_least_of_several_p_values_is_paid_for() {
+        // Breaches follow one another in one of the ten series, and in no other.
+        let (margins, mut losses) = series(1000, 5000);
+        for i in [103, 113, 123] {
+            losses[i] = 0.2;
+        }
+        let judged = Judged { margins: &margins, losses: &losses, span: 10, per_day: 1 };
+        let f = judged.figures(&Laws::simulate(&[10]).unwrap()).unwrap().unwrap();
+        let apart: Vec<bool> = losses.iter().skip(3).step_by(10).map(|loss| *loss > 0.1).collect();
+        let alone = christoffersen_independence(&Transitions::of(&apart)).unwrap().p_value();
+        assert!(alone < 0.05, "{alone}");
+        assert_eq!((f.independence_series, f.independence_p), (10, Some((10.0 * alone).min(1.0))));
+    }
+
+    #[test]
+    fn no_breach_is_green_however_few_there_are_to_judge() {
+        for (n, span) in [(2, 1), (5, 1), (6, 1), (3, 5)] {
+            let (margins, losses) = series(n, 1000);
+            let judged = Judged { margins: &margins, losses: &losses, span, per_day: 1 };
+            let f = judged.figures(&Laws::simulate(&[span]).unwrap()).unwrap().unwrap();
+            assert_eq!((f.breaches, f.traffic_light, f.green_most), (0, "green", 0), "{n} over {span}");
+        }
+    }
+
+    #[test]
+    fn maintenance_on_a_ramp_is_judged_by_what_binds() {
+        let (margins, unramped) = ([0.05, 0.05, 0.10, 0.10], [0.10, 0.05, 0.10, 0.10]);
+        let of = |losses: &[f64]| Maintenance::of(&margins, &unramped, losses).unwrap();
+        let all = of(&[0.08, 0.06, 0.13, 0.01]).unwrap();
+        assert_eq!((all.breaches, all.ramp_breaches, all.ramp_share), (3, 1, 0.25));
+        assert!((all.uncovered_most - 0.03).abs() < 1e-12 && (all.mean - 0.075).abs() < 1e-12);
+        assert_eq!(of(&[0.08]), None);
     }
 
     #[test]

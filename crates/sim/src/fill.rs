@@ -1,6 +1,6 @@
 //! What was lost, once for all policies.
 
-use crate::history::History;
+use crate::history::{History, spacing};
 use crate::margining::Bench;
 use crate::study::{Group, Study, StudyError};
 use crate::surface::StatedVol;
@@ -35,8 +35,10 @@ impl Study {
         let start = members.iter().filter_map(|h| h.rows.first()).map(|row| row.0).max();
         let from = start.map(|at| at.plus_seconds(self.warm_up_seconds)).max(self.from);
         group.judged_from = from.map_or(0, |from| group.times.partition_point(|time| *time < from));
+        // Members may have other spacings: what is judged is what they have in common.
+        group.step_seconds = if group.times.len() < 2 { 0 } else { spacing(group.times.iter().copied()) };
         for seconds in &self.horizons {
-            group.spans.push((seconds / lead.step_seconds).max(1) as usize);
+            group.spans.push((seconds / group.step_seconds.max(1)).max(1) as usize);
             let losses = self.losses(&group, bench, &closes, *seconds)?;
             group.losses.push(losses);
         }

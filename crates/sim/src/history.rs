@@ -5,22 +5,23 @@
 //!
 //! | fault | rule |
 //! |---|---|
-//! | rows before the first price | left out |
-//! | price zero, negative or not a number | the row is left out, and the next return spans the gap; refused above 1 % of rows |
+//! | rows without a price (NaN): before the first, or days without trading | left out; the next return spans the gap |
+//! | price zero, negative or infinite | the row is left out, and the next return spans the gap; refused above 1 % of rows |
 //! | rows out of order | sorted; refused above 1 % of rows |
 //! | the same instant twice | left out where the price is the same, refused where it is not |
-//! | a level 10, 100... times the last one, to 25 %, that stays | a change of unit: prices before it are rescaled |
-//! | the same for one row only | a misplaced point: the row is left out |
+//! | up to five rows 8 times off or more, between rows that agree to a factor of 2 | misplaced points: left out; refused above 1 % of rows |
+//! | a level 10, 100... times the last one, to 25 %, that stays, out of calm and into calm | a change of unit: prices before it are rescaled; refused above three in a file |
+//! | a level 8 times off or more out of calm, in the last five rows | refused: it cannot be told what it is |
+//! | a row a million times off that does not come back | refused |
 //! | instants missing | bridged: one return spans the gap; refused beyond 31 days |
 //! | the same price ten times running | kept and counted; refused when it is half of all rows |
 //! | a high beneath, or a low above, the other prices | widened to hold them |
 //! | fewer than two rows | refused |
 //!
-//! A tenfold move is a change of unit only where the bar itself does not show the move: an open near the last price says that
-//! it was traded through.
+//! The rules for units are in `units.rs`: a bar that was traded through is never another unit, nor is a step of a crash.
 
+use crate::units::units;
 use plimsoll_policy::Bar;
-use plimsoll_quant::special::{ln, pow};
 use plimsoll_types::{Asset, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -29,12 +30,11 @@ use std::collections::BTreeMap;
 const BAD_SHARE_MAX: f64 = 0.01;
 /// The longest gap that one return may span, seconds.
 pub(crate) const GAP_SECONDS_MAX: i64 = 31 * 86_400;
-/// How far a ratio may be from a power of ten and still be a change of unit, as a share.
-const UNIT_TOLERANCE: f64 = 0.25;
 /// So many equal prices running are stale.
 const STALE_ROWS: usize = 10;
 
-/// A row as read. A price that could not be read is NaN; one that the file does not have is `None`.
+/// A row as read. A close is NaN where the file says that there is none, and 0 where what it says is no number; another price that
+/// it does not say is `None`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct PriceRow {
     /// When the close was known.
@@ -53,9 +53,9 @@ pub struct PriceRow {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// No price yet.
+    /// No price: not yet, or not on that day.
     Unpriced,
-    /// Zero, negative or not a number.
+    /// Zero, negative or infinite.
     BadPrice,
     /// Earlier than the row before it.
     OutOfOrder,
@@ -63,7 +63,7 @@ pub enum Fault {
     Duplicate,
     /// A change of unit by a power of ten.
     UnitChange,
-    /// One row in another unit.
+    /// Rows in another unit, or with a digit too many, for a moment.
     MisplacedPoint,
     /// Instants missing.
     Gap,
@@ -148,6 +148,40 @@ pub enum HistoryError {
         /// The first after it.
         to: Timestamp,
     },
+    /// More changes of unit than a source makes.
+    #[error("{asset}: {count} changes of unit: more than {most} are not bridged")]
+    Units {
+        /// Of what.
+        asset: Asset,
+        /// How many there are.
+        count: usize,
+        /// How many are bridged.
+        most: usize,
+    },
+    /// A jump so near the end that it may be a change of unit, a misplaced point or a move.
+    #[error(
+        "{asset}: at {time} the price is {ratio} times the one before and only {rows} rows follow: it may be a change of unit, a misplaced point or a move; leave it out, or give opens, highs and lows"
+    )]
+    Undecided {
+        /// Of what.
+        asset: Asset,
+        /// When.
+        time: Timestamp,
+        /// Over the price before.
+        ratio: f64,
+        /// How many rows follow.
+        rows: usize,
+    },
+    /// A jump that no price makes.
+    #[error("{asset}: at {time} the price is {ratio:e} times the one before: no move, and no change of unit")]
+    Beyond {
+        /// Of what.
+        asset: Asset,
+        /// When.
+        time: Timestamp,
+        /// Over the price before.
+        ratio: f64,
+    },
     /// Nothing moves.
     #[error(
         "{asset}: {count} of {rows} rows repeat the price before them {STALE_ROWS} times or more: the series is constant"
@@ -204,7 +238,29 @@ impl Findings {
     }
 }
 
-/// Makes a history of rows by the rules of this module.
+impl History {
+    /// How often a fault was found.
+    pub fn count(&self, fault: Fault) -> usize {
+        self.findings.iter().find(|finding| finding.fault == fault).map_or(0, |finding| finding.count)
+    }
+
+    /// Rows as read that were left out, each for one reason.
+    pub fn dropped(&self) -> usize {
+        let faults = [Fault::Unpriced, Fault::BadPrice, Fault::Duplicate, Fault::MisplacedPoint];
+        faults.into_iter().map(|fault| self.count(fault)).sum()
+    }
+
+    /// The same history where rows were labelled by the opening of their bar: each is known a step later, when it closes.
+    #[must_use]
+    pub fn labelled_by_opening(mut self) -> Self {
+        for (time, _) in &mut self.rows {
+            *time = time.plus_seconds(self.step_seconds);
+        }
+        self
+    }
+}
+
+/// Makes a history of rows by the rules of this module. Times are taken as given: [`History::labelled_by_opening`].
 ///
 /// # Errors
 /// [`HistoryError`] where a rule refuses; it carries the offending number.
@@ -214,19 +270,21 @@ pub fn clean(asset: Asset, mut rows: Vec<PriceRow>) -> Result<History, HistoryEr
     sort(&mut rows, &mut findings);
     priced(&mut rows, &mut findings);
     distinct(&asset, &mut rows, &mut findings)?;
-    for (fault, what) in
-        [(Fault::OutOfOrder, "are out of order"), (Fault::BadPrice, "have no price above zero")]
-    {
+    units(&asset, &mut rows, &mut findings)?;
+    for (fault, what) in [
+        (Fault::OutOfOrder, "are out of order"),
+        (Fault::BadPrice, "have no price above zero"),
+        (Fault::MisplacedPoint, "are far from those around them"),
+    ] {
         let count = findings.count(fault);
         if count as f64 > BAD_SHARE_MAX * total as f64 && count > 1 {
             return Err(HistoryError::TooMany { asset, what, count, rows: total });
         }
     }
-    units(&mut rows, &mut findings);
     if rows.len() < 2 {
         return Err(HistoryError::TooShort { asset, rows: rows.len(), needed: 2 });
     }
-    let step_seconds = spacing(&rows);
+    let step_seconds = spacing(rows.iter().map(|row| row.time));
     gaps(&asset, &rows, step_seconds, &mut findings)?;
     stale(&asset, &rows, &mut findings)?;
     let rows = rows.iter().map(|row| (row.time, bar(row, &mut findings))).collect();
@@ -244,19 +302,16 @@ fn sort(rows: &mut [PriceRow], findings: &mut Findings) {
     rows.sort_by_key(|row| row.time);
 }
 
-fn is_price(x: f64) -> bool {
+pub(crate) fn is_price(x: f64) -> bool {
     x > 0.0 && x.is_finite()
 }
 
 /// Leaves out the rows without a price.
 fn priced(rows: &mut Vec<PriceRow>, findings: &mut Findings) {
-    let mut begun = false;
     rows.retain(|row| {
         let sound = is_price(row.close);
-        begun |= sound;
         if !sound {
-            let absent = row.close.is_nan() && !begun;
-            findings.add(if absent { Fault::Unpriced } else { Fault::BadPrice }, row.time, 1.0);
+            findings.add(if row.close.is_nan() { Fault::Unpriced } else { Fault::BadPrice }, row.time, 1.0);
         }
         sound
     });
@@ -280,69 +335,14 @@ fn distinct(asset: &Asset, rows: &mut Vec<PriceRow>, findings: &mut Findings) ->
     Ok(())
 }
 
-/// The power of ten, not 1, that a ratio is to 25 %.
-fn power_of_ten(ratio: f64) -> Option<f64> {
-    let power = (ln(ratio) / std::f64::consts::LN_10).round();
-    let factor = pow(10.0, power);
-    let off = ratio / factor;
-    (power != 0.0 && off < 1.0 + UNIT_TOLERANCE && off > 1.0 / (1.0 + UNIT_TOLERANCE)).then_some(factor)
-}
-
-/// Puts all prices into the last unit, and leaves out rows that alone are in another.
-fn units(rows: &mut Vec<PriceRow>, findings: &mut Findings) {
-    let mut scales = Vec::new();
-    let mut dropped = Vec::new();
-    let mut before: Option<PriceRow> = None;
-    for (i, row) in rows.iter().enumerate() {
-        let Some(last) = before else {
-            before = Some(*row);
-            continue;
-        };
-        let traded_through =
-            row.open.is_some_and(|open| is_price(open) && power_of_ten(open / last.close).is_none());
-        let factor = power_of_ten(row.close / last.close).filter(|_| !traded_through);
-        if let Some(factor) = factor {
-            let returns = rows.get(i + 1).is_some_and(|next| power_of_ten(next.close / row.close).is_some());
-            if returns {
-                findings.add(Fault::MisplacedPoint, row.time, factor.max(1.0 / factor));
-                dropped.push(i);
-                continue;
-            }
-            findings.add(Fault::UnitChange, row.time, factor.max(1.0 / factor));
-            scales.push((i, factor));
-        }
-        before = Some(*row);
-    }
-    rescale(rows, &scales);
-    let mut at = 0;
-    rows.retain(|_| {
-        at += 1;
-        !dropped.contains(&(at - 1))
-    });
-}
-
-/// Multiplies every row before each place by its factor.
-fn rescale(rows: &mut [PriceRow], scales: &[(usize, f64)]) {
-    let mut factor = 1.0;
-    let mut left = scales.iter().rev().peekable();
-    for (i, row) in rows.iter_mut().enumerate().rev() {
-        if factor != 1.0 {
-            row.close *= factor;
-            for price in [&mut row.open, &mut row.high, &mut row.low].into_iter().flatten() {
-                *price *= factor;
-            }
-        }
-        if let Some((_, scale)) = left.next_if(|(at, _)| *at == i) {
-            factor *= scale;
-        }
-    }
-}
-
-/// The most frequent spacing, seconds; the least of several.
-fn spacing(rows: &[PriceRow]) -> i64 {
+/// The most frequent spacing of rising instants, seconds; the least of several.
+pub(crate) fn spacing(times: impl Iterator<Item = Timestamp>) -> i64 {
     let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
-    for pair in rows.windows(2) {
-        *counts.entry(pair[1].time.seconds() - pair[0].time.seconds()).or_default() += 1;
+    let mut last: Option<i64> = None;
+    for time in times {
+        if let Some(before) = last.replace(time.seconds()) {
+            *counts.entry(time.seconds() - before).or_default() += 1;
+        }
     }
     let most = counts.values().max().copied().unwrap_or(0);
     counts.iter().find(|(_, count)| **count == most).map_or(1, |(step, _)| (*step).max(1))
@@ -429,20 +429,30 @@ mod tests {
         rows.insert(201, again);
         rows.drain(500..503);
         let history = made(rows).unwrap();
-        let expected = [(Fault::BadPrice, 3), (Fault::OutOfOrder, 1), (Fault::Duplicate, 1), (Fault::Gap, 4)];
+        let expected = [
+            (Fault::Unpriced, 1),
+            (Fault::BadPrice, 2),
+            (Fault::OutOfOrder, 1),
+            (Fault::Duplicate, 1),
+            (Fault::Gap, 4),
+        ];
         assert_eq!(faults(&history), expected);
-        assert_eq!(history.findings[3].worst, 3.0);
+        assert_eq!(history.findings[4].worst, 3.0);
         assert!(history.rows.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 
     #[test]
-    fn rows_before_the_first_price_are_no_fault_of_the_series() {
+    fn days_without_a_price_are_no_fault_of_the_series() {
         let mut rows = prices(100);
         for row in &mut rows[..60] {
             row.close = f64::NAN;
         }
         let history = made(rows).unwrap();
         assert_eq!((faults(&history), history.rows.len()), (vec![(Fault::Unpriced, 60)], 40));
+        let mut holidays = prices(1000);
+        holidays.iter_mut().skip(10).step_by(30).for_each(|row| row.close = f64::NAN);
+        let history = made(holidays).unwrap();
+        assert_eq!(faults(&history), [(Fault::Unpriced, 33), (Fault::Gap, 33)]);
     }
 
     #[test]
@@ -465,30 +475,15 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_unit_makes_no_return_and_a_crash_does() {
+    fn a_bar_that_is_labelled_by_its_opening_is_known_a_step_later() {
         let mut rows = prices(300);
-        for row in &mut rows[150..] {
-            row.close /= 10.0;
+        rows.drain(100..103);
+        let history = made(rows.clone()).unwrap();
+        let later = history.clone().labelled_by_opening();
+        for (row, (time, bar)) in history.rows.iter().zip(&later.rows) {
+            assert_eq!((row.0.plus_seconds(86_400), row.1), (*time, *bar));
         }
-        let history = made(rows).unwrap();
-        assert_eq!(faults(&history), [(Fault::UnitChange, 1)]);
-        let steepest = history.rows.windows(2).map(|p| p[1].1.close / p[0].1.close).fold(0.0, f64::max);
-        assert!(steepest < 1.2, "{steepest}");
-        let mut crash = prices(300);
-        for row in &mut crash[150..] {
-            row.close /= 10.0;
-        }
-        crash[150].open = Some(crash[149].close);
-        assert!(made(crash).unwrap().findings.is_empty(), "it was traded through");
-    }
-
-    #[test]
-    fn one_row_with_its_point_misplaced_is_left_out() {
-        let mut rows = prices(300);
-        rows[150].close *= 10.0;
-        let history = made(rows).unwrap();
-        assert_eq!(faults(&history), [(Fault::MisplacedPoint, 1), (Fault::Gap, 1)]);
-        assert_eq!(history.rows.len(), 299);
+        assert_eq!((later.count(Fault::Gap), later.dropped()), (1, 0));
     }
 
     #[test]

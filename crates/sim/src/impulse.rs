@@ -3,7 +3,7 @@
 use crate::history::History;
 use crate::margining::Bench;
 use crate::replay::{Reading, replay};
-use crate::study::{Group, Impulse, Study, StudyError, Tell, margins};
+use crate::study::{Group, Impulse, Study, StudyError, Tell, series};
 use crate::surface::StatedVol;
 use plimsoll_policy::{Bar, Policy};
 use plimsoll_quant::procyclicality::{ImpulseResponse, impulse_path, impulse_response};
@@ -70,7 +70,7 @@ impl Study {
             points.push(vec![vol.update(*time, bar.close)?; histories.len()]);
         }
         let entries = histories.iter().zip(&track.in_force).map(|(h, of)| (&h.asset, of.as_slice()));
-        let margins = margins(bench, &times, &points, Reading::new(entries))?;
+        let margins = series(bench, &times, &points, Reading::new(entries))?.margins;
         let days = step as f64 / DAY;
         let of = |series: &Vec<f64>| {
             let flat = series.windows(2).all(|pair| pair[0] == pair[1]);

@@ -11,6 +11,7 @@
 //! as values.
 
 pub mod chain;
+mod check;
 mod compare;
 mod crash;
 mod figures;
@@ -24,14 +25,15 @@ mod replay;
 mod splice;
 mod study;
 mod surface;
+mod units;
 
 pub use crash::{Crash, FALL_MIN};
-pub use figures::{CONFIDENCE, Figures, Judged, Laws, worse};
+pub use figures::{CONFIDENCE, Faults, Figures, Judged, Laws, Maintenance, worse};
 pub use history::{Fault, Finding, History, HistoryError, PriceRow, clean};
 pub use margining::{Bench, Margining, MarginingError, Revaluing, Values};
 pub use portfolio::{INDEX, Leg, LegKind, PortfolioError, PortfolioSpec, STANDARD};
 pub use regime::stressed;
 pub use replay::{Dated, InForceFrom, ReplayError, Track, Without, replay};
 pub use splice::splice;
-pub use study::{Group, Impulse, Margins, Outcome, Row, Study, StudyError, Tell};
+pub use study::{Absence, Group, Impulse, LeftOut, Margins, Outcome, Row, Study, StudyError, Tell};
 pub use surface::StatedVol;

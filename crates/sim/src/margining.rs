@@ -118,6 +118,11 @@ impl Bench {
         Ok(Self { assets: assets.to_vec(), instruments, holdings, accounts, units, blank, params })
     }
 
+    /// The assets that are margined together.
+    pub fn assets(&self) -> &[Asset] {
+        &self.assets
+    }
+
     /// How many portfolios.
     pub fn len(&self) -> usize {
         self.holdings.len()
@@ -145,6 +150,7 @@ impl Bench {
             points: Vec::new(),
             made: None,
             margins: vec![0.0; self.len()],
+            maintenance: vec![0.0; self.len()],
         })
     }
 
@@ -220,9 +226,15 @@ pub struct Margining<'a> {
     points: Vec<u16>,
     made: Option<(Plan, RiskArrays)>,
     margins: Vec<f64>,
+    maintenance: Vec<f64>,
 }
 
 impl Margining<'_> {
+    /// Maintenance margins at the last call of [`Margining::margins`], in the same units and order.
+    pub fn maintenance(&self) -> &[f64] {
+        &self.maintenance
+    }
+
     /// Initial margins in shares of one coin's value, in the order of the portfolios. `values` are those of a policy, `None` where
     /// they are as at the last call; `points` the levels of volatility of the assets.
     ///
@@ -264,9 +276,10 @@ impl Margining<'_> {
         let Some((_, arrays)) = &self.made else { return Ok(()) };
         let terms = BookTerms::new(arrays, &self.adjusted.margin);
         let one = INDEX as f64 * self.bench.units.ticks_per_unit as f64;
-        for (margin, account) in self.margins.iter_mut().zip(&self.bench.accounts) {
+        let both = self.margins.iter_mut().zip(&mut self.maintenance);
+        for ((margin, maintenance), account) in both.zip(&self.bench.accounts) {
             let totals = LiveAccount::new(account.clone(), &terms, Path::best())?.totals()?;
-            *margin = totals.im.0 as f64 / one;
+            (*margin, *maintenance) = (totals.im.0 as f64 / one, totals.mm.0 as f64 / one);
         }
         Ok(())
     }

@@ -5,7 +5,8 @@
 
 use crate::history::History;
 use plimsoll_policy::{
-    Change, Key, Knob, Note, Place, Policy, PolicyError, Signals, State, StepError, UnderlyingSignals, step,
+    Cause, Change, Key, Knob, Note, Place, Policy, PolicyError, Ramp, Signals, State, StepError,
+    UnderlyingSignals, step,
 };
 use plimsoll_types::{Asset, Ppb, Timestamp};
 use serde::Serialize;
@@ -73,16 +74,20 @@ pub struct InForceFrom {
     pub at: Timestamp,
     /// Each knob that the policy speaks of.
     pub values: Vec<(Knob, Ppb)>,
+    /// The announced path of each of them, for existing positions; the same knobs in the same order.
+    pub ramps: Vec<Ramp>,
+    /// Which of them stand on the stress floor for too little history.
+    pub on_stress_floor: Vec<Knob>,
 }
 
-/// How often a policy had to do without something.
+/// How often a policy had to do without something, of one asset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Without {
-    /// Parameter steps on the stress floor for too little history.
-    pub too_little_history: u64,
+    /// Rows after which a price scan stood on the stress floor for too little history.
+    pub on_stress_floor: u64,
     /// Observations that spanned missing steps.
     pub bridged: u64,
-    /// Numbers that an estimator refused.
+    /// Numbers that an estimator refused; those of no asset count for every one.
     pub refused: u64,
 }
 
@@ -93,8 +98,8 @@ pub struct Track {
     pub changes: Vec<Dated>,
     /// What was in force, in the order of the histories: each entry until the next.
     pub in_force: Vec<Vec<InForceFrom>>,
-    /// What it had to do without.
-    pub without: Without,
+    /// What it had to do without, in the order of the histories.
+    pub without: Vec<Without>,
 }
 
 /// Replays histories of distinct assets through a policy.
@@ -109,7 +114,7 @@ pub fn replay(policy: &Policy, histories: &[History]) -> Result<Track, ReplayErr
     let mut track = Track {
         changes: Vec::new(),
         in_force: vec![Vec::new(); histories.len()],
-        without: Without::default(),
+        without: vec![Without::default(); histories.len()],
     };
     let mut places = vec![0_usize; histories.len()];
     let mut signals = Signals::default();
@@ -123,13 +128,21 @@ pub fn replay(policy: &Policy, histories: &[History]) -> Result<Track, ReplayErr
             at: now,
             source: Box::new(source),
         })?;
-        track.without.count(&decision.notes);
-        for ((history, place), in_force) in histories.iter().zip(&places).zip(&mut track.in_force) {
+        for (i, (history, place)) in histories.iter().zip(&places).enumerate() {
+            let (Some(in_force), Some(without)) = (track.in_force.get_mut(i), track.without.get_mut(i))
+            else {
+                continue;
+            };
             let name = history.asset.as_str();
             let moved = decision.changes.iter().any(|change| speaks_of(&change.key, name));
             if *place > 0 && (in_force.is_empty() || moved) {
-                in_force.push(InForceFrom { at: now, values: values(policy, &state, name, now) });
+                in_force.push(in_force_from(policy, &state, name, now));
             }
+            without.count(&decision.notes, name);
+            let here =
+                place.checked_sub(1).and_then(|at| history.rows.get(at)).is_some_and(|row| row.0 == now);
+            let floor = in_force.last().is_some_and(InForceFrom::is_scan_on_floor);
+            without.on_stress_floor += u64::from(here && floor);
         }
         track.changes.extend(decision.changes.into_iter().map(|change| Dated { at: now, change }));
     }
@@ -159,20 +172,32 @@ pub(crate) fn speaks_of(key: &Key, underlying: &str) -> bool {
     key.scope.underlying.as_deref().is_none_or(|of| of == underlying)
 }
 
-pub(crate) fn values(policy: &Policy, state: &State, underlying: &str, now: Timestamp) -> Vec<(Knob, Ppb)> {
+pub(crate) fn in_force_from(policy: &Policy, state: &State, underlying: &str, now: Timestamp) -> InForceFrom {
     let place = Place { underlying: Some(underlying), ..Place::default() };
-    let of = |knob: &Knob| Some((*knob, policy.in_force(state.board(), *knob, &place, now)?.initial));
-    KNOBS.iter().filter_map(of).collect()
+    let mut entry =
+        InForceFrom { at: now, values: Vec::new(), ramps: Vec::new(), on_stress_floor: Vec::new() };
+    for knob in KNOBS {
+        let Some(found) = policy.in_force(state.board(), knob, &place, now) else { continue };
+        let Some(parameter) = state.board().get(&found.key) else { continue };
+        entry.values.push((knob, found.initial));
+        entry.ramps.push(parameter.ramp().clone());
+        let begins = parameter.trail().steps().first().map(|step| step.0);
+        if begins == Some(Cause::TooLittleHistory) {
+            entry.on_stress_floor.push(knob);
+        }
+    }
+    entry
 }
 
 impl Without {
-    pub(crate) fn count(&mut self, notes: &[Note]) {
+    pub(crate) fn count(&mut self, notes: &[Note], underlying: &str) {
         for note in notes {
             match note {
-                Note::TooLittleHistory { .. } => self.too_little_history += 1,
-                Note::Bridged { .. } => self.bridged += 1,
-                Note::Refused { .. } => self.refused += 1,
-                Note::Began { .. } | Note::Missing { .. } | Note::Uncovered { .. } => {}
+                Note::Bridged { underlying: of, .. } => self.bridged += u64::from(of == underlying),
+                Note::Refused { place, .. } => {
+                    self.refused += u64::from(place == underlying || place == "*");
+                }
+                _ => {}
             }
         }
     }
@@ -182,6 +207,21 @@ impl InForceFrom {
     /// What is in force of a knob; `None` when the policy does not speak of it.
     pub fn of(&self, knob: Knob) -> Option<Ppb> {
         self.values.iter().find(|(known, _)| *known == knob).map(|(_, value)| *value)
+    }
+
+    /// What binds existing positions at an instant, of a knob.
+    pub fn maintenance(&self, knob: Knob, at: Timestamp) -> Option<Ppb> {
+        let place = self.values.iter().position(|(known, _)| *known == knob)?;
+        self.ramps.get(place).map(|ramp| ramp.at(at))
+    }
+
+    pub(crate) fn is_scan_on_floor(&self) -> bool {
+        self.on_stress_floor.iter().any(|knob| matches!(knob, Knob::PriceScanDown | Knob::PriceScanUp))
+    }
+
+    /// Whether an announced path has not yet come to what binds new risk.
+    pub fn is_on_ramp(&self, at: Timestamp) -> bool {
+        self.values.iter().zip(&self.ramps).any(|((_, value), ramp)| ramp.at(at) != *value)
     }
 }
 
@@ -211,7 +251,43 @@ impl<'t> Reading<'t> {
 
     /// What is in force of a knob for an asset.
     pub(crate) fn value(&self, knob: Knob, asset: &Asset) -> Option<Ppb> {
+        self.entry(asset)?.of(knob)
+    }
+
+    /// What binds existing positions at an instant, of a knob for an asset.
+    pub(crate) fn maintenance(&self, knob: Knob, asset: &Asset, at: Timestamp) -> Option<Ppb> {
+        self.entry(asset)?.maintenance(knob, at)
+    }
+
+    /// Whether existing positions are bound by something else than new risk.
+    pub(crate) fn is_on_ramp(&self, at: Timestamp) -> bool {
+        let entries = self.assets.iter().filter_map(|(_, entries, place)| entries.get(*place));
+        entries.into_iter().any(|entry| entry.is_on_ramp(at))
+    }
+
+    /// Puts what binds existing positions at an instant into `seen`; whether that is another than before.
+    pub(crate) fn on_ramp(&self, at: Timestamp, seen: &mut Vec<Ppb>) -> bool {
+        let (mut next, mut moved) = (0, false);
+        for (_, entries, place) in &self.assets {
+            for ramp in entries.get(*place).into_iter().flat_map(|entry| &entry.ramps) {
+                let value = ramp.at(at);
+                match seen.get_mut(next) {
+                    Some(known) => moved |= std::mem::replace(known, value) != value,
+                    None => {
+                        seen.push(value);
+                        moved = true;
+                    }
+                }
+                next += 1;
+            }
+        }
+        moved |= next != seen.len();
+        seen.truncate(next);
+        moved
+    }
+
+    fn entry(&self, asset: &Asset) -> Option<&InForceFrom> {
         let (_, entries, at) = self.assets.iter().find(|(known, ..)| *known == asset)?;
-        entries.get(*at)?.of(knob)
+        entries.get(*at)
     }
 }

@@ -5,7 +5,7 @@
 //! order, so the number of threads is not seen in a number.
 
 use crate::compare::Material;
-use crate::figures::Figures;
+use crate::figures::{Faults, Figures, Maintenance};
 use crate::history::History;
 use crate::margining::{Bench, MarginingError};
 use crate::portfolio::PortfolioSpec;
@@ -17,8 +17,6 @@ use plimsoll_types::{Asset, Timestamp};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-const DAY: i64 = 86_400;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -86,6 +84,30 @@ pub enum StudyError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A name that would be taken for another, or for a part of a page.
+    #[error("{what} `{name}`: {expected}")]
+    Name {
+        /// Of what.
+        what: &'static str,
+        /// The name, cut.
+        name: String,
+        /// What a name may be.
+        expected: &'static str,
+    },
+    /// The parameter set has no place for the values of a policy.
+    #[error(
+        "the parameter set `{name}` asks the same whatever the price scans are: with it every policy would be the same"
+    )]
+    Deaf {
+        /// Of the parameter set.
+        name: String,
+    },
+    /// Every portfolio needs more assets than there are.
+    #[error("nothing to judge: {}", .left_out.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Nothing {
+        /// Each of them.
+        left_out: Vec<LeftOut>,
+    },
     /// Too short a history to judge.
     #[error("{asset}: {rows} rows, {warm_up_days} days of warm-up and a horizon leave nothing to judge")]
     TooShort {
@@ -96,6 +118,74 @@ pub enum StudyError {
         /// Days that are not judged.
         warm_up_days: i64,
     },
+    /// Nothing to judge between the instants that were asked for.
+    #[error(
+        "{asset}: rows are from {first} to {last}; after the warm-up nothing is left to judge {}{}",
+        .from.map_or(String::new(), |at| format!("from {at} ")),
+        .to.map_or(String::new(), |at| format!("up to {at}"))
+    )]
+    Window {
+        /// Of what.
+        asset: Asset,
+        /// Its first row.
+        first: Timestamp,
+        /// Its last row.
+        last: Timestamp,
+        /// Judged from here on, as asked.
+        from: Option<Timestamp>,
+        /// Up to here, as asked.
+        to: Option<Timestamp>,
+    },
+}
+
+/// A portfolio that was not judged on some assets.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct LeftOut {
+    /// Name of the portfolio.
+    pub portfolio: String,
+    /// Its side.
+    pub side: String,
+    /// The assets, or all there are, joined by `/`.
+    pub asset: String,
+    /// Why.
+    pub why: Absence,
+}
+
+/// Why a portfolio was not judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Absence {
+    /// There are fewer assets than it holds.
+    #[error("it holds {needed} assets, {given} given")]
+    Assets {
+        /// How many it holds.
+        needed: usize,
+        /// How many there are.
+        given: usize,
+    },
+    /// Its assets have too few rows at the same instants.
+    #[error("its assets have {common} rows in common, {judged} of them to judge")]
+    Common {
+        /// Rows at the same instants.
+        common: usize,
+        /// Those after the warm-up, with a loss.
+        judged: usize,
+    },
+    /// The rows that its assets have in common are spaced so that a horizon is no whole number of them.
+    #[error("its assets have rows in common every {step} s, and a horizon is {horizon} s")]
+    Spacing {
+        /// The spacing, seconds.
+        step: i64,
+        /// The horizon, seconds.
+        horizon: i64,
+    },
+}
+
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { portfolio, side, asset, why } = self;
+        write!(f, "portfolio `{portfolio}` {side} on {asset} is left out: {why}")
+    }
 }
 
 /// How a policy's margin answers to a step of volatility from 1 % a step to 2 %.
@@ -124,12 +214,16 @@ pub struct Row {
     pub first: Timestamp,
     /// Last one.
     pub last: Timestamp,
+    /// What was wrong with the prices, and what the policy did without.
+    pub faults: Faults,
     /// All of it.
     pub whole: Figures,
     /// Up to the split: margins whose loss was known by then.
     pub before: Option<Figures>,
     /// From the split on.
     pub after: Option<Figures>,
+    /// Existing positions on the announced ramp.
+    pub maintenance: Option<Maintenance>,
     /// Mean margin over the margin that the preset `fixed` asks.
     pub capital_against_fixed: Option<f64>,
     /// Mean margin over that of each other policy.
@@ -157,8 +251,12 @@ pub struct Margins {
     pub group: usize,
     /// Place of the horizon.
     pub horizon: usize,
-    /// By portfolio of the group: the margin at every row.
+    /// By portfolio of the group: the initial margin at every row.
     pub margins: Vec<Vec<f64>>,
+    /// By portfolio: what existing positions are held to at every row, on the announced ramp.
+    pub maintenance: Vec<Vec<f64>>,
+    /// By portfolio: the same if what was announced bound at once.
+    pub unramped: Vec<Vec<f64>>,
 }
 
 /// Assets that are margined together, and what was lost on them.
@@ -170,6 +268,8 @@ pub struct Group {
     pub portfolios: Vec<usize>,
     /// Name: the assets joined by `/`.
     pub name: String,
+    /// Seconds between the instants, the most frequent; 0 without two of them.
+    pub step_seconds: i64,
     /// Instants at which all members have a row.
     pub times: Vec<Timestamp>,
     /// Close of the first member, quote units.
@@ -195,6 +295,8 @@ pub struct Outcome {
     pub tracks: Vec<Vec<Track>>,
     /// Every margin.
     pub margins: Vec<Margins>,
+    /// What was not judged.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Told once for every task that is done: a track, a set of losses, of margins or of responses.
@@ -203,7 +305,7 @@ pub type Tell<'a> = &'a (dyn Fn() + Sync);
 impl Study {
     /// How many tasks there are.
     pub fn tasks(&self) -> u64 {
-        let groups = self.groups().len();
+        let groups = self.groups().0.len();
         let pairs = self.policies.len() * self.horizons.len();
         (pairs + groups + 2 * groups * pairs) as u64
     }
@@ -215,51 +317,36 @@ impl Study {
     pub fn run(&self, tell: Tell<'_>) -> Result<Outcome, StudyError> {
         self.check()?;
         let policies = self.at_horizons()?;
-        let groups = self.groups();
+        let (groups, mut left_out) = self.groups();
         let benches: Vec<Bench> = groups.iter().map(|group| self.bench(group)).collect::<Result<_, _>>()?;
+        benches.first().map_or(Ok(()), |bench| self.hears(bench))?;
         // Neither needs the other, and a single policy is one thread's work.
         let (tracks, groups) =
             rayon::join(|| self.tracks(&policies, tell), || self.filled(groups, &benches, tell));
         let (tracks, groups) = (tracks?, groups?);
+        let (groups, benches): (Vec<Group>, Vec<Bench>) =
+            groups.into_iter().zip(benches).filter(|(group, _)| self.can_judge(group, &mut left_out)).unzip();
+        if groups.is_empty() {
+            return Err(StudyError::Nothing { left_out });
+        }
         let margins = self.all_margins(&groups, &benches, &tracks, tell)?;
         let impulses = self.impulses(&groups, &benches, &policies, tell)?;
-        let material = Material { groups: &groups, tracks: &tracks, margins: &margins, impulses: &impulses };
+        let material = Material {
+            groups: &groups,
+            tracks: &tracks,
+            margins: &margins,
+            impulses: &impulses,
+            left_out: left_out.len(),
+        };
         let rows = self.figures(&material)?;
-        Ok(Outcome { rows, groups, tracks, margins })
-    }
-
-    fn check(&self) -> Result<(), StudyError> {
-        let refuse = |what, value: String, expected| Err(StudyError::Argument { what, value, expected });
-        if self.policies.is_empty() || self.histories.is_empty() || self.portfolios.is_empty() {
-            return refuse("a list of policies, histories or portfolios", "empty".to_owned(), "one at least");
-        }
-        if let Some(bad) = self.horizons.iter().find(|h| **h <= 0 || **h > 250 * DAY) {
-            return refuse("the horizon", format!("{bad} s"), "above 0 and at most 250 days");
-        }
-        for (i, policy) in self.policies.iter().enumerate() {
-            if self.policies.iter().take(i).any(|other| other.name() == policy.name()) {
-                return Err(StudyError::Twice { what: "policies", name: policy.name().to_owned() });
-            }
-        }
-        for (i, history) in self.histories.iter().enumerate() {
-            if self.histories.iter().take(i).any(|other| other.asset == history.asset) {
-                return Err(StudyError::Twice { what: "histories", name: history.asset.to_string() });
-            }
-        }
-        let longest = self.horizons.iter().max().copied().unwrap_or(0);
-        for portfolio in &self.portfolios {
-            if let Some(days) = portfolio.shortest_days().filter(|days| days * DAY <= longest) {
-                let value = format!("{longest} s, and an option of `{}` lives {days} days", portfolio.name);
-                return refuse("the horizon", value, "shorter than every option");
-            }
-        }
-        Ok(())
+        Ok(Outcome { rows, groups, tracks, margins, left_out })
     }
 
     /// By policy and horizon: the policy over that margin period of risk, in its own steps.
     fn at_horizons(&self) -> Result<Vec<Vec<Policy>>, StudyError> {
         let one = |policy: &Policy, seconds: i64| {
-            let steps = seconds.div_euclid(policy.step_seconds().max(1)).max(1);
+            // A loss over part of a step is looked ahead to by a whole one.
+            let steps = (seconds - 1).div_euclid(policy.step_seconds().max(1)) + 1;
             let steps = u32::try_from(steps).unwrap_or(u32::MAX);
             policy.with_horizon(steps).map_err(|source| StudyError::Policy {
                 policy: policy.name().to_owned(),
@@ -269,36 +356,6 @@ impl Study {
         };
         let all = |policy: &Policy| self.horizons.iter().map(|seconds| one(policy, *seconds)).collect();
         self.policies.iter().map(all).collect()
-    }
-
-    /// Every asset with the portfolios of one, then every pair of neighbours in the list with those of two, and so on.
-    fn groups(&self) -> Vec<Group> {
-        let mut groups = Vec::new();
-        let sizes: Vec<usize> = self.portfolios.iter().map(PortfolioSpec::assets).collect();
-        let most = sizes.iter().max().copied().unwrap_or(0).min(self.histories.len());
-        for size in 1..=most {
-            let portfolios: Vec<usize> = (0..sizes.len()).filter(|p| sizes[*p] == size).collect();
-            if portfolios.is_empty() {
-                continue;
-            }
-            for first in 0..=self.histories.len() - size {
-                let members: Vec<usize> = (first..first + size).collect();
-                let names: Vec<String> =
-                    members.iter().map(|m| self.histories[*m].asset.to_string()).collect();
-                groups.push(Group {
-                    members,
-                    portfolios: portfolios.clone(),
-                    name: names.join("/"),
-                    times: Vec::new(),
-                    prices: Vec::new(),
-                    points: Vec::new(),
-                    losses: Vec::new(),
-                    spans: Vec::new(),
-                    judged_from: 0,
-                });
-            }
-        }
-        groups
     }
 
     fn filled(
@@ -361,32 +418,54 @@ impl Study {
                 .members
                 .iter()
                 .filter_map(|m| Some((&self.histories.get(*m)?.asset, track.in_force.get(*m)?.as_slice())));
-            let margins = margins(bench, &of.times, &of.points, Reading::new(entries));
+            let series = series(bench, &of.times, &of.points, Reading::new(entries));
             tell();
-            Ok(Margins { policy, group, horizon, margins: margins? })
+            let Series { margins, maintenance, unramped } = series?;
+            Ok(Margins { policy, group, horizon, margins, maintenance, unramped })
         };
         places.par_iter().map(one).collect()
     }
 }
 
 /// Margins of a group at every instant, by portfolio.
-pub(crate) fn margins(
+#[derive(Default)]
+pub(crate) struct Series {
+    pub(crate) margins: Vec<Vec<f64>>,
+    maintenance: Vec<Vec<f64>>,
+    unramped: Vec<Vec<f64>>,
+}
+
+pub(crate) fn series(
     bench: &Bench,
     times: &[Timestamp],
     points: &[Vec<u16>],
     mut reading: Reading<'_>,
-) -> Result<Vec<Vec<f64>>, MarginingError> {
-    let mut all = vec![Vec::with_capacity(times.len()); bench.len()];
-    let mut margining = bench.margining()?;
+) -> Result<Series, MarginingError> {
+    let none = vec![Vec::with_capacity(times.len()); bench.len()];
+    let mut all = Series { margins: none.clone(), maintenance: none.clone(), unramped: none };
+    let (mut margining, mut ramped) = (bench.margining()?, bench.margining()?);
+    let mut seen = Vec::new();
     for (time, points) in times.iter().zip(points) {
         let moved = reading.advance(*time);
         let value = |knob, asset: &Asset| reading.value(knob, asset);
-        let now = margining.margins(moved.then_some(&value), points)?;
-        for (margins, margin) in all.iter_mut().zip(now) {
-            margins.push(*margin);
+        append(&mut all.margins, margining.margins(moved.then_some(&value), points)?);
+        append(&mut all.unramped, margining.maintenance());
+        if !reading.is_on_ramp(*time) {
+            append(&mut all.maintenance, margining.maintenance());
+            continue;
         }
+        let moved = reading.on_ramp(*time, &mut seen);
+        let value = |knob, asset: &Asset| reading.maintenance(knob, asset, *time);
+        ramped.margins(moved.then_some(&value), points)?;
+        append(&mut all.maintenance, ramped.maintenance());
     }
     Ok(all)
+}
+
+fn append(all: &mut [Vec<f64>], now: &[f64]) {
+    for (series, margin) in all.iter_mut().zip(now) {
+        series.push(*margin);
+    }
 }
 
 impl From<EngineError> for StudyError {

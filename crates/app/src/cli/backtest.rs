@@ -1,24 +1,32 @@
 //! `plimsoll backtest`: policies judged on history.
 
-use crate::io::params::params;
-use crate::io::prices::{PriceFile, histories};
+use super::say;
+use crate::io::params::{params, policy};
+use crate::io::prices::{Label, PriceFile, histories};
 use crate::io::progress::Progress;
 use crate::io::source::Source;
-use crate::output::{Answer, Cell, Kind, Table};
+use crate::output::{Answer, Cell, Format, Kind, Table};
 use crate::report;
 use anyhow::{Context, bail};
 use clap::Args;
-use plimsoll_policy::{POLICIES, Policy};
-use plimsoll_sim::{Crash, Figures, History, Outcome, PortfolioSpec, Row, STANDARD, Study};
+use plimsoll_sim::{
+    Crash, Fault, Faults, Figures, History, InForceFrom, Maintenance, Outcome, PortfolioSpec, Row, STANDARD,
+    Study,
+};
 use plimsoll_types::Timestamp;
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// A policy or a list of portfolios is no longer than this.
+/// A list of portfolios is no longer than this.
 const SMALL: u64 = 1 << 20;
 const DAY: f64 = 86_400.0;
 const TITLE: &str =
     "Backtest (too many: probability of so many breaches or more; margins in shares of one coin's value)";
+
+const CRASHES: &str = "Crashes (long perpetual; uncovered loss in shares of its value; hours from the first fall of 5 % to the full margin)";
+/// The base line that never moves.
+const STATIC: &str = "static";
 
 /// Arguments of `backtest`.
 #[derive(Args, Debug)]
@@ -27,6 +35,9 @@ pub(super) struct BacktestArgs {
     /// asset are spliced by their returns
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub(super) prices: Vec<PriceFile>,
+    /// What the time of a row is: with files of several spacings the wrong one lets closes be known too late, or too early
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) label: Label,
     /// Recorded option chains, or folders of them: books are sampled from their open interest and judged on them, and prices
     /// only warm the policies up
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -40,10 +51,10 @@ pub(super) struct BacktestArgs {
     /// With --chains, seed of what the books hold
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(super) seed: u64,
-    /// Policies: TOML files, or the names of those that come with the program; pictures show the first
+    /// Policies: names of those that come with the program, or TOML files (./NAME for one of such a name); pictures show the first
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub(super) policy: Vec<PathBuf>,
-    /// Portfolios: a TOML file, or `std` for the standard ones
+    /// Portfolios: `std` for the standard ones, or a TOML file
     #[arg(long, value_name = "FILE", default_value = "std")]
     portfolios: PathBuf,
     /// Judge margins set at or after this time (RFC 3339)
@@ -69,12 +80,12 @@ pub(super) struct BacktestArgs {
     pub(super) report: Option<PathBuf>,
 }
 
-/// Answers.
-pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<Answer<'static>> {
+/// Answers. Forms that hold only the figures have what else there is to say on the standard error stream.
+pub(super) fn run(args: &BacktestArgs, format: Format) -> anyhow::Result<Answer<'static>> {
     if !args.chains.is_empty() {
-        return super::chains::run(args);
+        return super::chains::run(args, format);
     }
-    let histories = histories(&args.prices)?;
+    let histories = histories(&args.prices, args.label)?;
     let study = study(args, histories)?;
     let outcome = {
         let progress = Progress::items("backtest", study.tasks());
@@ -86,12 +97,17 @@ pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<Answer<'static>> {
     if !crashes.is_empty() {
         tables.push(crash_table(&crashes));
     }
+    tables.push(maintenance_table(&outcome.rows));
     tables.extend(findings(&study.histories));
-    let notes = without(&study, &outcome);
+    let notes = notes(&study, &outcome);
     if let Some(folder) = &args.report {
         let (outcome, study) = (&outcome, &study);
         let material = report::Material { study, outcome, figures: &main, tables: &tables, notes: &notes };
         report::write(folder, &material)?;
+    }
+    if !matches!(format, Format::Table | Format::Md) {
+        let found = in_words(&study.histories);
+        found.iter().chain(&notes).for_each(|line| say!("{line}"));
     }
     let json = crate::output::JsonBody::Value(main.json());
     Ok(Answer { tables, notes, json, ..Answer::table(main) })
@@ -124,23 +140,12 @@ pub(super) fn horizons(args: &BacktestArgs) -> anyhow::Result<Vec<i64>> {
 }
 
 /// The policies, read.
-pub(super) fn policies(args: &BacktestArgs) -> anyhow::Result<Vec<Policy>> {
+pub(super) fn policies(args: &BacktestArgs) -> anyhow::Result<Vec<plimsoll_policy::Policy>> {
     args.policy.iter().map(|path| policy(path)).collect()
 }
 
-/// A name that is no file but a policy that comes with the program is that policy.
-fn policy(path: &Path) -> anyhow::Result<Policy> {
-    if !path.exists()
-        && let Some((name, _)) = POLICIES.iter().find(|(name, _)| path.as_os_str() == *name)
-    {
-        return Ok(Policy::shipped(name)?);
-    }
-    let (name, text) = Source::read_small(path, SMALL)?;
-    Policy::from_toml(&text).with_context(|| name)
-}
-
 fn portfolios(path: &Path) -> anyhow::Result<Vec<PortfolioSpec>> {
-    if path.as_os_str() == "std" && !path.exists() {
+    if path.as_os_str() == "std" {
         return Ok(PortfolioSpec::from_toml(STANDARD)?);
     }
     let (name, text) = Source::read_small(path, SMALL)?;
@@ -203,6 +208,7 @@ pub(crate) fn main_table(rows: &[Row]) -> Table {
     for row in rows {
         let mut cells = row_cells(row);
         cells.extend(figures("", Some(&row.whole)));
+        cells.extend(maintenance(row.maintenance.as_ref()));
         cells.extend(comparisons(row, &others));
         cells.extend(figures("_before", row.before.as_ref()));
         cells.extend(figures("_after", row.after.as_ref()));
@@ -225,7 +231,7 @@ pub(super) fn word(name: &str, value: impl ToString) -> Named {
 }
 
 fn row_cells(row: &Row) -> Vec<Named> {
-    vec![
+    let mut cells = vec![
         word("policy", &row.policy),
         word("asset", &row.asset),
         word("portfolio", &row.portfolio),
@@ -233,13 +239,47 @@ fn row_cells(row: &Row) -> Vec<Named> {
         number("horizon_days", Some(row.horizon_seconds as f64 / DAY)),
         word("first", row.first),
         word("last", row.last),
+    ];
+    cells.extend(faults(&row.faults));
+    cells
+}
+
+fn faults(of: &Faults) -> Vec<Named> {
+    let wide = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let all = [
+        ("gaps", of.gaps),
+        ("dropped", of.dropped),
+        ("misplaced", of.misplaced),
+        ("unit_changes", of.unit_changes),
+        ("out_of_order", of.out_of_order),
+        ("stale", of.stale),
+        ("widened", of.widened),
+        ("splices", of.splices),
+        ("bridged", wide(of.bridged)),
+        ("refused", wide(of.refused)),
+        ("on_stress_floor", wide(of.on_stress_floor)),
+        ("left_out", of.left_out),
+    ];
+    all.into_iter().map(|(name, count)| (name.to_owned(), Kind::Integer, Cell::count(count))).collect()
+}
+
+fn maintenance(of: Option<&Maintenance>) -> Vec<Named> {
+    let count = |what: &str, value: Option<usize>| {
+        (what.to_owned(), Kind::Integer, value.map_or(Cell::Empty, Cell::count))
+    };
+    vec![
+        count("maintenance_breaches", of.map(|m| m.breaches)),
+        count("maintenance_ramp_breaches", of.map(|m| m.ramp_breaches)),
+        number("maintenance_uncovered_most", of.map(|m| m.uncovered_most)),
+        number("maintenance_mean", of.map(|m| m.mean)),
+        number("maintenance_ramp_share", of.map(|m| m.ramp_share)),
     ]
 }
 
 fn comparisons(row: &Row, others: &BTreeSet<&String>) -> Vec<Named> {
     let mut cells = vec![
         number("capital_against_fixed", row.capital_against_fixed),
-        word("best_other", row.best_other.as_deref().unwrap_or_default()),
+        ("best_other".to_owned(), Kind::Text, row.best_other.as_ref().map_or(Cell::Empty, Cell::text)),
         number("diebold_mariano", row.diebold_mariano),
         number("diebold_mariano_p", row.diebold_mariano_p),
         number("overshoot", row.impulse.map(|i| i.overshoot)),
@@ -270,6 +310,7 @@ fn figures(suffix: &str, of: Option<&Figures>) -> Vec<Named> {
         real("tuff_p", |f| f.tuff_p),
         real("independence_p", |f| f.independence_p),
         real("conditional_p", |f| f.conditional_p),
+        count("independence_series", of.map(|f| f.independence_series)),
         (name("traffic_light"), Kind::Text, light),
         count("green_most", of.map(|f| usize::try_from(f.green_most).unwrap_or(usize::MAX))),
         real("acerbi_szekely", |f| f.acerbi_szekely),
@@ -295,11 +336,17 @@ pub(crate) fn crash_table(crashes: &[Crash]) -> Table {
         ("policy", Kind::Text),
         ("days", Kind::Number),
         ("margin before", Kind::Number),
+        ("over static", Kind::Number),
         ("largest uncovered", Kind::Number),
         ("hours to full", Kind::Number),
         ("margin after", Kind::Number),
     ];
-    let mut table = Table::new("Crashes (long perpetual; uncovered loss in shares of its value)", &columns);
+    let mut table = Table::new(CRASHES, &columns);
+    let over_static = |crash: &Crash| {
+        let place = |of: &Crash| (of.asset.clone(), of.from, of.horizon_seconds);
+        let mut all = crashes.iter().filter(|other| other.policy == STATIC);
+        all.find(|other| place(other) == place(crash)).map(|other| crash.margin_before / other.margin_before)
+    };
     for crash in crashes {
         table.push(vec![
             Cell::text(&crash.asset),
@@ -308,12 +355,18 @@ pub(crate) fn crash_table(crashes: &[Crash]) -> Table {
             Cell::text(&crash.policy),
             Cell::Number(crash.horizon_seconds as f64 / DAY, 2),
             Cell::Number(crash.margin_before, 4),
+            Cell::number(over_static(crash), 2),
             Cell::Number(crash.uncovered_most, 4),
             Cell::number(crash.hours_to_full, 0),
             Cell::Number(crash.margin_most, 4),
         ]);
     }
     table
+}
+
+/// The name of a fault.
+fn fault(of: Fault) -> String {
+    serde_json::to_value(of).ok().as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// What was wrong with the histories.
@@ -329,12 +382,10 @@ pub(super) fn findings(histories: &[History]) -> Option<Table> {
     let mut table = Table::new("What was bridged in the prices", &columns);
     for history in histories {
         for finding in &history.findings {
-            let fault = serde_json::to_value(finding.fault).ok();
-            let fault = fault.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
             table.push(vec![
                 Cell::text(&history.asset),
                 Cell::count(history.rows.len()),
-                Cell::text(fault),
+                Cell::text(fault(finding.fault)),
                 Cell::count(finding.count),
                 Cell::time(finding.first),
                 Cell::Number(finding.worst, 3),
@@ -344,18 +395,96 @@ pub(super) fn findings(histories: &[History]) -> Option<Table> {
     (!table.rows.is_empty()).then_some(table)
 }
 
-/// What each policy had to do without.
-fn without(study: &Study, outcome: &Outcome) -> Vec<String> {
-    let mut notes = Vec::new();
+/// Existing positions on announced ramps.
+fn maintenance_table(rows: &[Row]) -> Table {
+    let columns = [
+        ("policy", Kind::Text),
+        ("asset", Kind::Text),
+        ("portfolio", Kind::Text),
+        ("side", Kind::Text),
+        ("days", Kind::Number),
+        ("n", Kind::Integer),
+        ("breaches", Kind::Integer),
+        ("of maintenance", Kind::Integer),
+        ("for the ramp", Kind::Integer),
+        ("largest uncovered", Kind::Number),
+        ("mean maintenance", Kind::Number),
+        ("time on a ramp", Kind::Number),
+    ];
+    let mut table = Table::new(
+        "Existing positions (maintenance margin on the announced ramp; breaches for the ramp are those that it would have covered had it bound at once)",
+        &columns,
+    );
+    let perpetual = |row: &&Row| row.portfolio == "perpetual";
+    for (row, of) in rows.iter().filter(perpetual).filter_map(|row| Some((row, row.maintenance.as_ref()?))) {
+        table.push(vec![
+            Cell::text(&row.policy),
+            Cell::text(&row.asset),
+            Cell::text(&row.portfolio),
+            Cell::text(&row.side),
+            Cell::Number(row.horizon_seconds as f64 / DAY, 2),
+            Cell::count(row.whole.observations),
+            Cell::count(row.whole.breaches),
+            Cell::count(of.breaches),
+            Cell::count(of.ramp_breaches),
+            Cell::Number(of.uncovered_most, 4),
+            Cell::Number(of.mean, 4),
+            Cell::Number(of.ramp_share, 3),
+        ]);
+    }
+    table
+}
+
+/// What was wrong with the histories, a line each.
+fn in_words(histories: &[History]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for history in histories {
+        for finding in &history.findings {
+            let fault = fault(finding.fault);
+            let (asset, count, first, worst) = (&history.asset, finding.count, finding.first, finding.worst);
+            lines.push(format!("{asset}: {fault} {count} times, first at {first}, the worst {worst:.3}"));
+        }
+    }
+    lines
+}
+
+/// Parameters that had no estimate to the end: what they look at is not among prices.
+fn still_on_floor(policy: &str, histories: &[History], in_force: &[Vec<InForceFrom>]) -> Option<String> {
+    let all = histories.iter().zip(in_force).filter_map(|(_, entries)| entries.last());
+    let knobs: BTreeSet<&str> =
+        all.flat_map(|entry| &entry.on_stress_floor).map(|knob| knob.name()).collect();
+    let named = knobs.into_iter().collect::<Vec<_>>().join(", ");
+    (!named.is_empty()).then(|| format!("{policy}: on the stress floor to the end: {named}"))
+}
+
+/// What was left out, what each policy had to do without, and which horizon is no whole number of its steps.
+fn notes(study: &Study, outcome: &Outcome) -> Vec<String> {
+    let mut notes: Vec<String> = outcome.left_out.iter().map(ToString::to_string).collect();
+    if !notes.is_empty() {
+        notes.push(format!("{} portfolios left out", notes.len()));
+    }
     for (policy, tracks) in study.policies.iter().zip(&outcome.tracks) {
-        let Some(without) = tracks.first().map(|track| track.without) else { continue };
-        if without.too_little_history + without.bridged + without.refused > 0 {
+        let name = policy.name();
+        let without = tracks.first().map(|track| track.without.as_slice()).unwrap_or_default();
+        let in_force = tracks.first().map(|track| track.in_force.as_slice()).unwrap_or_default();
+        notes.extend(still_on_floor(name, &study.histories, in_force));
+        for (history, of) in study.histories.iter().zip(without) {
+            if of.on_stress_floor + of.bridged + of.refused > 0 {
+                notes.push(format!(
+                    "{name}: {}: price scans on the stress floor for too little history after {} of {} rows, {} observations over missing steps, {} numbers refused",
+                    history.asset,
+                    of.on_stress_floor,
+                    history.rows.len(),
+                    of.bridged,
+                    of.refused
+                ));
+            }
+        }
+        let step = policy.step_seconds().max(1);
+        for seconds in study.horizons.iter().filter(|seconds| **seconds % step != 0) {
+            let steps = (seconds - 1).div_euclid(step) + 1;
             notes.push(format!(
-                "{}: {} parameter steps on the stress floor for too little history, {} observations over missing steps, {} refused",
-                policy.name(),
-                without.too_little_history,
-                without.bridged,
-                without.refused
+                "{name}: {seconds} s are no whole number of its steps of {step} s: it looks {steps} ahead"
             ));
         }
     }

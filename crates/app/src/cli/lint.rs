@@ -1,38 +1,55 @@
 //! `plimsoll lint`: what is wrong with a parameter set, or with a policy.
 
-use crate::io::params::{params, policy};
+use crate::io::params::{self, Document, documents};
 use crate::output::{Answer, Cell, Kind, Table, Verdict};
 use clap::Args;
-use plimsoll_engine::{PRESETS, ParamSet};
+use plimsoll_engine::ParamSet;
 use plimsoll_policy::Policy;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `lint`.
 #[derive(Args, Debug)]
 pub(super) struct LintArgs {
-    /// Parameter set or policy: a TOML file, or the name of a preset
-    #[arg(value_name = "PARAMS", required_unless_present = "preset")]
+    /// Parameter set or policy: a TOML file, or a name: of a preset, of a policy that ships, or of both; a file of such a name is
+    /// ./NAME
+    #[arg(value_name = "PARAMS", required_unless_present_any = ["preset", "policy"])]
     params: Option<PathBuf>,
     /// The name of a preset
-    #[arg(long, value_name = "NAME", conflicts_with = "params")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["params", "policy"])]
     preset: Option<String>,
+    /// A policy: a TOML file, or the name of one that ships
+    #[arg(long, value_name = "FILE", conflicts_with = "params")]
+    policy: Option<PathBuf>,
 }
 
 /// Answers; a finding fails the check.
 pub(super) fn run(args: &LintArgs) -> anyhow::Result<Answer<'static>> {
-    if let Some(policy) = args.params.as_deref().map(policy).transpose()?.flatten() {
-        return answer(of_policy(&policy)?, policy.name().to_owned());
+    let found = match (&args.params, &args.policy) {
+        (Some(path), _) => documents(path)?,
+        (None, Some(path)) => vec![Document::Policy(Box::new(params::policy(path)?))],
+        (None, None) => vec![Document::Params(Box::new(params::params(None, args.preset.as_deref())?))],
+    };
+    let (mut rows, mut notes) = (Vec::new(), Vec::new());
+    for document in &found {
+        let (findings, what) = match document {
+            Document::Params(set) => (of_params(set)?, format!("parameter set {} ({})", set.name, set.id())),
+            Document::Policy(policy) => (of_policy(policy)?, format!("policy {}", policy.name())),
+        };
+        notes.push(format!("{what}: {} findings", findings.len()));
+        rows.extend(findings);
     }
-    let set = set(args)?;
-    let mut rows = Vec::new();
-    for finding in set.lint() {
-        rows.push([code(&finding.code)?, finding.subject.clone(), finding.message.clone()]);
-    }
-    answer(rows, format!("{} ({})", set.name, set.id()))
+    Ok(answer(&rows, notes))
 }
 
 /// Rule, subject and finding.
 type Row = [String; 3];
+
+fn of_params(set: &ParamSet) -> anyhow::Result<Vec<Row>> {
+    let row = |finding: plimsoll_margin::LintFinding| {
+        Ok([code(&finding.code)?, finding.subject.clone(), finding.message])
+    };
+    set.lint().into_iter().map(row).collect()
+}
 
 fn of_policy(policy: &Policy) -> anyhow::Result<Vec<Row>> {
     let row = |finding: plimsoll_policy::Finding| {
@@ -47,26 +64,16 @@ fn code(rule: &impl serde::Serialize) -> anyhow::Result<String> {
     Ok(serde_json::to_value(rule)?.as_str().unwrap_or_default().to_owned())
 }
 
-fn answer(rows: Vec<Row>, what: String) -> anyhow::Result<Answer<'static>> {
+fn answer(rows: &[Row], notes: Vec<String>) -> Answer<'static> {
     let columns = [("rule", Kind::Text), ("subject", Kind::Text), ("finding", Kind::Text)];
     let mut table = Table::new("", &columns);
     let verdict = if rows.is_empty() { Verdict::Passed } else { Verdict::Failed };
-    let note = format!("{what}: {} findings", rows.len());
-    for row in &rows {
+    for row in rows {
         table.push(row.iter().map(Cell::text).collect());
     }
-    let mut answer = Answer { notes: vec![note], verdict, ..Answer::table(table) };
+    let mut answer = Answer { notes, verdict, ..Answer::table(table) };
     if rows.is_empty() {
         answer.tables.clear();
     }
-    Ok(answer)
-}
-
-/// A name that is no file but a preset is the preset.
-fn set(args: &LintArgs) -> anyhow::Result<ParamSet> {
-    let is_preset = |path: &Path| !path.exists() && PRESETS.iter().any(|(name, _)| path.as_os_str() == *name);
-    match args.params.as_deref() {
-        Some(path) if is_preset(path) => params(None, path.to_str()),
-        file => params(file, args.preset.as_deref()),
-    }
+    answer
 }

@@ -84,7 +84,7 @@ enum Command {
     Heatmap(heatmap::HeatmapArgs),
     /// Where in spot, volatility and time an account becomes liquidatable
     Liquidation(liquidation::LiquidationArgs),
-    /// What is wrong with a parameter set
+    /// What is wrong with a parameter set or a policy
     Lint(lint::LintArgs),
     /// Check published cases and print the parity table
     Vectors(vectors::VectorsArgs),
@@ -147,7 +147,7 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Generate(args) => generate::run(args, output),
         Command::Presets(args) => output.write(presets::run(args)?),
         Command::Span(args) => output.write(span::run(args)?),
-        Command::Backtest(args) => output.write(backtest::run(args)?),
+        Command::Backtest(args) => output.write(backtest::run(args, output.format)?),
         Command::Bench(args) => bench::run(args, output),
         Command::Completions { shell } => {
             let mut text = Vec::new();
@@ -158,7 +158,12 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
     }
 }
 
-/// An error and its causes as one line, each said once, with nothing that moves a terminal's cursor.
+/// No line of an error is longer, in characters, and none has more lines: what is wrong stands at the beginning.
+const ERROR_WIDTH: usize = 600;
+const ERROR_LINES: usize = 40;
+
+/// An error and its causes as one line, each said once, with nothing that moves a terminal's cursor. A parser may show the line
+/// it stopped at, and that line may be a file.
 fn in_words(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -167,7 +172,13 @@ fn in_words(error: &anyhow::Error) -> String {
             text = format!("{text}{joint}{cause}");
         }
     }
-    text.trim_end().chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+    let plain = |c: char| if c.is_control() { '?' } else { c };
+    let cut = |line: &str| {
+        let shown: String = line.chars().take(ERROR_WIDTH).map(plain).collect();
+        if line.chars().nth(ERROR_WIDTH).is_some() { format!("{shown}...") } else { shown }
+    };
+    let lines: Vec<String> = text.trim_end().split('\n').take(ERROR_LINES).map(cut).collect();
+    lines.join("\n")
 }
 
 /// Whether the reader of the standard output stream went away, as `head` does.
@@ -209,6 +220,12 @@ mod tests {
         let error = anyhow::anyhow!("no such file").context("a.csv: no such file").context("before");
         assert_eq!(in_words(&error), "before: a.csv: no such file");
         assert_eq!(in_words(&anyhow::anyhow!("\u{1b}[2J")), "?[2J");
+        let long =
+            in_words(&anyhow::anyhow!("1 | {}\n  | ^ here{}", "x".repeat(1 << 21), "\n.".repeat(1000)));
+        assert!(
+            long.len() < 1000 && long.starts_with("1 | xxx") && long.contains("...\n  | ^ here"),
+            "{long}"
+        );
     }
 
     #[test]

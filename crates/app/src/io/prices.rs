@@ -4,6 +4,7 @@
 //! here only what cannot be read at all is refused: no column of times or of prices, or a time that is none.
 
 use super::error::{Refusal, shortened};
+use super::series::WholeLines;
 use super::source::Source;
 use anyhow::{Context, anyhow, bail};
 use plimsoll_sim::{History, PriceRow, clean, splice};
@@ -18,6 +19,19 @@ pub(super) const TIMES: [&str; 5] = ["ts_ms", "timestamp", "time", "date", "date
 const CLOSES: [&str; 5] = ["close", "priceusd", "price", "vix", "mark"];
 /// What stands behind the base asset in the name of a pair.
 const QUOTES: [&str; 3] = ["USDT", "USDC", "USD"];
+
+/// What stands where a source has no price: a day without trading.
+const ABSENT: [&str; 6] = ["", ".", "-", "na", "n/a", "null"];
+
+/// What the time of a row is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum Label {
+    /// When its bar opened, as exchanges and Yahoo write it: its close is known a step later
+    #[default]
+    Open,
+    /// When its close was known
+    Close,
+}
 
 /// A file of prices, and the asset where it is named: `FILE` or `ASSET=FILE`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,12 +64,13 @@ fn asset_of(path: &Path) -> String {
     base.map_or(stem.clone(), str::to_owned)
 }
 
-/// Reads, cleans and splices: a history of every asset, in order of name.
-pub fn histories(files: &[PriceFile]) -> anyhow::Result<Vec<History>> {
+/// Reads, cleans and splices: a history of every asset, in order of name, with the times at which closes were known.
+pub fn histories(files: &[PriceFile], label: Label) -> anyhow::Result<Vec<History>> {
     let mut by: BTreeMap<Asset, Vec<History>> = BTreeMap::new();
     for PriceFile { asset, path } in files {
         let rows = rows(path)?;
         let history = clean(asset.clone(), rows).with_context(|| path.display().to_string())?;
+        let history = if label == Label::Open { history.labelled_by_opening() } else { history };
         by.entry(asset.clone()).or_default().push(history);
     }
     let joined = by.into_values().map(splice).collect::<Result<Vec<_>, _>>()?;
@@ -73,7 +88,7 @@ struct Places {
 
 fn rows(path: &Path) -> anyhow::Result<Vec<PriceRow>> {
     let (name, reader) = Source::open(path)?.text()?;
-    let mut csv = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
+    let mut csv = csv::ReaderBuilder::new().flexible(true).from_reader(WholeLines::new(reader));
     let places = places(csv.headers().with_context(|| name.clone())?, &name)?;
     let mut rows = Vec::new();
     for record in csv.records() {
@@ -81,12 +96,12 @@ fn rows(path: &Path) -> anyhow::Result<Vec<PriceRow>> {
         let line = record.position().map_or(0, csv::Position::line);
         let text = record.get(places.time).unwrap_or_default().trim();
         let time = time(text).ok_or_else(|| {
-            let expected = "expected RFC 3339, 2026-03-27, 3/27/2026 or milliseconds since 1970";
+            let expected = "expected RFC 3339, 2026-03-27, 3/27/2026, or seconds, milliseconds, microseconds or nanoseconds since 1970";
             Refusal::new("time", text, expected).at(&name, "line", line)
         })?;
         let number = |at: usize| record.get(at).and_then(|text| text.trim().parse::<f64>().ok());
         let price = |at: Option<usize>| at.and_then(number);
-        let close = number(places.close).unwrap_or(f64::NAN);
+        let close = close(record.get(places.close).unwrap_or_default());
         rows.push(PriceRow {
             time,
             open: price(places.open),
@@ -118,16 +133,27 @@ fn places(header: &csv::StringRecord, file: &str) -> anyhow::Result<Places> {
     })
 }
 
-/// RFC 3339, a day in ISO or American order, or milliseconds. A day is its midnight in UTC.
+/// A last price; NaN where the source says that there is none, 0 where what it says is no number.
+fn close(text: &str) -> f64 {
+    let text = text.trim();
+    if ABSENT.iter().any(|absent| text.eq_ignore_ascii_case(absent)) {
+        return f64::NAN;
+    }
+    text.parse().unwrap_or(0.0)
+}
+
+/// RFC 3339, a day in ISO or American order, or a count since 1970 whose unit is told by its size. A day is its midnight in UTC;
+/// so is a clock without a zone.
 pub(super) fn time(text: &str) -> Option<Timestamp> {
-    if text.bytes().all(|b| b.is_ascii_digit()) && text.len() > 8 {
-        return Timestamp::from_millis(text.parse().ok()?).ok();
+    if text.len() > 8 && text.bytes().all(|b| b.is_ascii_digit()) {
+        return since_1970(text.parse().ok()?);
     }
     let (day, clock) = text.split_at_checked(10).unwrap_or((text, ""));
     if !clock.is_empty() && day.contains('-') {
-        let zoned = clock.ends_with('Z') || clock.contains('+');
-        let exact = format!("{day}T{}{}", clock.trim_start_matches(['T', ' ']), if zoned { "" } else { "Z" });
-        return exact.parse().ok();
+        let clock = clock.trim_start_matches(['T', ' ']);
+        let clock = clock.strip_suffix(" UTC").unwrap_or(clock);
+        let zoned = clock.ends_with(['Z', 'z']) || clock.contains(['+', '-']);
+        return format!("{day}T{clock}{}", if zoned { "" } else { "Z" }).parse().ok();
     }
     let (year, month, day) = if text.contains('-') {
         let mut parts = text.splitn(3, '-');
@@ -138,6 +164,18 @@ pub(super) fn time(text: &str) -> Option<Timestamp> {
         (year, month, day)
     };
     Timestamp::from_date(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?, 0).ok()
+}
+
+/// Up to the year 5138 in each unit: seconds have at most 11 digits, milliseconds 12 to 14, and so on.
+fn since_1970(count: i64) -> Option<Timestamp> {
+    const SECONDS: i64 = 100_000_000_000;
+    match count {
+        ..SECONDS => Some(Timestamp::from_seconds(count)),
+        ..100_000_000_000_000 => Timestamp::from_millis(count).ok(),
+        ..100_000_000_000_000_000 => Timestamp::from_micros(count).ok(),
+        // Whole seconds are all that a row of prices needs.
+        _ => Some(Timestamp::from_seconds(count / 1_000_000_000)),
+    }
 }
 
 #[cfg(test)]
@@ -157,12 +195,30 @@ mod tests {
     #[test]
     fn times_are_read_in_the_forms_that_sources_write() {
         let expected: Timestamp = "2018-01-01T00:00:00Z".parse().unwrap();
-        for text in ["2018-01-01", "1/1/2018", "1514764800000", "2018-01-01T00:00:00Z", "2018-01-01 00:00:00"]
-        {
+        let forms = [
+            "2018-01-01",
+            "1/1/2018",
+            "1514764800",
+            "1514764800000",
+            "1514764800000000",
+            "1514764800000000000",
+            "2018-01-01T00:00:00Z",
+            "2018-01-01 00:00:00",
+            "2018-01-01 00:00:00 UTC",
+            "2017-12-31T19:00:00-05:00",
+            "2018-01-01T05:30:00+05:30",
+        ];
+        for text in forms {
             assert_eq!(time(text), Some(expected), "{text}");
         }
-        for text in ["", "yesterday", "2018-13-01", "2018", "1/2", "12018-01-01"] {
+        for text in ["", "yesterday", "2018-13-01", "2018", "20180101", "1/2", "12018-01-01"] {
             assert_eq!(time(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_day_without_trading_is_no_bad_price() {
+        assert!(["", " ", ".", "NA", "null", "NaN"].iter().all(|text| close(text).is_nan()));
+        assert_eq!([close("abc"), close("-5"), close("13.76")], [0.0, -5.0, 13.76]);
     }
 }

@@ -144,7 +144,7 @@ fn numbers(
 
 /// Refuses a line that goes on for more than [`LINE_MAX`] bytes, and a quote that is not closed on the line it begins
 /// on: either would make one record of the rest of the file.
-struct WholeLines<R> {
+pub(super) struct WholeLines<R> {
     inner: R,
     number: u64,
     bytes: usize,
@@ -152,7 +152,7 @@ struct WholeLines<R> {
 }
 
 impl<R> WholeLines<R> {
-    fn new(inner: R) -> Self {
+    pub(super) fn new(inner: R) -> Self {
         Self { inner, number: 1, bytes: 0, quotes: 0 }
     }
 

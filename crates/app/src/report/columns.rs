@@ -44,7 +44,7 @@ fn same(text: &str, count: usize) -> ArrayRef {
     Arc::new(std::iter::repeat_n(Some(text), count).collect::<StringArray>())
 }
 
-/// `time` (ms), `policy`, `asset`, `portfolio`, `side`, `horizon_days`, `price`, `margin`, `loss`, `breach`: every margin that
+/// `time` (ms), `policy`, `asset`, `portfolio`, `side`, `horizon_days`, `price`, `margin`, `maintenance` (on the announced ramp), `loss`, `breach`: every margin that
 /// was judged.
 pub(super) fn margins(of: &Material<'_>, out: impl Write + Send) -> anyhow::Result<()> {
     let mut batches = Batches { out: Some(out), writer: None };
@@ -59,6 +59,7 @@ pub(super) fn margins(of: &Material<'_>, out: impl Write + Send) -> anyhow::Resu
             let Some((losses, portfolio)) = losses.zip(portfolio) else { continue };
             let judged = group.judged_from.min(losses.len())..losses.len();
             let count = judged.len();
+            let held = set.maintenance.get(place).and_then(|all| all.get(judged.clone())).unwrap_or_default();
             let times = group.times[judged.clone()].iter().map(|time| time.nanos() / 1_000_000);
             let breach =
                 losses[judged.clone()].iter().zip(&margins[judged.clone()]).map(|(l, m)| Some(l > m));
@@ -74,6 +75,7 @@ pub(super) fn margins(of: &Material<'_>, out: impl Write + Send) -> anyhow::Resu
                     Arc::new(Float64Array::from_iter_values(group.prices[judged.clone()].iter().copied())),
                 ),
                 ("margin", Arc::new(Float64Array::from_iter_values(margins[judged.clone()].iter().copied()))),
+                ("maintenance", Arc::new(Float64Array::from_iter_values(held.iter().copied()))),
                 ("loss", Arc::new(Float64Array::from_iter_values(losses[judged.clone()].iter().copied()))),
                 ("breach", Arc::new(breach.collect::<BooleanArray>())),
             ])?;

@@ -3,6 +3,7 @@
 //! The one idea: a report is a function of the outcome alone, so the same backtest always writes the same files. The page asks
 //! for nothing from outside: its pictures are in it.
 
+mod attribution;
 pub(crate) mod chains;
 mod columns;
 mod page;

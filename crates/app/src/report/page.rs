@@ -1,7 +1,7 @@
 //! The page, and the same as Markdown.
 
-use super::{Material, pictures};
-use crate::output::{Kind, Table};
+use super::{Material, attribution, pictures};
+use crate::output::{Cell, Kind, Table};
 use crate::svg::escape;
 use std::fmt::Write as _;
 
@@ -15,11 +15,12 @@ td.bad { color: #b2182b; font-weight: 600; } svg { max-width: 100%; height: auto
 ";
 
 /// How it was done, for both forms.
-const METHOD: [&str; 6] = [
+const METHOD: [&str; 7] = [
     "History is replayed through the live policy step and the live margin code, row by row. A margin set at an instant depends on nothing after it.",
-    "A margin is initial margin on the parameter set named above with the policy's values in place, without the charges that prices do not show (liquidity, index confidence, funding). For a perpetual it is the price scan of its side times the notional.",
+    "A margin is initial margin on the parameter set named above with the policy's values in place, without the charges that prices do not show (liquidity, index confidence, funding). For a perpetual it is the price scan of its side times the notional, and half a tick a lot of rounding guard (5e-8).",
+    "Existing positions are held to maintenance margin on the ramp that was announced for each parameter; it is judged by the same losses.",
     "Options are opened anew at every instant at fixed moneyness and tenor, on a stated surface: 1.10 times an exponentially weighted realised volatility (half-life 20 days, 30 to 250 %, whole points) with a fixed smile. A loss is full revaluation at the horizon. The stated surface is a stand-in for a market.",
-    "Where losses overlap, the traffic light and the probability of the count use the simulated law of overlapping losses, and independence is the least p-value over the series that do not overlap. The binomial test of Kupiec is given beside, and is too strict there.",
+    "Where losses overlap, the traffic light and the probability of the count use the simulated law of overlapping losses, and independence is the least p-value over the series that do not overlap, times their number (Bonferroni). The binomial test of Kupiec is given beside, and is too strict there.",
     "Diebold and Mariano compare the pinball loss at 99 % with that of the best other policy in the run; a small p says that this policy is worse.",
     "The response to a step of volatility is that of the same policy and portfolio on returns of 1 % up and down for 1000 steps, then of 2 % for 600.",
 ];
@@ -93,9 +94,10 @@ pub(super) fn html(of: &Material<'_>, targets: &Table) -> anyhow::Result<String>
         out.push_str(&picture);
     }
     out.push_str("<h2>What moved the parameters</h2>\n<p class=\"note\">Every change with every cause is in changes.parquet.</p>\n");
-    for picture in pictures::attributions(of) {
+    for picture in attribution::pictures(of) {
         out.push_str(&picture);
     }
+    html_table(&mut out, &attribution::table(of));
     out.push_str("<h2>Figures</h2>\n<p class=\"note\">All of them, and both parts of the sample, are in figures.parquet.</p>\n");
     for table in of.tables {
         html_table(&mut out, table);
@@ -111,21 +113,43 @@ pub(super) fn html(of: &Material<'_>, targets: &Table) -> anyhow::Result<String>
     Ok(out)
 }
 
+/// Text that a reader of Markdown shows as it is: no tag, and no end of a cell.
+fn plain(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('|', "\\|")
+}
+
 /// The same for a forum, without pictures.
 pub(super) fn markdown(of: &Material<'_>, targets: &Table) -> anyhow::Result<String> {
     let mut out = b"# Backtest of margin policies\n\n".to_vec();
     for line in setup(of) {
-        out.extend(format!("- {line}\n").bytes());
+        out.extend(format!("- {}\n", plain(&line)).bytes());
     }
-    let all = std::iter::once(targets).chain(of.tables).filter(|table| !table.rows.is_empty());
+    let causes = attribution::table(of);
+    let all =
+        std::iter::once(targets).chain(of.tables).chain([&causes]).filter(|table| !table.rows.is_empty());
     for table in all {
-        out.extend(format!("\n## {}\n\n", table.title).bytes());
-        let plain = Table { title: String::new(), ..table.clone() };
-        plain.print(&mut out, None)?;
+        out.extend(format!("\n## {}\n\n", plain(&table.title)).bytes());
+        let mut untitled = Table { title: String::new(), ..table.clone() };
+        for cell in untitled.rows.iter_mut().flatten() {
+            if let Cell::Text(text) = cell {
+                *text = plain(text);
+            }
+        }
+        untitled.print(&mut out, None)?;
     }
     out.extend(b"\n## Notes\n\n");
     for line in of.notes.iter().map(String::as_str).chain(METHOD) {
-        out.extend(format!("- {line}\n").bytes());
+        out.extend(format!("- {}\n", plain(line)).bytes());
     }
     Ok(String::from_utf8(out)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_makes_a_tag_or_a_cell() {
+        assert_eq!(plain("<b>a|b & c's"), "&lt;b&gt;a\\|b &amp; c's");
+    }
 }

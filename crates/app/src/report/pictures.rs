@@ -1,17 +1,14 @@
 //! From an outcome to pictures.
 
 use super::Material;
-use crate::svg::{CausePicture, FrontierPanel, FrontierPoint, MarginPicture, causes, frontier, margins};
+use crate::svg::{FrontierPanel, FrontierPoint, FrontierSide, MarginPicture, frontier, margins};
 use anyhow::Context;
-use plimsoll_policy::{Cause, Knob};
-use plimsoll_sim::{Group, Margins, Row, stressed};
+use plimsoll_policy::Knob;
+use plimsoll_sim::{Group, Row, stressed};
 use plimsoll_types::Timestamp;
-use std::collections::BTreeMap;
 
 /// What the first policy is compared with in a picture, if it is there.
 const COMPARED: &str = "static";
-/// Causes named in a picture; the rest are added up.
-const NAMED: usize = 9;
 
 /// Margins of the first policy over time, one picture an asset, at the first horizon.
 pub(super) fn over_time(of: &Material<'_>) -> anyhow::Result<Vec<String>> {
@@ -33,14 +30,16 @@ fn one(of: &Material<'_>, g: usize, group: &Group) -> anyhow::Result<Option<Stri
     };
     let Some(losses) = group.losses.first().and_then(|all| all.get(long)) else { return Ok(None) };
     let judged = group.judged_from.min(losses.len())..losses.len();
-    let series = |margins: &Margins| {
-        let of = |place: usize| margins.margins.get(place).map(|m| m[judged.clone()].to_vec());
+    let sides = |all: &[Vec<f64>]| {
+        let of = |place: usize| all.get(place).map(|m| m[judged.clone()].to_vec());
         of(long).zip(of(short))
     };
-    let found = |policy: usize| {
+    let set = |policy: usize| {
         let mut all = of.outcome.margins.iter();
-        all.find(|m| m.group == g && m.horizon == 0 && m.policy == policy).and_then(series)
+        all.find(|m| m.group == g && m.horizon == 0 && m.policy == policy)
     };
+    let found = |policy: usize| set(policy).and_then(|m| sides(&m.margins));
+    let held = set(0).and_then(|m| sides(&m.maintenance));
     let Some((long, short)) = found(0) else { return Ok(None) };
     let compared = of.study.policies.iter().position(|policy| policy.name() == COMPARED).filter(|at| *at > 0);
     let other = compared.and_then(found).map(|(l, s)| (COMPARED.to_owned(), l, s));
@@ -53,16 +52,34 @@ fn one(of: &Material<'_>, g: usize, group: &Group) -> anyhow::Result<Option<Stri
     let picture = MarginPicture {
         title: format!("{}: margin of {policy} against what was lost over {days} d", group.name),
         note: "The move of the price after each instant, between the margin of a long (below) and of a short (above), in shares of value.".to_owned(),
+        counts: counts(of, group, policy),
         moves: losses[judged.clone()].iter().map(|loss| -loss).collect(),
         times,
         long,
         short,
         other,
+        held,
         bands: stressed(history)?.iter().map(|(from, to)| (seconds(from), seconds(to))).collect(),
         changes: changes(of, &group.name, (first, last)),
         years: years(first, last),
     };
     Ok(Some(margins(&picture)))
+}
+
+/// Breaches of both sides.
+fn counts(of: &Material<'_>, group: &Group, policy: &str) -> String {
+    let mine = |row: &&Row| {
+        row.policy == policy
+            && row.asset == group.name
+            && row.portfolio == "perpetual"
+            && of.study.horizons.first() == Some(&row.horizon_seconds)
+    };
+    let rows = of.outcome.rows.iter().filter(mine);
+    let told = rows.map(|row| {
+        let f = &row.whole;
+        format!("{}: {} breaches of {:.1} expected", row.side, f.breaches, f.expected)
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// Changes of the price scans of an asset by the first policy: when, and the logarithm.
@@ -87,97 +104,35 @@ fn years(first: f64, last: f64) -> Vec<(String, f64)> {
     all.filter(|(_, at)| *at >= first && *at <= last).collect()
 }
 
-/// Every policy on capital against coverage and calm: perpetuals at the first horizon, both sides averaged.
+/// Every policy on capital against coverage and calm: perpetuals of both sides at the first horizon.
 pub(super) fn frontiers(of: &Material<'_>) -> Option<String> {
     let horizon = *of.study.horizons.first()?;
     let mut panels: Vec<FrontierPanel> = Vec::new();
     for group in of.outcome.groups.iter().filter(|group| group.members.len() == 1) {
-        let points: Vec<FrontierPoint> = of
-            .study
-            .policies
-            .iter()
-            .filter_map(|policy| {
-                let mine = |row: &&Row| {
-                    row.policy == policy.name()
-                        && row.asset == group.name
-                        && row.portfolio == "perpetual"
-                        && row.horizon_seconds == horizon
-                };
-                let rows: Vec<&Row> = of.outcome.rows.iter().filter(mine).collect();
-                point(policy.name(), &rows)
-            })
-            .collect();
+        let mine = |row: &&Row| {
+            row.asset == group.name && row.portfolio == "perpetual" && row.horizon_seconds == horizon
+        };
+        let rows: Vec<&Row> = of.outcome.rows.iter().filter(mine).collect();
+        let points: Vec<FrontierPoint> =
+            of.study.policies.iter().filter_map(|policy| point(policy.name(), &rows)).collect();
+        let green = rows.iter().map(|row| row.whole.green_most as f64 / row.whole.expected);
         if !points.is_empty() {
-            panels.push(FrontierPanel { title: group.name.clone(), points });
+            let green_most = green.fold(0.0, f64::max);
+            panels.push(FrontierPanel { title: group.name.clone(), points, green_most });
         }
     }
-    let note = "Perpetuals, both sides averaged. Left: further left is cheaper, above the dashed line is under-covered. Right: lower is calmer.";
+    let note = "Perpetuals: a full dot is long, a hollow one short. Further left is cheaper; above the dashed line are more breaches than expected, above the dotted one more than is green; lower is calmer.";
     (!panels.is_empty()).then(|| frontier("Capital against coverage and calm", note, &panels))
 }
 
 fn point(name: &str, rows: &[&Row]) -> Option<FrontierPoint> {
-    let count = rows.len() as f64;
-    let mean = |read: fn(&Row) -> f64| rows.iter().map(|row| read(row)).sum::<f64>() / count;
-    (!rows.is_empty()).then(|| FrontierPoint {
-        name: name.to_owned(),
-        capital: mean(|row| row.whole.mean_margin.unwrap_or(f64::NAN)),
-        breaches: mean(|row| row.whole.breaches as f64 / row.whole.expected),
-        peak_to_trough: mean(|row| row.whole.peak_to_trough.unwrap_or(f64::NAN)),
-    })
-}
-
-/// What moved the scan of a long, by quarter and cause: the first policy at the first horizon, one picture an asset.
-pub(super) fn attributions(of: &Material<'_>) -> Vec<String> {
-    let singles = of.outcome.groups.iter().filter(|group| group.members.len() == 1);
-    singles.filter_map(|group| attribution(of, group)).collect()
-}
-
-fn attribution(of: &Material<'_>, group: &Group) -> Option<String> {
-    let track = of.outcome.tracks.first()?.first()?;
-    let start = *group.times.get(group.judged_from)?;
-    let mut quarters: BTreeMap<(i16, i8), BTreeMap<Cause, f64>> = BTreeMap::new();
-    let mut sizes: BTreeMap<Cause, f64> = BTreeMap::new();
-    for dated in track.changes.iter().filter(|dated| dated.at >= start) {
-        let key = &dated.change.key;
-        let mine = key.scope.underlying.as_deref().is_none_or(|name| name == group.name);
-        if key.knob != Knob::PriceScanDown || !mine {
-            continue;
-        }
-        let (year, month, _) = dated.at.date();
-        let quarter = quarters.entry((year, (month - 1) / 3 + 1)).or_default();
-        for (cause, part) in &dated.change.causes {
-            let part = *part as f64 / 1e9;
-            *quarter.entry(*cause).or_default() += part;
-            *sizes.entry(*cause).or_default() += part.abs();
-        }
-    }
-    let mut order: Vec<(Cause, f64)> = sizes.into_iter().collect();
-    order.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let named: Vec<Cause> = order.iter().take(NAMED).map(|(cause, _)| *cause).collect();
-    let mut names: Vec<String> = named.iter().map(|cause| cause.name().to_owned()).collect();
-    let rest = order.len() > NAMED;
-    if rest {
-        names.push("others".to_owned());
-    }
-    let parts = |quarter: &BTreeMap<Cause, f64>| {
-        let mut parts: Vec<f64> =
-            named.iter().map(|cause| quarter.get(cause).copied().unwrap_or(0.0)).collect();
-        if rest {
-            parts
-                .push(quarter.iter().filter(|(cause, _)| !named.contains(cause)).map(|(_, part)| part).sum());
-        }
-        parts
+    let side = |row: &&Row| FrontierSide {
+        short: row.side == "short",
+        capital: row.whole.mean_margin.unwrap_or(f64::NAN),
+        breaches: row.whole.breaches as f64 / row.whole.expected,
+        peak_to_trough: row.whole.peak_to_trough.unwrap_or(f64::NAN),
     };
-    let stretches: Vec<(String, Vec<f64>)> =
-        quarters.iter().map(|((year, quarter), of)| (format!("{year} Q{quarter}"), parts(of))).collect();
-    let policy = of.study.policies.first()?.name();
-    let picture = CausePicture {
-        title: format!("{}: what moved the scan of a long ({policy})", group.name),
-        note:
-            "Change of the logarithm by quarter and cause; in every change the causes add up to it exactly."
-                .to_owned(),
-        causes: names,
-        stretches,
-    };
-    (!picture.stretches.is_empty()).then(|| causes(&picture))
+    let sides: Vec<FrontierSide> =
+        rows.iter().filter(|row| row.policy == name).map(|row| side(row)).collect();
+    (!sides.is_empty()).then(|| FrontierPoint { name: name.to_owned(), sides })
 }

@@ -1,4 +1,4 @@
-//! What moved a parameter: for each stretch of time the change of its logarithm, split by cause, up and down from zero.
+//! What moved a parameter: for each stretch of time the rises and the falls of its logarithm, split by cause, up and down from zero.
 
 use super::canvas::{Anchor, Canvas, FAINT, Frame, GREY, INK, Scale, Style, percent};
 
@@ -11,8 +11,8 @@ pub(crate) struct CausePicture {
     pub(crate) note: String,
     /// Names of the causes.
     pub(crate) causes: Vec<String>,
-    /// Name of each stretch, and what each cause added to the logarithm in it.
-    pub(crate) stretches: Vec<(String, Vec<f64>)>,
+    /// Name of each stretch, and by how much each cause raised and lowered the logarithm in it: >= 0 and <= 0.
+    pub(crate) stretches: Vec<(String, Vec<(f64, f64)>)>,
 }
 
 const SIZE: (f64, f64) = (1100.0, 360.0);
@@ -29,7 +29,8 @@ pub(crate) fn causes(picture: &CausePicture) -> String {
     canvas.text((24.0, 30.0), Style::new(17.0, INK, Anchor::Start).bold(), &picture.title);
     canvas.text((24.0, 48.0), Style::new(11.5, GREY, Anchor::Start), &picture.note);
     let sums = |sign: f64| {
-        let of = |parts: &Vec<f64>| parts.iter().map(|x| (sign * x).max(0.0)).sum::<f64>();
+        let side = |(up, down): &(f64, f64)| if sign > 0.0 { *up } else { -down };
+        let of = |parts: &Vec<(f64, f64)>| parts.iter().map(side).sum::<f64>();
         picture.stretches.iter().map(|(_, parts)| of(parts)).fold(0.0, f64::max)
     };
     let y = Scale::new((-1.05 * sums(-1.0), 1.05 * sums(1.0)), (plot.y + plot.height, plot.y));
@@ -43,11 +44,12 @@ pub(crate) fn causes(picture: &CausePicture) -> String {
         canvas.text((plot.x - 7.0, y.at(tick) + 4.0), Style::new(11.0, GREY, Anchor::End), &percent(tick));
     }
     let width = plot.width / picture.stretches.len().max(1) as f64;
-    let every = (picture.stretches.len() / 12).max(1);
+    let every = picture.stretches.len().div_ceil(12).max(1);
     for (i, (name, parts)) in picture.stretches.iter().enumerate() {
         let x = plot.x + width * i as f64;
         let (mut up, mut down) = (0.0, 0.0);
-        for (cause, part) in parts.iter().enumerate() {
+        let both = parts.iter().enumerate().flat_map(|(cause, (up, down))| [(cause, up), (cause, down)]);
+        for (cause, part) in both {
             let from = if *part > 0.0 { &mut up } else { &mut down };
             let (start, end) = (*from, *from + part);
             *from = end;
@@ -58,6 +60,8 @@ pub(crate) fn causes(picture: &CausePicture) -> String {
                 canvas.rect(frame, &format!(r#"fill="{}""#, COLOURS[cause % COLOURS.len()]));
             }
         }
+        let net = y.at(parts.iter().map(|(up, down)| up + down).sum());
+        canvas.line((x, net), (x + width, net), &format!(r#"stroke="{INK}" stroke-width="2""#));
         if i.is_multiple_of(every) {
             let at = (x, plot.y + plot.height + 16.0);
             canvas.text(at, Style::new(11.0, GREY, Anchor::Start), name);
@@ -76,6 +80,9 @@ fn legend(canvas: &mut Canvas, picture: &CausePicture, plot: Frame) {
         canvas.text((x + 14.0, plot.y - 13.0), Style::new(11.0, INK, Anchor::Start), name);
         x += 30.0 + 6.0 * name.chars().count() as f64;
     }
+    let y = plot.y - 17.0;
+    canvas.line((x, y), (x + 12.0, y), &format!(r#"stroke="{INK}" stroke-width="2""#));
+    canvas.text((x + 16.0, plot.y - 13.0), Style::new(11.0, INK, Anchor::Start), "all of it");
 }
 
 #[cfg(test)]
@@ -88,10 +95,13 @@ mod tests {
             title: "Causes".to_owned(),
             note: String::new(),
             causes: vec!["now".to_owned(), "stress".to_owned()],
-            stretches: vec![("2020".to_owned(), vec![0.2, -0.1]), ("2021".to_owned(), vec![-0.3, 0.0])],
+            stretches: vec![
+                ("2020".to_owned(), vec![(0.2, -0.1), (0.0, -0.1)]),
+                ("2021".to_owned(), vec![(0.0, -0.3), (0.0, 0.0)]),
+            ],
         };
         let text = causes(&picture);
-        // Page, two of the legend, three parts that are not zero.
-        assert_eq!(text.matches("<rect").count(), 6);
+        // Page, two of the legend, four parts that are not zero: what one cause raised and lowered is not set off.
+        assert_eq!(text.matches("<rect").count(), 7);
     }
 }

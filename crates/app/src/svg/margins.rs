@@ -10,6 +10,8 @@ pub(crate) struct MarginPicture {
     pub(crate) title: String,
     /// What is to be read from it.
     pub(crate) note: String,
+    /// What is counted in it, at the right of the title.
+    pub(crate) counts: String,
     /// Instants, seconds, rising.
     pub(crate) times: Vec<f64>,
     /// The move over the horizon from each instant; a fall is below 0.
@@ -20,6 +22,8 @@ pub(crate) struct MarginPicture {
     pub(crate) short: Vec<f64>,
     /// A margin to compare with, of both sides; empty for none.
     pub(crate) other: Option<(String, Vec<f64>, Vec<f64>)>,
+    /// What existing positions are held to, of both sides; `None` for nothing to show.
+    pub(crate) held: Option<(Vec<f64>, Vec<f64>)>,
     /// Stretches of high volatility, seconds.
     pub(crate) bands: Vec<(f64, f64)>,
     /// When a parameter changed, and the change of its logarithm.
@@ -34,6 +38,7 @@ const SHORT: &str = "#2166ac";
 const MOVE: &str = "#8a94a3";
 const BAND: &str = "#fdebd0";
 const OTHER: &str = "#b8860b";
+const HELD: &str = "#7a5195";
 
 /// Draws it.
 pub(crate) fn margins(picture: &MarginPicture) -> String {
@@ -41,6 +46,8 @@ pub(crate) fn margins(picture: &MarginPicture) -> String {
     let plot = Frame { x: 64.0, y: 78.0, width: SIZE.0 - 90.0, height: SIZE.1 - 150.0 };
     canvas.text((24.0, 30.0), Style::new(17.0, INK, Anchor::Start).bold(), &picture.title);
     canvas.text((24.0, 48.0), Style::new(11.5, GREY, Anchor::Start), &picture.note);
+    let right = (SIZE.0 - 26.0, 30.0);
+    canvas.text(right, Style::new(11.5, GREY, Anchor::End), &picture.counts);
     let (first, last) = ends(&picture.times);
     let x = Scale::new((first, last), (plot.x, plot.x + plot.width));
     let most = |series: &[f64]| series.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
@@ -52,6 +59,11 @@ pub(crate) fn margins(picture: &MarginPicture) -> String {
         let dashed = format!(r#"fill="none" stroke="{OTHER}" stroke-width="1" stroke-dasharray="3 2""#);
         stair(&mut canvas, &picture.times, long, (&x, &y, -1.0), &dashed);
         stair(&mut canvas, &picture.times, short, (&x, &y, 1.0), &dashed);
+    }
+    if let Some((long, short)) = &picture.held {
+        let thin = format!(r#"fill="none" stroke="{HELD}" stroke-width="0.8""#);
+        stair(&mut canvas, &picture.times, long, (&x, &y, -1.0), &thin);
+        stair(&mut canvas, &picture.times, short, (&x, &y, 1.0), &thin);
     }
     let line = |colour: &str| format!(r#"fill="none" stroke="{colour}" stroke-width="1.5""#);
     stair(&mut canvas, &picture.times, &picture.long, (&x, &y, -1.0), &line(LONG));
@@ -173,6 +185,7 @@ fn legend(canvas: &mut Canvas, picture: &MarginPicture, plot: Frame) {
         (LONG, "margin of a long".to_owned()),
         (MOVE, "move over the horizon".to_owned()),
         (BAND, "volatile regime".to_owned()),
+        (HELD, picture.held.as_ref().map_or(String::new(), |_| "maintenance on its ramp".to_owned())),
         (OTHER, other),
     ];
     for (colour, text) in entries.iter().filter(|(_, text)| !text.is_empty()) {
@@ -194,11 +207,13 @@ mod tests {
         let picture = MarginPicture {
             title: "BTC & more".to_owned(),
             note: String::new(),
+            counts: "long: 1".to_owned(),
             times: vec![0.0, 1.0, 2.0, 3.0],
             moves: vec![0.01, -0.2, 0.3, 0.0],
             long: vec![0.1; 4],
             short: vec![0.1; 4],
             other: None,
+            held: Some((vec![0.08; 4], vec![0.08; 4])),
             bands: vec![(1.0, 2.0)],
             changes: vec![(1.0, 0.1), (2.0, -0.05)],
             years: vec![("2020".to_owned(), 1.5)],

@@ -20,7 +20,7 @@ pub(crate) use books::{BooksPanel, books};
 pub(crate) use canvas::escape;
 pub(crate) use causes::{CausePicture, causes};
 pub(crate) use compare::{ComparePicture, CompareRow, RatioBox, comparison};
-pub(crate) use frontier::{FrontierPanel, FrontierPoint, frontier};
+pub(crate) use frontier::{FrontierPanel, FrontierPoint, FrontierSide, frontier};
 pub(crate) use growth::{GrowthLine, GrowthPanel, growth};
 pub(crate) use heat::{HeatPicture, heat_map};
 pub(crate) use liquidation::{Boundary, BoundaryPoint, LiquidationPicture, MarkedPoint, liquidation};

@@ -7,7 +7,7 @@
 
 use super::moment::{Listing, Moment};
 use crate::history::{GAP_SECONDS_MAX, History};
-use crate::replay::{Dated, InForceFrom, ReplayError, Track, Without, speaks_of, values};
+use crate::replay::{Dated, InForceFrom, ReplayError, Track, Without, in_force_from, speaks_of};
 use plimsoll_policy::{Bar, Implied, Policy, Quoted, Signals, State, UnderlyingSignals, step};
 use plimsoll_types::{Asset, Timestamp};
 use std::collections::BTreeMap;
@@ -126,8 +126,11 @@ pub fn follow(
     let start = seen.first().map(|signals| signals.as_of).ok_or(ReplayError::Nothing)?;
     let begin = |source| ReplayError::Begin { policy: policy.name().to_owned(), source: Box::new(source) };
     let mut state = State::new(policy, start).map_err(begin)?;
-    let mut track =
-        Track { changes: Vec::new(), in_force: vec![Vec::new(); assets.len()], without: Without::default() };
+    let mut track = Track {
+        changes: Vec::new(),
+        in_force: vec![Vec::new(); assets.len()],
+        without: vec![Without::default(); assets.len()],
+    };
     for signals in seen {
         let at = signals.as_of;
         let decision = step(policy, &mut state, signals).map_err(|source| ReplayError::Step {
@@ -135,15 +138,17 @@ pub fn follow(
             at,
             source: Box::new(source),
         })?;
-        if at >= judged {
-            track.without.count(&decision.notes);
-        }
-        for (asset, in_force) in assets.iter().zip(&mut track.in_force) {
+        for ((asset, in_force), without) in assets.iter().zip(&mut track.in_force).zip(&mut track.without) {
             let name = asset.as_str();
             let moved = decision.changes.iter().any(|change| speaks_of(&change.key, name));
             let known = !in_force.is_empty() || signals.underlyings.contains_key(name);
             if known && (in_force.is_empty() || moved) {
-                in_force.push(InForceFrom { at, values: values(policy, &state, name, at) });
+                in_force.push(in_force_from(policy, &state, name, at));
+            }
+            if at >= judged {
+                without.count(&decision.notes, name);
+                let floor = in_force.last().is_some_and(InForceFrom::is_scan_on_floor);
+                without.on_stress_floor += u64::from(floor);
             }
         }
         track.changes.extend(decision.changes.into_iter().map(|change| Dated { at, change }));
