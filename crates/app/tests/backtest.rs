@@ -306,7 +306,10 @@ fn nothing_is_judged_as_something_else() {
         &["BTC: rows are from 2017", "from 2030-01-01T00:00:00Z"],
     );
     refused(&daily, &["--from", "2018-01-01T00:00:00Z", "--to", "2017-12-01T00:00:00Z"], &["before the end"]);
-    let minutes = format!("BTC={}", file("minutes.csv", dated(4000, |s| (s / 1440).to_string())));
+    let minutes = format!(
+        "BTC={}",
+        file("minutes.csv", dated(4000, |s| (1_500_076_800 + (s - 1_500_076_800) / 1440).to_string()))
+    );
     refused(&minutes, &["--horizon", "1"], &["BTC has rows every 60 s", "at most 250 rows"]);
     let long =
         format!("BTC={}", file("long.csv", format!("Date,Close\n2020-01-01,{}\n", "1".repeat(1 << 21))));

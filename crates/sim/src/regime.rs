@@ -1,6 +1,6 @@
 //! Stretches of high volatility, for the eye.
 //!
-//! **The one idea:** the bands behind a picture come from the same online filter that a policy may read: three states, estimated
+//! **The one idea:** the bands behind a picture come from the same online filter that a policy may read: two states, estimated
 //! anew on a schedule from what was past then. No margin depends on them.
 
 use crate::history::History;
@@ -11,7 +11,7 @@ use plimsoll_types::Timestamp;
 
 const DAY: i64 = 86_400;
 const SPEC: RollingRegimeSpec = RollingRegimeSpec {
-    states: 3,
+    states: 2,
     law: Law::StudentT { nu: 5.0 },
     window: 730,
     needed: 250,
@@ -21,7 +21,7 @@ const SPEC: RollingRegimeSpec = RollingRegimeSpec {
 /// The volatile state holds above this probability, and until the other one has it.
 const ENTER: f64 = 0.8;
 
-/// Stretches in which the most volatile one of three regimes holds, by daily closes: from and to, in order.
+/// Stretches in which the volatile one of two regimes holds, by daily closes: from and to, in order.
 ///
 /// # Errors
 /// [`StatsError`] for returns that are not finite.

@@ -166,15 +166,19 @@ pub(super) fn time(text: &str) -> Option<Timestamp> {
     Timestamp::from_date(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?, 0).ok()
 }
 
-/// Up to the year 5138 in each unit: seconds have at most 11 digits, milliseconds 12 to 14, and so on.
+/// Seconds have at most 11 digits, milliseconds 12 to 14, microseconds 15 to 17, nanoseconds more: in each unit from 1973 on.
 fn since_1970(count: i64) -> Option<Timestamp> {
-    const SECONDS: i64 = 100_000_000_000;
-    match count {
-        ..SECONDS => Some(Timestamp::from_seconds(count)),
-        ..100_000_000_000_000 => Timestamp::from_millis(count).ok(),
-        ..100_000_000_000_000_000 => Timestamp::from_micros(count).ok(),
+    const SECONDS_END: i64 = 100_000_000_000;
+    if count < SECONDS_END {
+        // An instant is nanoseconds in 64 bits: up to 2255.
+        (count < 9_000_000_000).then(|| Timestamp::from_seconds(count))
+    } else if count < 1_000 * SECONDS_END {
+        Timestamp::from_millis(count).ok()
+    } else if count < 1_000_000 * SECONDS_END {
+        Timestamp::from_micros(count).ok()
+    } else {
         // Whole seconds are all that a row of prices needs.
-        _ => Some(Timestamp::from_seconds(count / 1_000_000_000)),
+        Some(Timestamp::from_seconds(count / 1_000_000_000))
     }
 }
 
@@ -211,7 +215,7 @@ mod tests {
         for text in forms {
             assert_eq!(time(text), Some(expected), "{text}");
         }
-        for text in ["", "yesterday", "2018-13-01", "2018", "20180101", "1/2", "12018-01-01"] {
+        for text in ["", "yesterday", "2018-13-01", "2018", "20180101", "99999999999", "1/2", "12018-01-01"] {
             assert_eq!(time(text), None, "{text}");
         }
     }

@@ -121,7 +121,7 @@ pub(super) fn frontiers(of: &Material<'_>) -> Option<String> {
             panels.push(FrontierPanel { title: group.name.clone(), points, green_most });
         }
     }
-    let note = "Perpetuals: a full dot is long, a hollow one short. Further left is cheaper; above the dashed line are more breaches than expected, above the dotted one more than is green; lower is calmer.";
+    let note = "Perpetuals: a full dot is long, a hollow one short. Dashed: the breaches that are expected; dotted: the most that are green. Left is cheaper, low is calmer.";
     (!panels.is_empty()).then(|| frontier("Capital against coverage and calm", note, &panels))
 }
 
@@ -132,7 +132,6 @@ fn point(name: &str, rows: &[&Row]) -> Option<FrontierPoint> {
         breaches: row.whole.breaches as f64 / row.whole.expected,
         peak_to_trough: row.whole.peak_to_trough.unwrap_or(f64::NAN),
     };
-    let sides: Vec<FrontierSide> =
-        rows.iter().filter(|row| row.policy == name).map(|row| side(row)).collect();
+    let sides: Vec<FrontierSide> = rows.iter().filter(|row| row.policy == name).map(side).collect();
     (!sides.is_empty()).then(|| FrontierPoint { name: name.to_owned(), sides })
 }
