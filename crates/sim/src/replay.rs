@@ -215,7 +215,7 @@ impl InForceFrom {
         self.ramps.get(place).map(|ramp| ramp.at(at))
     }
 
-    fn is_scan_on_floor(&self) -> bool {
+    pub(crate) fn is_scan_on_floor(&self) -> bool {
         self.on_stress_floor.iter().any(|knob| matches!(knob, Knob::PriceScanDown | Knob::PriceScanUp))
     }
 

@@ -9,7 +9,6 @@ use crate::output::{Answer, Cell, Format, Kind, Table};
 use crate::report;
 use anyhow::{Context, bail};
 use clap::Args;
-use plimsoll_policy::Policy;
 use plimsoll_sim::{
     Crash, Fault, Faults, Figures, History, InForceFrom, Maintenance, Outcome, PortfolioSpec, Row, STANDARD,
     Study,
@@ -84,7 +83,7 @@ pub(super) struct BacktestArgs {
 /// Answers. Forms that hold only the figures have what else there is to say on the standard error stream.
 pub(super) fn run(args: &BacktestArgs, format: Format) -> anyhow::Result<Answer<'static>> {
     if !args.chains.is_empty() {
-        return super::chains::run(args);
+        return super::chains::run(args, format);
     }
     let histories = histories(&args.prices, args.label)?;
     let study = study(args, histories)?;
@@ -141,7 +140,7 @@ pub(super) fn horizons(args: &BacktestArgs) -> anyhow::Result<Vec<i64>> {
 }
 
 /// The policies, read.
-pub(super) fn policies(args: &BacktestArgs) -> anyhow::Result<Vec<Policy>> {
+pub(super) fn policies(args: &BacktestArgs) -> anyhow::Result<Vec<plimsoll_policy::Policy>> {
     args.policy.iter().map(|path| policy(path)).collect()
 }
 

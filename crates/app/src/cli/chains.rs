@@ -1,23 +1,24 @@
 //! `plimsoll backtest --chains`: policies judged on recorded option chains.
 
 use super::backtest::{BacktestArgs, Named, findings, horizons, number, policies, word};
+use super::say;
 use crate::io::chains::{chains, implied};
 use crate::io::params::params;
 use crate::io::prices::histories;
 use crate::io::progress::Progress;
-use crate::output::{Answer, Cell, JsonBody, Kind, Table};
+use crate::output::{Answer, Cell, Format, JsonBody, Kind, Table};
 use crate::report;
 use plimsoll_sim::chain::{ChainCrash, ChainOutcome, ChainRow, ChainStudy};
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::Write as _;
 use std::time::Instant;
 
 const DAY: f64 = 86_400.0;
 const MONTH_DAYS: f64 = 31.0;
 const TITLE: &str = "Books sampled from open interest (margins and losses in shares of the gross notional of a book's options; too many: probability of a mean share of breaching books this far above 1 %)";
 
-/// Answers.
-pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<Answer<'static>> {
+/// Answers. Forms that hold only the figures have the notes on the standard error stream.
+pub(super) fn run(args: &BacktestArgs, format: Format) -> anyhow::Result<Answer<'static>> {
     let begun = now();
     let params = params(None, Some(&args.preset))?;
     let prices = histories(&args.prices, args.label)?;
@@ -49,6 +50,10 @@ pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<Answer<'static>> {
         };
         report::chains::write(folder, &material)?;
     }
+    if !matches!(format, Format::Table | Format::Md) {
+        // These hold the figures alone.
+        notes.iter().for_each(|note| say!("{note}"));
+    }
     let json = JsonBody::Value(main.json());
     Ok(Answer { tables, notes, json, ..Answer::table(main) })
 }
@@ -64,9 +69,7 @@ fn timing(study: &ChainStudy, fitted: f64, replayed: f64) {
     let (Some(first), Some(last)) = (study.moments.first(), study.moments.last()) else { return };
     let days = (first.at.seconds_until(last.at) / DAY).max(1.0);
     let month = (fitted + replayed) * MONTH_DAYS / days;
-    // A closed standard error stream is no reason to fail.
-    let _ = writeln!(
-        std::io::stderr(),
+    say!(
         "{} chains over {days:.0} days: read and fitted in {fitted:.1} s, replayed in {replayed:.1} s; a month of {MONTH_DAYS:.0} days in {month:.1} s",
         study.moments.len(),
     );
@@ -324,10 +327,10 @@ fn notes(study: &ChainStudy, outcome: &ChainOutcome, again: usize) -> Vec<String
     for variant in outcome.variants.iter().filter(|v| v.without.is_none() && v.horizon == 0) {
         let name = study.policies.get(variant.policy).map_or("", |policy| policy.name());
         for (sampled, without) in outcome.sampled.iter().zip(&variant.track.without) {
-            if without.bridged + without.refused > 0 {
+            if without.on_stress_floor + without.bridged + without.refused > 0 {
                 notes.push(format!(
-                    "{name}, {}: {} observations over missing steps, {} numbers refused",
-                    sampled.asset, without.bridged, without.refused
+                    "{name}, {}: {} chains with a price scan on the stress floor for too little history, {} observations over missing steps, {} numbers refused",
+                    sampled.asset, without.on_stress_floor, without.bridged, without.refused
                 ));
             }
         }

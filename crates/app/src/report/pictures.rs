@@ -121,7 +121,7 @@ pub(super) fn frontiers(of: &Material<'_>) -> Option<String> {
             panels.push(FrontierPanel { title: group.name.clone(), points, green_most });
         }
     }
-    let note = "Perpetuals: a full dot is long, a hollow one short. Further left is cheaper; above the dashed line are more breaches than expected, above the dotted one more than is green; lower is calmer.";
+    let note = "Perpetuals: a full dot is long, a hollow one short. Dashed: the breaches that are expected; dotted: the most that are green. Left is cheaper, low is calmer.";
     (!panels.is_empty()).then(|| frontier("Capital against coverage and calm", note, &panels))
 }
 

@@ -169,9 +169,12 @@ impl Engine {
                 let done = self.state.policy.vote(&self.rules.policy, (**vote).clone(), self.state.now);
                 done.map_err(|e| Reject::new("vote", e.to_string()))
             }
-            Body::CancelVote { id } => {
-                self.state.policy.cancel(&self.rules.policy, id, self.state.now).map(drop).map_err(|e| Reject::new("vote", e.to_string()))
-            }
+            Body::CancelVote { id } => self
+                .state
+                .policy
+                .cancel(&self.rules.policy, id, self.state.now)
+                .map(drop)
+                .map_err(|e| Reject::new("vote", e.to_string())),
             _ => self.book(body, touched, effects),
         }
     }

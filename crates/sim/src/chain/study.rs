@@ -137,7 +137,19 @@ impl ChainStudy {
         if let Some(bad) = self.horizons.iter().find(|h| **h <= 0 || **h > 30 * 86_400) {
             return refuse("the horizon", format!("{bad} s"), "above 0 and at most 30 days");
         }
+        if let Some(twice) =
+            self.horizons.iter().enumerate().find(|(i, h)| self.horizons.iter().take(*i).any(|o| o == *h))
+        {
+            return Err(StudyError::Twice { what: "horizons", name: format!("{} s", twice.1) });
+        }
         for (i, policy) in self.policies.iter().enumerate() {
+            if policy.name() == "fixed" {
+                return refuse(
+                    "the name of a policy",
+                    "fixed".to_owned(),
+                    "another: `fixed` is the base line of capital",
+                );
+            }
             if self.policies.iter().take(i).any(|other| other.name() == policy.name()) {
                 return Err(StudyError::Twice { what: "policies", name: policy.name().to_owned() });
             }
@@ -258,7 +270,8 @@ fn left_out(policy: &Policy, cause: Option<Cause>) -> Result<Option<Policy>, Stu
 }
 
 fn at_horizon(policy: &Policy, seconds: i64) -> Result<Policy, StudyError> {
-    let steps = seconds.div_euclid(policy.step_seconds().max(1)).max(1);
+    // A loss over part of a step is looked ahead to by a whole one.
+    let steps = (seconds - 1).div_euclid(policy.step_seconds().max(1)) + 1;
     let steps = u32::try_from(steps).unwrap_or(u32::MAX);
     policy.with_horizon(steps).map_err(|source| refused(policy, steps, source))
 }

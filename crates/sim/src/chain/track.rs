@@ -7,7 +7,7 @@
 
 use super::moment::{Listing, Moment};
 use crate::history::{GAP_SECONDS_MAX, History};
-use crate::replay::{Dated, ReplayError, Track, Without, in_force_from, speaks_of};
+use crate::replay::{Dated, InForceFrom, ReplayError, Track, Without, in_force_from, speaks_of};
 use plimsoll_policy::{Bar, Implied, Policy, Quoted, Signals, State, UnderlyingSignals, step};
 use plimsoll_types::{Asset, Timestamp};
 use std::collections::BTreeMap;
@@ -138,16 +138,17 @@ pub fn follow(
             at,
             source: Box::new(source),
         })?;
-        let kept = track.in_force.iter_mut().zip(&mut track.without);
-        for (asset, (in_force, without)) in assets.iter().zip(kept) {
+        for ((asset, in_force), without) in assets.iter().zip(&mut track.in_force).zip(&mut track.without) {
             let name = asset.as_str();
-            if at >= judged {
-                without.count(&decision.notes, name);
-            }
             let moved = decision.changes.iter().any(|change| speaks_of(&change.key, name));
             let known = !in_force.is_empty() || signals.underlyings.contains_key(name);
             if known && (in_force.is_empty() || moved) {
                 in_force.push(in_force_from(policy, &state, name, at));
+            }
+            if at >= judged {
+                without.count(&decision.notes, name);
+                let floor = in_force.last().is_some_and(InForceFrom::is_scan_on_floor);
+                without.on_stress_floor += u64::from(floor);
             }
         }
         track.changes.extend(decision.changes.into_iter().map(|change| Dated { at, change }));
