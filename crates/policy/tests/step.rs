@@ -6,8 +6,8 @@ mod common;
 
 use common::{DAY, Dice, along, alternating, at, plimsoll, price};
 use plimsoll_policy::{
-    Bar, Cause, GovernanceError, Impact, Implied, Key, Knob, Note, ParameterSpec, Place, Policy, Quoted,
-    Scheduled, Scope, Signals, State, StepError, TargetSpec, UnderlyingSignals, Vote, decide, propose, step,
+    Cause, GovernanceError, Impact, Key, Knob, Note, ParameterSpec, Place, Policy, Scheduled, Scope, Signals,
+    State, StepError, TargetSpec, Vote, decide, propose, step,
 };
 use plimsoll_quant::special::ln;
 use plimsoll_types::{NANO, Ppb};
