@@ -57,6 +57,12 @@ pub enum EngineError {
     /// Risk arrays cannot be refreshed: a defect of ours.
     #[error("risk arrays: {0}")]
     Refresh(#[from] plimsoll_risk::RefreshError),
+    /// What an engine is to run by has a limit that is none.
+    #[error("rules: {reason}")]
+    Rules {
+        /// Which.
+        reason: String,
+    },
     /// The policy cannot begin.
     #[error("policy: {reason}")]
     Policy {

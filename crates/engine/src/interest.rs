@@ -63,13 +63,16 @@ impl Desk {
         named.map(one).collect()
     }
 
-    /// Puts open interest and concentration among the signals of underlyings that are there.
+    /// Puts open interest and concentration among the signals of underlyings that are there; where nothing is held both are
+    /// nothing, and not unknown.
     pub fn tell(&self, signals: &mut Signals) {
-        for (asset, of) in self.open_interest() {
-            if let Some(underlying) = signals.underlyings.get_mut(asset.as_str()) {
-                underlying.open_interest = Some(of.larger());
+        let held = self.open_interest();
+        for row in &self.arrays.underlyings {
+            if let Some(underlying) = signals.underlyings.get_mut(row.asset.as_str()) {
+                let of = held.get(&row.asset);
+                underlying.open_interest = Some(of.map_or(0.0, OpenInterest::larger));
                 // A sum of shares may pass one by a rounding.
-                underlying.concentration = Some(of.concentration.min(1.0));
+                underlying.concentration = Some(of.map_or(0.0, |of| of.concentration.min(1.0)));
             }
         }
     }

@@ -24,6 +24,7 @@ mod liquidation;
 pub mod live;
 mod params;
 mod pricing;
+mod readings;
 mod span_file;
 
 pub use adjusted::Adjusted;
@@ -45,6 +46,7 @@ pub use interest::OpenInterest;
 pub use liquidation::{LiquidationPoint, LiquidationSpec, LiquidationSurface, NearestPoint};
 pub use params::{PRESETS, ParamError, ParamSet};
 pub use pricing::{Packed, pack};
+pub use readings::implied;
 pub use span_file::{
     SPAN_TICKS_PER_UNIT, SpanAccountError, SpanAccountKind, SpanAccountReport, SpanAccountTerms,
     SpanAdjustment, SpanBasisRule, SpanByAccount, SpanCommodityMargin, SpanCommodityRules, SpanContract,

@@ -4,17 +4,16 @@
 //! things, a parameter set that no policy moves are refused by name, and a portfolio that cannot be judged is named.
 
 use crate::history::History;
-use crate::margining::Bench;
+use crate::margining::{Bench, MarginingError};
 use crate::portfolio::PortfolioSpec;
 use crate::study::{Absence, Group, LeftOut, Study, StudyError};
-use plimsoll_policy::Knob;
+use plimsoll_engine::ParamSet;
+use plimsoll_policy::{Knob, Policy};
 use plimsoll_types::{Asset, Ppb};
 
 const DAY: i64 = 86_400;
 /// The law of overlapping losses is known up to so many rows.
 const SPAN_MAX: i64 = 250;
-/// The longest step of a policy, seconds.
-const STEP_MAX: i64 = 31 * DAY;
 /// The name of the base line that every capital is a share of.
 const RESERVED: &str = "fixed";
 const NAME_MAX: usize = 64;
@@ -41,6 +40,51 @@ fn name(what: &'static str, text: &str) -> Result<(), StudyError> {
     Err(StudyError::Name { what, name, expected })
 }
 
+/// Whether policies can be told apart by their names, and from the base line.
+pub(crate) fn check_policies(policies: &[Policy]) -> Result<(), StudyError> {
+    let names: Vec<&str> = policies.iter().map(|policy| policy.name()).collect();
+    names.iter().try_for_each(|text| name("policy", text))?;
+    if names.contains(&RESERVED) {
+        let expected = "is the name of the base line that capital is a share of; call it something else";
+        return Err(StudyError::Name { what: "policy", name: RESERVED.to_owned(), expected });
+    }
+    match twice(&names) {
+        Some(name) => Err(StudyError::Twice { what: "policies", name: (*name).to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a parameter set in which a price scan moves no margin.
+pub(crate) fn hears(bench: &Bench, params: &ParamSet) -> Result<(), StudyError> {
+    let points = vec![100; bench.assets().len()];
+    let mut margining = bench.margining()?;
+    let mut at = |scan: i64| {
+        let value = |knob, _: &Asset| {
+            matches!(knob, Knob::PriceScanDown | Knob::PriceScanUp).then_some(Ppb(scan * 10_000_000))
+        };
+        margining.margins(Some(&value), &points).map(<[f64]>::to_vec)
+    };
+    let (low, high) = (at(10)?, at(30)?);
+    // A method that knows its own moves only asks nothing at those between them.
+    let silent = |margins: Vec<f64>| margins.iter().zip(&low).any(|(now, low)| *now == 0.0 && *low > 0.0);
+    let lost = (11..30).try_fold(false, |lost, scan| Ok::<_, MarginingError>(lost || silent(at(scan)?)))?;
+    if low == high || lost {
+        return Err(StudyError::Deaf { name: params.name.clone() });
+    }
+    Ok(())
+}
+
+/// A policy over a margin period of risk, in its own steps: a loss over part of a step is looked ahead to by a whole one.
+pub(crate) fn at_horizon(policy: &Policy, seconds: i64) -> Result<Policy, StudyError> {
+    let steps = (seconds - 1).div_euclid(policy.step_seconds().max(1)) + 1;
+    let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+    policy.with_horizon(steps).map_err(|source| StudyError::Policy {
+        policy: policy.name().to_owned(),
+        steps,
+        source: Box::new(source),
+    })
+}
+
 impl Study {
     pub(crate) fn check(&self) -> Result<(), StudyError> {
         if self.policies.is_empty() || self.histories.is_empty() || self.portfolios.is_empty() {
@@ -49,7 +93,7 @@ impl Study {
         if let Some((from, to)) = self.from.zip(self.to).filter(|(from, to)| from >= to) {
             return refuse("the time judged from", format!("{from}, up to {to}"), "before the end");
         }
-        self.check_policies()?;
+        check_policies(&self.policies)?;
         self.check_portfolios()?;
         if let Some(seconds) = twice(&self.horizons) {
             return Err(StudyError::Twice { what: "horizons", name: format!("{seconds} s") });
@@ -59,23 +103,6 @@ impl Study {
             return Err(StudyError::Twice { what: "histories", name: asset.to_string() });
         }
         self.horizons.iter().try_for_each(|seconds| self.check_horizon(*seconds))
-    }
-
-    fn check_policies(&self) -> Result<(), StudyError> {
-        let names: Vec<&str> = self.policies.iter().map(|policy| policy.name()).collect();
-        names.iter().try_for_each(|text| name("policy", text))?;
-        if names.contains(&RESERVED) {
-            let expected = "is the name of the base line that capital is a share of; call it something else";
-            return Err(StudyError::Name { what: "policy", name: RESERVED.to_owned(), expected });
-        }
-        if let Some(policy) = self.policies.iter().find(|policy| policy.step_seconds() > STEP_MAX) {
-            let value = format!("{} s of policy `{}`", policy.step_seconds(), policy.name());
-            return refuse("the step", value, "at most 31 days");
-        }
-        match twice(&names) {
-            Some(name) => Err(StudyError::Twice { what: "policies", name: (*name).to_owned() }),
-            None => Ok(()),
-        }
     }
 
     fn check_portfolios(&self) -> Result<(), StudyError> {
@@ -111,22 +138,6 @@ impl Study {
                 let value = format!("{seconds} s, and an option of `{}` lives {days} days", portfolio.name);
                 return refuse("the horizon", value, "shorter than every option");
             }
-        }
-        Ok(())
-    }
-
-    /// Refuses a parameter set in which a price scan moves no margin.
-    pub(crate) fn hears(&self, bench: &Bench) -> Result<(), StudyError> {
-        let points = vec![100; bench.assets().len()];
-        let mut margining = bench.margining()?;
-        let mut at = |scan: i64| {
-            let value = |knob, _: &Asset| {
-                matches!(knob, Knob::PriceScanDown | Knob::PriceScanUp).then_some(Ppb(scan * 10_000_000))
-            };
-            margining.margins(Some(&value), &points).map(<[f64]>::to_vec)
-        };
-        if at(10)? == at(30)? {
-            return Err(StudyError::Deaf { name: self.params.name.clone() });
         }
         Ok(())
     }

@@ -138,6 +138,18 @@ pub enum HistoryError {
         /// The other.
         second: f64,
     },
+    /// Files that share no instant and whose prices do not meet.
+    #[error(
+        "{asset}: the file that begins at {at} does so at {ratio} times the last price before: another unit, or another asset"
+    )]
+    Seam {
+        /// Of what.
+        asset: Asset,
+        /// First row of the later file.
+        at: Timestamp,
+        /// Its price over the last before.
+        ratio: f64,
+    },
     /// A gap too long for one return.
     #[error("{asset}: nothing from {from} to {to}: a gap beyond 31 days is not bridged")]
     Gap {

@@ -195,7 +195,9 @@ impl Without {
             match note {
                 Note::Bridged { underlying: of, .. } => self.bridged += u64::from(of == underlying),
                 Note::Refused { place, .. } => {
-                    self.refused += u64::from(place == underlying || place == "*");
+                    // A place is an underlying, one at a venue, or a parameter's key with its scope.
+                    let mut words = place.split(|c: char| !c.is_ascii_alphanumeric());
+                    self.refused += u64::from(place == "*" || words.any(|word| word == underlying));
                 }
                 _ => {}
             }

@@ -8,11 +8,14 @@
 use crate::history::{Fault, Findings, GAP_SECONDS_MAX, History, HistoryError};
 use plimsoll_policy::Bar;
 
+/// Parts that share no instant are one series only where the price between them moves by no more than this factor either way.
+const LEVEL_MAX: f64 = 5.0;
+
 /// Joins histories of one asset in the order of their first rows; `None` of none. The ratio of prices at each seam is reported.
 ///
 /// # Errors
 /// [`HistoryError::Spacing`] where the sources have rows at another spacing, [`HistoryError::Gap`] where nothing is between them for
-/// longer than is bridged.
+/// longer than is bridged, [`HistoryError::Seam`] where parts that share no instant look to be in different units.
 pub fn splice(mut sources: Vec<History>) -> Result<Option<History>, HistoryError> {
     sources.sort_by_key(|history| history.rows.first().map(|row| row.0));
     let mut all = sources.into_iter();
@@ -37,6 +40,10 @@ fn join(before: History, after: History) -> Result<History, HistoryError> {
     let seam = kept.checked_sub(1).and_then(|i| before.rows.get(i));
     if let Some((from, _)) = seam.filter(|(time, _)| start.seconds() - time.seconds() > GAP_SECONDS_MAX) {
         return Err(HistoryError::Gap { asset: before.asset, from: *from, to: start });
+    }
+    let level = seam.map_or(1.0, |(_, bar)| first.close / bar.close);
+    if seam.is_some_and(|(time, _)| *time < start) && !(1.0 / LEVEL_MAX..=LEVEL_MAX).contains(&level) {
+        return Err(HistoryError::Seam { asset: before.asset, at: start, ratio: level });
     }
     let ratio = seam.filter(|(time, _)| *time == start).map_or(1.0, |(_, bar)| first.close / bar.close);
     let scaled = |bar: &Bar| Bar {
@@ -108,6 +115,8 @@ mod tests {
         assert_eq!(joined.rows, whole.rows);
         let within = splice(vec![whole.clone(), source(30..60, wave)]).unwrap().unwrap();
         assert_eq!(within.rows, whole.rows);
+        let dearer = splice(vec![source(0..45, wave), source(45..90, |day| 10.0 * wave(day))]);
+        assert!(matches!(dearer, Err(HistoryError::Seam { .. })), "another unit");
         let apart = splice(vec![source(0..45, wave), source(80..120, wave)]);
         assert!(matches!(apart, Err(HistoryError::Gap { .. })));
     }

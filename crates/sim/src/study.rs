@@ -4,6 +4,7 @@
 //! and figures compare only what is in step. Each of these is a list of independent tasks whose results are put together in
 //! order, so the number of threads is not seen in a number.
 
+use crate::check::{at_horizon, hears};
 use crate::compare::Material;
 use crate::figures::{Faults, Figures, Maintenance};
 use crate::history::History;
@@ -319,7 +320,7 @@ impl Study {
         let policies = self.at_horizons()?;
         let (groups, mut left_out) = self.groups();
         let benches: Vec<Bench> = groups.iter().map(|group| self.bench(group)).collect::<Result<_, _>>()?;
-        benches.first().map_or(Ok(()), |bench| self.hears(bench))?;
+        benches.first().map_or(Ok(()), |bench| hears(bench, &self.params))?;
         // Neither needs the other, and a single policy is one thread's work.
         let (tracks, groups) =
             rayon::join(|| self.tracks(&policies, tell), || self.filled(groups, &benches, tell));
@@ -344,17 +345,8 @@ impl Study {
 
     /// By policy and horizon: the policy over that margin period of risk, in its own steps.
     fn at_horizons(&self) -> Result<Vec<Vec<Policy>>, StudyError> {
-        let one = |policy: &Policy, seconds: i64| {
-            // A loss over part of a step is looked ahead to by a whole one.
-            let steps = (seconds - 1).div_euclid(policy.step_seconds().max(1)) + 1;
-            let steps = u32::try_from(steps).unwrap_or(u32::MAX);
-            policy.with_horizon(steps).map_err(|source| StudyError::Policy {
-                policy: policy.name().to_owned(),
-                steps,
-                source: Box::new(source),
-            })
-        };
-        let all = |policy: &Policy| self.horizons.iter().map(|seconds| one(policy, *seconds)).collect();
+        let all =
+            |policy: &Policy| self.horizons.iter().map(|seconds| at_horizon(policy, *seconds)).collect();
         self.policies.iter().map(all).collect()
     }
 

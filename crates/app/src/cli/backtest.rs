@@ -64,7 +64,7 @@ pub(super) struct BacktestArgs {
     #[arg(long, value_name = "TIME")]
     pub(super) to: Option<Timestamp>,
     /// Margin periods of risk, days
-    #[arg(long, value_name = "DAYS", value_delimiter = ',', default_values_t = [1.0, 2.0])]
+    #[arg(long, value_name = "DAYS", value_delimiter = ',', default_value = "1,2")]
     pub(super) horizon: Vec<f64>,
     /// Days from the first price of an asset until its margins are judged
     #[arg(long, value_name = "DAYS", default_value_t = 730)]

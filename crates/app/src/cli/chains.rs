@@ -321,6 +321,12 @@ fn notes(study: &ChainStudy, outcome: &ChainOutcome, again: usize) -> Vec<String
             "{asset}: {chains} chains, {held} options marked and valued, {unvalued} marked and not valued, {unmarked} not marked, {unread} surfaces without a reading at 7, 30 and 90 days; {drawn} units drawn"
         ));
     }
+    let assets = study.assets();
+    let given = study.prices.iter().map(|of| &of.asset).chain(study.implied.iter().map(|of| &of.asset));
+    let unused: BTreeSet<&str> = given.filter(|of| !assets.contains(of)).map(|of| of.as_str()).collect();
+    for asset in unused {
+        notes.push(format!("{asset}: not among the chains, and not used"));
+    }
     if again > 0 {
         notes.push(format!("{again} chains of instants that were there before were left out"));
     }

@@ -44,6 +44,10 @@ impl Engine {
             }
             match (to >= Standing::Liquidatable, open) {
                 (true, None) => wanted.push(*number),
+                (true, Some(id)) if self.is_done(id) => {
+                    self.withdraw_intent(open, "replaced", effects);
+                    wanted.push(*number);
+                }
                 (false, Some(_)) => self.withdraw_intent(open, "cured", effects),
                 _ => {}
             }
@@ -134,6 +138,12 @@ impl Engine {
         found.is_some_and(|totals| totals.mm_excess.0 < 0)
     }
 
+    /// Whether all of a plan was traded, and there was something to trade.
+    fn is_done(&self, intent: u64) -> bool {
+        let plan = self.state.intents.get(&intent).map_or(&[][..], |intent| &intent.plan.steps[..]);
+        !plan.is_empty() && plan.iter().all(|step| step.lots == 0)
+    }
+
     pub(super) fn intent_of(&self, number: u32) -> Option<u64> {
         self.state.intents.iter().find(|(_, intent)| intent.account == number).map(|(id, _)| *id)
     }
@@ -162,16 +172,17 @@ impl Engine {
             })
             .collect();
         drop(terms);
-        for (n, (number, plan)) in (0..).zip(planned) {
-            // One event gives at most 2^20 of them, and a sequence is below 2^44 for a thousand years of thousands a second.
-            let intent = (self.state.sequence << 20) | n;
+        for (number, plan) in planned {
+            self.state.given += 1;
+            let intent = self.state.given;
             let Some(account) = name(&self.state, number) else { continue };
             effects.push(Effect::Liquidate { intent, account, plan: plan.clone() });
             self.state.intents.insert(intent, Intent { account: number, since: self.state.now, plan });
         }
     }
 
-    /// A part of a plan that was traded. The margin is looked at again first: who is cured keeps what he has.
+    /// A part of a plan that was traded: refused when the account is cured by now, when it would be left with less over its
+    /// initial margin than before, and when the taker cannot bear it.
     pub(super) fn liquidated(
         &mut self,
         id: u64,
@@ -185,6 +196,9 @@ impl Engine {
         if self.validity(number) == Validity::Halted {
             return Err(Reject::new("halted", id.to_string()));
         }
+        if self.state.standing(number) < Standing::Liquidatable {
+            return Err(Reject::new("cured", id.to_string()));
+        }
         let step = intent.plan.steps.iter().position(|step| step.instrument == *instrument);
         let step = step.ok_or_else(|| Reject::new("not_in_plan", instrument.to_string()))?;
         let left = intent.plan.steps.get(step).map_or(0, |step| step.lots);
@@ -197,18 +211,21 @@ impl Engine {
         let taker_number = self.state.ledger.find(taker)?;
         let before = self.state.ledger.clone_of(&[&fill.buyer, &fill.seller])?;
         let parties = self.state.ledger.fill(&fill)?;
-        let after = self.state.ledger.account(taker_number).cloned();
-        let check = after.map_or_else(|| Err(unknown()), |after| self.may_become(taker_number, &after));
-        match check {
-            Ok(check) if check.allowed => {}
-            Ok(check) => {
-                self.state.ledger.restore(before);
+        let of = |party: u32| {
+            let after = self.state.ledger.account(party).cloned();
+            after.map_or_else(|| Err(unknown()), |after| self.may_become(party, &after))
+        };
+        let outcome = of(taker_number).and_then(|check| {
+            if !check.allowed {
                 return Err(Reject::new("taker", check.reason));
             }
-            Err(reject) => {
-                self.state.ledger.restore(before);
-                return Err(reject);
-            }
+            let check = of(number)?;
+            let worse = check.im_excess_after < check.im_excess_before;
+            if worse { Err(Reject::new("worsens", check.im_excess_after.0.to_string())) } else { Ok(()) }
+        });
+        if let Err(reject) = outcome {
+            self.state.ledger.restore(before);
+            return Err(reject);
         }
         touched.accounts.extend(parties);
         if let Some(step) = self.state.intents.get_mut(&id).and_then(|intent| intent.plan.steps.get_mut(step))
@@ -288,7 +305,8 @@ impl Engine {
             .map(|(id, intent)| (*id, intent.account))
             .collect();
         for (id, number) in late {
-            if self.validity(number) == Validity::Normal {
+            // One that was taken over before may have cured it.
+            if self.state.intents.contains_key(&id) && self.validity(number) == Validity::Normal {
                 self.take_over(id, number, effects)?;
             }
         }

@@ -67,7 +67,7 @@ pub enum Effect {
         intent: u64,
         /// Whose.
         account: AccountId,
-        /// Why: `cured`, `done`, `replaced`, `halted`.
+        /// Why: `cured`, `replaced`, `taken_over`, `halted`.
         why: String,
     },
     /// A loss was taken over.

@@ -52,6 +52,7 @@ impl Engine {
     /// # Errors
     /// When the scenarios cannot be made.
     pub fn resume(rules: Rules, mut state: State) -> Result<Self, EngineError> {
+        rules.check().map_err(|e| EngineError::Rules { reason: e.to_string() })?;
         state.ledger.index();
         let valued = valued(&rules, &state)?;
         Ok(Self { rules, state, valued })
@@ -117,6 +118,13 @@ impl Engine {
             });
             // Waiting is not refused, and a price that was taken once can be taken again.
             debug_assert!(done.is_ok(), "{done:?}");
+            let price =
+                self.state.feeds.get(&asset).and_then(Feed::accepted).map(|a| Fixed::from_f64(a.price));
+            if let (Some(Ok(price)), Some(stable)) = (price, self.state.stable.get_mut(&asset)) {
+                // A price that was taken before is one that the model takes.
+                let done = stable.update(now.seconds(), price);
+                debug_assert!(done.is_ok(), "{done:?}");
+            }
         }
     }
 
@@ -198,6 +206,7 @@ impl Engine {
             }
             Body::Deposit { account, asset, nano } => {
                 let number = ledger.find(account)?;
+                self.rules.collateral(asset).map_err(|asset| Reject::new("no_collateral", asset))?;
                 ledger.deposit(number, asset, *nano)?;
                 touched.accounts.insert(number);
             }

@@ -365,9 +365,11 @@ impl Ledger {
         for (account, ticks) in &paid {
             if let Some(account) = self.accounts.get_mut(*account as usize) {
                 account.positions.retain(|held| held.instrument != number);
-                account.orders.retain(|order| order.instrument != number);
             }
             self.realise(*account, *ticks)?;
+        }
+        for account in &mut self.accounts {
+            account.orders.retain(|order| order.instrument != number);
         }
         if let Some(listed) = self.instruments.get_mut(number as usize) {
             listed.settled = Some(at);
@@ -425,6 +427,15 @@ impl Account {
                 held.cost = held.cost.checked_add(cost)?;
             }
             Err(at) => self.positions.insert(at, Held { instrument: number, lots, cost }),
+        }
+        Some(())
+    }
+
+    /// Adds to the collateral, in a copy that nobody holds. `None` where the amount leaves its integer.
+    pub(super) fn pay(&mut self, asset: &Asset, nano: i128) -> Option<()> {
+        match self.collateral.binary_search_by(|(held, _)| held.cmp(asset)) {
+            Ok(at) => self.collateral[at].1 = self.collateral[at].1.checked_add(nano)?,
+            Err(at) => self.collateral.insert(at, (asset.clone(), nano)),
         }
         Some(())
     }

@@ -152,6 +152,11 @@ impl Market {
         new.slices.sort_by_key(|slice| slice.expiry);
     }
 
+    /// The instant the last chain spoke of.
+    pub fn quoted(&self) -> Option<Timestamp> {
+        self.quoted
+    }
+
     /// The market at an index: prices in proportion, smiles as they are. `None` before the first chain.
     pub fn at(&self, index: Accepted) -> Option<UnderlyingSurface> {
         let mut market = self.fitted.clone()?;

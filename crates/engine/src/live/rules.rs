@@ -41,20 +41,12 @@ pub struct LiquidationRules {
     pub backstop: Option<AccountId>,
     /// The most the backstop may lose by it in all, ticks.
     pub backstop_loss_max: Ticks,
-    /// The share of the margin that a halted hour may not pass without somebody being told, seconds.
-    pub escalate_seconds: i64,
 }
 
 impl Default for LiquidationRules {
-    /// Three confidences; five minutes for the market; no backstop; an hour before somebody is told.
+    /// Three confidences; five minutes for the market; no backstop.
     fn default() -> Self {
-        Self {
-            confidences: 3.0,
-            backstop_seconds: 300,
-            backstop: None,
-            backstop_loss_max: Ticks(0),
-            escalate_seconds: 3600,
-        }
+        Self { confidences: 3.0, backstop_seconds: 300, backstop: None, backstop_loss_max: Ticks(0) }
     }
 }
 
@@ -62,5 +54,12 @@ impl Rules {
     /// Whether every limit is one.
     pub fn check(&self) -> Result<(), FeedParamError> {
         self.feeds.values().try_for_each(FeedParams::check)
+    }
+
+    /// Whether an asset counts as collateral and has a price: the valuation currency needs none.
+    pub(super) fn collateral(&self, asset: &Asset) -> Result<(), String> {
+        let known = self.params.margin.collateral.contains_key(asset);
+        let priced = *asset == self.params.units.currency || self.feeds.contains_key(asset);
+        if known && priced { Ok(()) } else { Err(asset.to_string()) }
     }
 }

@@ -39,6 +39,8 @@ pub struct State {
     pub(super) standings: Vec<Standing>,
     /// Accounts whose totals say more than their feeds allow: looked at again whenever the clock says.
     pub(super) held_back: BTreeSet<u32>,
+    /// Liquidations given so far: their numbers.
+    pub(super) given: u64,
     /// Liquidations under way, by their number.
     pub intents: BTreeMap<u64, Intent>,
     /// The insurance fund, ticks.
@@ -55,6 +57,8 @@ pub struct State {
     /// these instants, whenever it is asked for.
     pub(super) valued_at: BTreeMap<Asset, Timestamp>,
     pub(super) ruled_at: Timestamp,
+    /// When the policy was last told something.
+    pub(super) looked: Timestamp,
     /// The policy looks again at or after.
     pub(super) policy_due: Timestamp,
     /// Whether the last event came from a clock that does not go with the others.
@@ -129,6 +133,7 @@ impl State {
             trail: BTreeMap::new(),
             standings: Vec::new(),
             held_back: BTreeSet::new(),
+            given: 0,
             intents: BTreeMap::new(),
             insurance: Ticks(0),
             backstop_lost: Ticks(0),
@@ -139,6 +144,7 @@ impl State {
             sentiment: None,
             valued_at: BTreeMap::new(),
             ruled_at: now,
+            looked: now.plus_seconds(-1),
             policy_due: now,
             clock_skew: false,
         })

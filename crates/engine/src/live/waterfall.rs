@@ -1,6 +1,6 @@
 //! What becomes of an account that the market does not take.
 //!
-//! **The one idea:** in order: the backstop takes over all of it at the mark, as far as its margin and its limit of loss allow; what
+//! **The one idea:** in order: the backstop takes over all of it at the mark and pays its debt, as far as its margin and its limit of loss allow; what
 //! it cannot take is closed against those who gain most from it, hedges left alone; a debt that remains is paid
 //! by the insurance fund, and what that cannot pay by everybody, in proportion to what they have. Every stage is an effect
 //! of its own, and money is conserved in each.
@@ -8,7 +8,7 @@
 use super::effect::{Effect, Standing};
 use super::engine::{Engine, Touched, name};
 use crate::EngineError;
-use plimsoll_types::{Rounding, Ticks, mul_div};
+use plimsoll_types::{NANO, Rounding, Ticks, mul_div};
 
 /// A position to be closed against others.
 #[derive(Clone, Copy)]
@@ -60,7 +60,13 @@ impl Engine {
             let cost = i128::from(rest.lots) * i128::from(rest.mark);
             after.add(rest.instrument, rest.lots, cost).is_some()
         });
-        let fits = added && self.may_become(backstop, &after).is_ok_and(|check| check.im_excess_after.0 >= 0);
+        let currency = self.rules.params.units.currency.clone();
+        let paid =
+            mul_div(loss, i128::from(NANO), i128::from(self.rules.params.units.ticks_per_unit), Rounding::Up);
+        let paid = paid.is_some_and(|nano| after.pay(&currency, -nano).is_some());
+        let fits = added
+            && paid
+            && self.may_become(backstop, &after).is_ok_and(|check| check.im_excess_after.0 >= 0);
         if backstop == number || !within || !fits {
             return false;
         }
@@ -68,6 +74,11 @@ impl Engine {
             if self.state.ledger.give([number, backstop], rest.instrument, rest.lots, rest.mark).is_err() {
                 return false;
             }
+        }
+        if self.state.ledger.realise(backstop, -loss).is_err()
+            || self.state.ledger.realise(number, loss).is_err()
+        {
+            return false;
         }
         self.state.backstop_lost = Ticks(self.state.backstop_lost.0 + loss);
         touched.accounts.insert(backstop);

@@ -207,3 +207,68 @@ fn an_unknown_account_is_refused_and_nothing_else_is_touched() {
     let effects = world.tell(Body::Trade(World::fill("alice", "zoe", PERP, 1, 3_310.0)));
     assert_eq!((code(&effects).as_str(), effects.len()), ("unknown_account", 1));
 }
+
+#[test]
+fn the_backstop_pays_what_it_takes_over_and_no_more_than_its_limit() {
+    let mut rules = crate::world::rules(&["a", "b", "c"]);
+    rules.liquidation = LiquidationRules {
+        backstop_seconds: 60,
+        backstop: Some(account("backstop")),
+        backstop_loss_max: Ticks(6_000_000_000),
+        ..LiquidationRules::default()
+    };
+    let mut world = World::with(rules);
+    for (name, dollars) in [("alice", 5_000), ("bob", 100_000), ("backstop", 100_000), ("dave", 5_000)] {
+        world.open(name, dollars);
+    }
+    world.trade("alice", "bob", PERP, 8_000, 3_310.0);
+    world.trade("dave", "bob", PERP, 8_000, 3_310.0);
+    world.wait(1_000);
+    world.jump("ETH", 2_000.0);
+    let names = ["alice", "bob", "backstop", "dave"];
+    let all = |world: &World| names.iter().map(|name| world.totals(name).equity.0).sum::<i128>();
+    let (before, own) = (all(&world), world.totals("backstop").equity.0);
+    let debt = -world.totals("alice").equity.0;
+    assert!(debt > 3_000_000_000 && debt < 6_000_000_000, "{debt}");
+    world.wait(61_000);
+    world.price("ETH", 2_000.0);
+    let effects = world.ok(Body::Clock);
+    assert_eq!(all(&world), before, "money is conserved");
+    assert_eq!(world.engine.state().backstop_lost.0, debt);
+    assert_eq!(world.totals("alice").equity.0, 0);
+    assert!(world.totals("backstop").equity.0 <= own - debt, "it pays");
+    // The second is beyond its limit: others close it, and all share the debt.
+    assert!(effects.iter().any(|e| matches!(e, Effect::Deleveraged { .. })), "{effects:?}");
+    assert!(effects.iter().any(|e| matches!(e, Effect::Covered { .. })));
+    let given: Vec<u64> = intents(&effects).into_iter().map(|(id, _)| id).collect();
+    let once: std::collections::BTreeSet<u64> = given.iter().copied().collect();
+    assert_eq!(given.len(), once.len(), "an intent is told apart from all others");
+}
+
+#[test]
+fn a_liquidation_below_the_market_is_refused() {
+    let mut world = World::calm();
+    world.open("alice", 8_000);
+    world.open("bob", 1_000_000);
+    world.trade("alice", "bob", PERP, 10_000, 3_310.0);
+    world.wait(1_000);
+    let (intent, _) = intents(&world.jump("ETH", 2_820.0))[0].clone();
+    let lots = world.engine.state().intents[&intent].plan.steps[0].lots;
+    let body = |price: f64| Body::Liquidated {
+        intent,
+        taker: account("bob"),
+        instrument: instrument(PERP),
+        lots,
+        price: stated(price),
+    };
+    assert_eq!(world.refused(body(1.0)), "worsens");
+    world.ok(body(2_815.0));
+}
+
+#[test]
+fn what_counts_for_nothing_is_no_collateral() {
+    let mut world = World::calm();
+    world.open("alice", 8_000);
+    let junk = Body::Deposit { account: account("alice"), asset: asset("JUNK"), nano: 1 };
+    assert_eq!(world.refused(junk), "no_collateral");
+}

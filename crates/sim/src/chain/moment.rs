@@ -3,17 +3,14 @@
 //! **The one idea:** everything that later stages ask of a snapshot is found once, in the order of instruments: what can be held is
 //! what the venue marks and the fitted surface values. The rest is counted.
 
-use plimsoll_engine::ParamSet;
-use plimsoll_market::{PerpMark, Surface, UnderlyingSurface, fit, guard, signals};
+use plimsoll_engine::{ParamSet, implied};
+use plimsoll_market::{PerpMark, Surface, UnderlyingSurface, fit, guard};
 use plimsoll_policy::Implied;
 use plimsoll_risk::value;
 use plimsoll_types::{
     Asset, Instrument, OptionKind, OptionQuote, Settlement, Snapshot, Timestamp, Units, nearest_f64,
 };
 use std::collections::BTreeMap;
-
-/// Tenors that a surface is read at, days: the ends of the slope and, between them, where level and skew are read.
-const TENORS: [f64; 3] = [7.0, 30.0, 90.0];
 
 /// An option that can be held.
 #[derive(Clone, PartialEq, Debug)]
@@ -99,7 +96,7 @@ impl Listing {
         params: &ParamSet,
     ) -> Self {
         let index = market.index;
-        let implied = read(&market, at);
+        let implied = implied(&market, at);
         let perpetual_mark = PerpMark { price: index, funding_8h: None, open_interest: None };
         market.perpetuals = perpetual(asset).map(|name| (name, perpetual_mark)).into_iter().collect();
         for slice in &mut market.slices {
@@ -135,17 +132,6 @@ impl Listing {
     pub fn find(&self, instrument: &Instrument) -> Option<usize> {
         self.quotes.binary_search_by(|quote| quote.instrument.cmp(instrument)).ok()
     }
-}
-
-fn read(market: &UnderlyingSurface, at: Timestamp) -> Option<Implied> {
-    let read = signals(market, at, &TENORS).ok()?;
-    let month = read.tenors.get(1)?;
-    Some(Implied {
-        atm: month.atm_vol,
-        risk_reversal: month.risk_reversal_25d,
-        butterfly: month.butterfly_25d,
-        slope: read.term_slope?,
-    })
 }
 
 /// The venue's mark, quote units per coin.

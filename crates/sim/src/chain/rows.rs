@@ -16,8 +16,6 @@ use plimsoll_types::Timestamp;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// Chains a day, of the data this was made for: what five days are to procyclicality.
-const PER_DAY: usize = 4;
 /// Books count as hit together where more than this share of them breach.
 const TOGETHER: f64 = 0.05;
 
@@ -67,7 +65,7 @@ pub struct ChainRow {
     pub mean_span_hours: f64,
     /// How the positions behind the losses were valued.
     pub counted: Counted,
-    /// Margins set for which no chain came in time.
+    /// Margins set for which no chain came in time, or while some book of the style held nothing.
     pub unjudged: usize,
     /// By adjuster of [`SEPARATED`]: what it added to the mean margin, and the most it added to the mean over books at an
     /// instant; `None` where the policy has none that acts.
@@ -133,14 +131,21 @@ impl ChainStudy {
         for (i, (lost, held)) in losts.iter().zip(&sampled.held).enumerate() {
             let at = sampled.places.get(i).and_then(|at| self.moments.get(*at)).map(|moment| moment.at);
             let Some(at) = at.filter(|at| self.from.is_none_or(|from| *at >= from)) else { continue };
-            let Some(lost) = lost else {
+            let horizon = self.horizons.get(place.horizon).copied().unwrap_or_default();
+            if self.to.is_some_and(|to| at.plus_seconds(horizon) > to) {
+                continue;
+            }
+            let books = self.books_of(held, place.style);
+            if books.iter().all(|held| held.gross <= 0.0) {
+                continue;
+            }
+            // Where some books hold nothing the others would stand in their places.
+            let whole = books.iter().all(|held| held.gross > 0.0);
+            let Some(lost) = lost.as_ref().filter(|_| whole) else {
                 pool.unjudged += 1;
                 continue;
             };
-            let losses = shares(self.books_of(&lost.losses, place.style), self.books_of(held, place.style));
-            if losses.is_empty() {
-                continue;
-            }
+            let losses = shares(self.books_of(&lost.losses, place.style), books);
             pool.places.push(i);
             pool.losts.push(lost);
             pool.at.push(at);
@@ -231,7 +236,7 @@ impl ChainStudy {
         let flat = |of: &[Vec<f64>]| of.iter().flatten().copied().collect::<Vec<f64>>();
         let (all_margins, all_losses) = (flat(margins), flat(&pool.losses));
         let one = |margins: &[f64], losses: &[f64], span| {
-            Judged { margins, losses, span, per_day: PER_DAY }.figures(laws)
+            Judged { margins, losses, span, per_day: pool.per_day() }.figures(laws)
         };
         let pooled = one(&all_margins, &all_losses, 1)?;
         let mean = one(&series.margin, &series.loss, 1)?;

@@ -60,6 +60,15 @@ impl ChainSeries {
 }
 
 impl Pool<'_> {
+    /// Chains a day, rounded: what five days are to procyclicality.
+    pub(super) fn per_day(&self) -> usize {
+        let (Some(first), Some(last)) = (self.at.first(), self.at.last()) else { return 1 };
+        let days = first.seconds_until(*last) / 86_400.0;
+        let rate = (self.at.len().saturating_sub(1) as f64 / days.max(1e-9)).round();
+        // At most as many as there are.
+        if rate >= 1.0 { (rate as usize).min(self.at.len()) } else { 1 }
+    }
+
     /// Instant by instant, with margins in step.
     pub(super) fn series(&self, margins: &[Vec<f64>]) -> ChainSeries {
         let mut series = ChainSeries::default();

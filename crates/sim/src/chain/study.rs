@@ -10,8 +10,10 @@ use super::margins::Stand;
 use super::moment::{Listing, Moment};
 use super::rows::ChainRow;
 use super::track::{ImpliedHistory, follow, seen};
+use crate::check::{at_horizon, check_policies, hears};
 use crate::history::History;
-use crate::margining::{MarginingError, shown};
+use crate::margining::{Bench, MarginingError, shown};
+use crate::portfolio::{PortfolioSpec, STANDARD};
 use crate::replay::{InForceFrom, Track};
 use crate::study::{StudyError, Tell};
 use plimsoll_engine::ParamSet;
@@ -95,6 +97,13 @@ pub struct ChainOutcome {
     pub variants: Vec<Variant>,
 }
 
+/// See [`ChainStudy::check_levels`].
+const LEVEL_MAX: f64 = 3.0;
+
+fn refuse<T>(what: &'static str, value: String, expected: &'static str) -> Result<T, StudyError> {
+    Err(StudyError::Argument { what, value, expected })
+}
+
 impl ChainStudy {
     /// How many tasks there are: a chain of one underlying each.
     pub fn tasks(&self) -> u64 {
@@ -122,12 +131,27 @@ impl ChainStudy {
         });
         let sampled: Vec<Sampled> = sampled.collect::<Result<_, StudyError>>()?;
         let rows = self.rows(&sampled, &variants)?;
+        if rows.is_empty() {
+            let value = format!(
+                "{} chains, {} units drawn",
+                self.moments.len(),
+                sampled.iter().map(|of| of.drawn).sum::<u64>()
+            );
+            return refuse(
+                "what is left to judge",
+                value,
+                "two instants at least with a later one at each horizon",
+            );
+        }
         let crashes = self.crashes(&sampled, &variants);
         Ok(ChainOutcome { rows, crashes, sampled, variants })
     }
 
     fn check(&self) -> Result<(), StudyError> {
-        let refuse = |what, value: String, expected| Err(StudyError::Argument { what, value, expected });
+        if let Some((from, to)) = self.from.zip(self.to).filter(|(from, to)| from >= to) {
+            return refuse("the time judged from", format!("{from}, up to {to}"), "before the end");
+        }
+        self.check_levels()?;
         if self.policies.is_empty() || self.moments.is_empty() {
             return refuse("a list of policies or chains", "empty".to_owned(), "one at least");
         }
@@ -142,16 +166,24 @@ impl ChainStudy {
         {
             return Err(StudyError::Twice { what: "horizons", name: format!("{} s", twice.1) });
         }
-        for (i, policy) in self.policies.iter().enumerate() {
-            if policy.name() == "fixed" {
-                return refuse(
-                    "the name of a policy",
-                    "fixed".to_owned(),
-                    "another: `fixed` is the base line of capital",
-                );
-            }
-            if self.policies.iter().take(i).any(|other| other.name() == policy.name()) {
-                return Err(StudyError::Twice { what: "policies", name: policy.name().to_owned() });
+        check_policies(&self.policies)?;
+        let Some(asset) = self.assets().into_iter().next() else { return Ok(()) };
+        let standard = PortfolioSpec::from_toml(STANDARD).map_err(MarginingError::from)?;
+        let alone: Vec<&PortfolioSpec> = standard.iter().filter(|of| of.assets() == 1).take(1).collect();
+        hears(&Bench::new(&[asset], &alone, &self.params)?, &self.params)
+    }
+
+    /// Between two chains an index moves by no more than [`LEVEL_MAX`]: beyond it is another unit, or a misprint.
+    fn check_levels(&self) -> Result<(), StudyError> {
+        let mut last: BTreeMap<&Asset, f64> = BTreeMap::new();
+        for moment in &self.moments {
+            for (asset, listing) in &moment.listings {
+                let before = last.insert(asset, listing.index).unwrap_or(listing.index);
+                let ratio = listing.index / before;
+                if !(1.0 / LEVEL_MAX..=LEVEL_MAX).contains(&ratio) {
+                    let value = format!("{asset} at {}: {ratio} times the one before", moment.at);
+                    return refuse("the index of a chain", value, "from a third to three times");
+                }
             }
         }
         Ok(())
@@ -267,13 +299,6 @@ fn left_out(policy: &Policy, cause: Option<Cause>) -> Result<Option<Policy>, Stu
     let Some(adjuster) = acts else { return Ok(None) };
     adjuster.on = false;
     Policy::new(file).map(Some).map_err(|source| refused(policy, 1, source))
-}
-
-fn at_horizon(policy: &Policy, seconds: i64) -> Result<Policy, StudyError> {
-    // A loss over part of a step is looked ahead to by a whole one.
-    let steps = (seconds - 1).div_euclid(policy.step_seconds().max(1)) + 1;
-    let steps = u32::try_from(steps).unwrap_or(u32::MAX);
-    policy.with_horizon(steps).map_err(|source| refused(policy, steps, source))
 }
 
 fn refused(policy: &Policy, steps: u32, source: PolicyError) -> StudyError {
