@@ -13,6 +13,7 @@ use plimsoll_quant::har::{Har, HarScale, HarSpec};
 use plimsoll_quant::pot::TailWindow;
 use plimsoll_quant::range::{self, RangeEstimator, RangeEwma, YangZhangEwma};
 use plimsoll_quant::rank::RankWindow;
+use plimsoll_quant::schedule::Refit;
 use plimsoll_quant::stats::{StatsError, student_t_mean_abs, student_t_unit_scale};
 use plimsoll_types::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -276,37 +277,57 @@ fn checked(bar: &Bar) -> Result<range::Bar, StatsError> {
     range::Bar::new(bar.open, bar.high, bar.low, bar.close)
 }
 
+/// What an estimate became; an error where it was due and could not be made.
+pub(crate) fn fitted(of: Refit) -> Result<(), StatsError> {
+    match of {
+        Refit::Kept(reason) => Err(reason),
+        Refit::NotDue | Refit::Done => Ok(()),
+    }
+}
+
 impl Gauge {
-    /// Takes in a step: its bar, and the relative change from the last close to its own. Nothing changes on an error.
+    /// Takes in a step: its bar, and the relative change from the last close to its own. On an error nothing changes, or a new
+    /// fit failed and the last one stays.
     pub(crate) fn update(&mut self, bar: &Bar, value: f64) -> Result<(), StatsError> {
         match self {
             Self::Ewma(of, _) => of.update(value),
             Self::MeanAbs(of, _) => of.update(value),
-            Self::Garch(of) => of.update(value).map(|_| ()),
-            Self::Har(of, _) => of.update(value * value).map(|_| ()),
+            Self::Garch(of) => of.update(value).and_then(fitted),
+            Self::Har(of, _) => of.update(value * value).and_then(fitted),
             Self::Range(of, _) => of.update(&checked(bar)?),
             Self::YangZhang(of, _) => of.update(&checked(bar)?),
             Self::Historical(of) => of.update(value),
             Self::Filtered(of) => of.update(value),
             Self::Tail(of) => {
                 let [long, short] = of.as_mut();
-                long.update(-value)?;
-                short.update(value).map(|_| ())
+                let (long, short) = (long.update(-value), short.update(value));
+                long.and_then(fitted).and(short.and_then(fitted))
             }
             Self::Implied(..) => Ok(()),
         }
     }
 
-    /// Shows what options imply, as [`crate::target::Quantile::look`] does; forgets what is stale.
-    pub(crate) fn look(&mut self, spec: &Estimator, atm: Option<f64>, now: Timestamp, step_seconds: i64) {
-        let (Self::Implied(seen, _), Estimator::Implied { stale_seconds, .. }) = (self, spec) else { return };
+    /// Shows what options imply, as [`crate::target::Quantile::look`] does; forgets what is stale, and says
+    /// whether it did.
+    pub(crate) fn look(
+        &mut self,
+        spec: &Estimator,
+        atm: Option<f64>,
+        now: Timestamp,
+        step_seconds: i64,
+    ) -> bool {
+        let (Self::Implied(seen, _), Estimator::Implied { stale_seconds, .. }) = (self, spec) else {
+            return false;
+        };
         let stale = |(then, _): (Timestamp, f64)| then.seconds_until(now) > *stale_seconds as f64;
         let deviation = |atm: f64| (now, atm * (step_seconds as f64 / YEAR_SECONDS).sqrt());
         if let Some(deviation) = atm.map(deviation) {
             *seen = Some(deviation);
         } else if seen.is_some_and(stale) {
             *seen = None;
+            return true;
         }
+        false
     }
 
     /// Whether it has nothing to say and needs not: options imply nothing now.

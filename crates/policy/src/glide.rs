@@ -31,9 +31,10 @@ pub struct Impact {
 pub struct Glide {
     /// Fractions of the step that are tried, rising, in (0, 1], the last 1.
     pub fractions: [f64; 4],
-    /// Most that a step may induce, unless waiting costs more; >= 0.
+    /// Most that a step may induce, or what standing still does where that is more, unless waiting costs more; >= 0.
     pub induced_max: f64,
-    /// Most equity, as a share of all, that a step may make liquidatable, whatever waiting costs; in [0, 1].
+    /// Most equity, as a share of all, that may be made liquidatable, whatever waiting costs; in [0, 1]. Where what was announced
+    /// before makes more so already, a step may add nothing to it.
     pub liquidatable_share_max: f64,
 }
 
@@ -119,11 +120,14 @@ impl Glide {
     pub fn choose(&self, impacts: &[Impact]) -> Result<Option<Choice>, GlideError> {
         let moves = Move::all(Some(self));
         check(impacts, moves.len())?;
-        let bearable = |i: &usize| {
-            impacts[*i].sound && impacts[*i].newly_liquidatable_share <= self.liquidatable_share_max
-        };
+        // What was announced before counts in every candidate, and is past choosing: nothing may be added to it beyond the
+        // limit, and what adds nothing goes on.
+        let standing = impacts.first().copied().unwrap_or_default();
+        let share_max = self.liquidatable_share_max.max(standing.newly_liquidatable_share);
+        let induced_max = self.induced_max.max(standing.induced);
+        let bearable = |i: &usize| impacts[*i].sound && impacts[*i].newly_liquidatable_share <= share_max;
         let allowed: Vec<usize> = (0..impacts.len()).filter(bearable).collect();
-        let under = |i: &&usize| **i == 0 || impacts[**i].induced <= self.induced_max;
+        let under = |i: &&usize| impacts[**i].induced <= induced_max;
         let Some(calm) = allowed.iter().rfind(under).or(allowed.first()).copied() else {
             return Ok(None);
         };

@@ -220,15 +220,6 @@ impl Entry {
     fn last(&self) -> Option<Timestamp> {
         self.vote.expires.into_iter().chain(self.ends).min()
     }
-
-    /// Whether it never counts as long as `later` is there, which began no earlier: it ends no later than that.
-    fn hidden_by(&self, later: &Self) -> bool {
-        match (self.last(), later.last()) {
-            (_, None) => true,
-            (None, Some(_)) => false,
-            (Some(own), Some(theirs)) => own <= theirs,
-        }
-    }
 }
 
 /// What votes make of a target.
@@ -318,20 +309,8 @@ impl Schedule {
         rulings
     }
 
-    /// Forgets what has ended, and what a later vote hides for as long as it would count.
+    /// Forgets what has ended. What a later vote hides stays: it counts again where that one is taken back.
     pub(crate) fn forget(&mut self, now: Timestamp) {
         self.votes.retain(|_, entry| !entry.over(now));
-        let mut in_force: Vec<&Entry> = self.votes.values().filter(|entry| entry.counts(now)).collect();
-        // The one that governs comes first of its key; the sort keeps the order of names, the last of which counts.
-        in_force.reverse();
-        in_force.sort_by(|a, b| (&a.vote.key, b.vote.effective).cmp(&(&b.vote.key, a.vote.effective)));
-        let (mut hidden, mut longest): (Vec<String>, Option<&Entry>) = (Vec::new(), None);
-        for entry in in_force.into_iter().filter(|entry| entry.ends.is_none()) {
-            match longest.filter(|later| later.vote.key == entry.vote.key) {
-                Some(later) if entry.hidden_by(later) => hidden.push(entry.vote.id.clone()),
-                _ => longest = Some(entry),
-            }
-        }
-        hidden.iter().for_each(|id| drop(self.votes.remove(id)));
     }
 }

@@ -241,6 +241,20 @@ impl InForce {
         self.changed
     }
 
+    /// The largest value that the window remembers.
+    pub(crate) fn largest(&self) -> Ppb {
+        self.largest.get().map_or(self.value, Ppb)
+    }
+
+    /// The same history with another value from `now` on, which no limit was asked for.
+    pub(crate) fn replaced(&self, value: Ppb, now: Timestamp, window_seconds: i64) -> Self {
+        let mut new = self.clone();
+        new.note(now, window_seconds);
+        (new.value, new.changed) = (value, Some(now));
+        new.note(now, window_seconds);
+        new
+    }
+
     /// The value has been in force until `now`.
     fn note(&mut self, now: Timestamp, window_seconds: i64) {
         self.seen = now;

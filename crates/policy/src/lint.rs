@@ -108,8 +108,12 @@ impl Policy {
                 }
             }
             for (cause, adjuster) in of.by.iter().filter(|(_, adjuster)| adjuster.on) {
-                let acts = |key: &Key| adjuster.knobs.contains(&key.knob);
-                if !self.parameters().keys().any(acts) {
+                let acts = |(key, parameter): (&Key, &Parameter)| {
+                    let named = adjuster.scope.underlying.as_deref().filter(|_| parameter.each);
+                    let place = named.map_or_else(|| key.clone(), |name| key.of(name));
+                    adjuster.knobs.contains(&key.knob) && adjuster.scope.covers(&place.scope)
+                };
+                if !self.parameters().iter().any(acts) {
                     found.push((
                         Rule::IdleAdjuster,
                         format!("adjuster `{cause}` acts on no parameter there is"),

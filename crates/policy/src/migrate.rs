@@ -9,7 +9,7 @@ use crate::state::Aim;
 use crate::step::uncovered;
 use crate::{GovernanceError, Key, ParameterState, Policy, PolicyError, Scope, State, covering};
 use plimsoll_quant::stats::StatsError;
-use plimsoll_types::{NANO, Ppb, Timestamp};
+use plimsoll_types::{Ppb, Timestamp};
 use std::sync::Arc;
 
 /// A state as another policy goes on with it.
@@ -63,6 +63,18 @@ pub enum MigrateError {
         /// The least it may be.
         least: Ppb,
     },
+    /// What binds existing positions would rise at once, without notice.
+    #[error("{key} binds existing positions by {old}, and {by} would at once by {new}")]
+    Hurries {
+        /// What was in force.
+        key: Box<Key>,
+        /// What bound existing positions.
+        old: Ppb,
+        /// What would be.
+        by: Box<Key>,
+        /// What would bind them.
+        new: Ppb,
+    },
     /// Initial margin would not cover maintenance.
     #[error("at {scope} initial margin would be scaled by {im} and maintenance by {mm}")]
     Uncovered {
@@ -106,7 +118,8 @@ impl State {
             if own.is_none() {
                 begun.push(key.clone());
             }
-            let fresh = || ParameterState::new(parameter.target.first(), parameter.target.begins(), now);
+            let begins = (parameter.target.first(), parameter.target.begins());
+            let fresh = || ParameterState::replacing(&within(self, &key), begins, &parameter.motion, now);
             let inherited = own.or_else(|| inherited(self, &key)).cloned().unwrap_or_else(fresh);
             let goes_on = own.is_some() && same_target(from, to, &key, parameter);
             let aim = match aim.filter(|_| goes_on) {
@@ -120,7 +133,7 @@ impl State {
             state.board.keep(Arc::clone(&shared), inherited);
             state.aims.insert(shared, aim);
         }
-        let dropped = bounded(self, to, &state)?;
+        let dropped = bounded(self, to, &state, now)?;
         let scales = state.board.parameters().iter().filter(|(key, _)| key.knob.is_scale());
         let scales = scales.map(|(key, of)| (Key::clone(key), of.value())).collect();
         if let Some((scope, im, mm)) = uncovered(&scales) {
@@ -206,6 +219,13 @@ fn inherited<'s>(old: &'s State, key: &Key) -> Option<&'s ParameterState> {
     covering(old.board.parameters(), key.knob, &key.scope).first().map(|(_, state)| *state)
 }
 
+/// What was in force within the scope of a new parameter.
+fn within<'s>(old: &'s State, key: &Key) -> Vec<&'s ParameterState> {
+    let all = old.board.parameters().iter();
+    let meets = |(other, _): &(&Arc<Key>, _)| other.knob == key.knob && other.scope.and(&key.scope).is_some();
+    all.filter(meets).map(|(_, state)| state).collect()
+}
+
 fn same_buckets(from: &Policy, to: &Policy) -> Result<(), MigrateError> {
     let (old, new) = (&from.file().buckets, &to.file().buckets);
     let moved = |key: &&Key| {
@@ -216,8 +236,9 @@ fn same_buckets(from: &Policy, to: &Policy) -> Result<(), MigrateError> {
     keys.find(moved).map_or(Ok(()), |key| Err(MigrateError::Buckets(key.clone())))
 }
 
-/// Nowhere does a value fall by more than one update of the new limits. Says which parameters nothing speaks of any more.
-fn bounded(old: &State, to: &Policy, new: &State) -> Result<Vec<Key>, MigrateError> {
+/// Nowhere does a value fall by more than one update of the new limits from its history, and what binds existing positions
+/// neither does so nor rises. Says which parameters nothing speaks of any more.
+fn bounded(old: &State, to: &Policy, new: &State, now: Timestamp) -> Result<Vec<Key>, MigrateError> {
     let mut dropped = Vec::new();
     let (before, after) = (old.board.parameters(), new.board.parameters());
     for key in before.keys() {
@@ -232,14 +253,30 @@ fn bounded(old: &State, to: &Policy, new: &State) -> Result<Vec<Key>, MigrateErr
             let top: (Option<(&Scope, &ParameterState)>, _) = (top(before), top(after));
             let (Some((was, before)), Some((is, after))) = top else { continue };
             let of = |scope: &Scope| Key { knob: key.knob, scope: scope.clone() };
-            let down = to.motion(&of(is)).map_or(Ppb::ZERO, |motion| motion.limits.down);
-            let (old, new) = (before.value(), after.value());
-            let least = Ppb((i128::from(old.0) * i128::from(NANO - down.0) / i128::from(NANO)) as i64);
-            if new < least {
-                let (key, by) = (Box::new(of(was)), Box::new(of(is)));
-                return Err(MigrateError::Loosens { key, old, by, new, least });
-            }
+            may_follow(to, (of(was), before), (of(is), after), now)?;
         }
     }
     Ok(dropped)
+}
+
+/// Whether one parameter may take the place of another.
+fn may_follow(
+    to: &Policy,
+    (key, before): (Key, &ParameterState),
+    (by, after): (Key, &ParameterState),
+    now: Timestamp,
+) -> Result<(), MigrateError> {
+    let Some(motion) = to.motion(&by) else { return Ok(()) };
+    let (old, new) = (before.value(), after.value());
+    let least = before.least(motion, now).unwrap_or(old);
+    let (key, by) = (Box::new(key), Box::new(by));
+    if new < least {
+        return Err(MigrateError::Loosens { key, old, by, new, least });
+    }
+    let (old, new) = (before.maintenance(now), after.maintenance(now));
+    if new > old {
+        return Err(MigrateError::Hurries { key, old, by, new });
+    }
+    let least = least.min(old);
+    if new < least { Err(MigrateError::Loosens { key, old, by, new, least }) } else { Ok(()) }
 }

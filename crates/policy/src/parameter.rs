@@ -165,6 +165,32 @@ impl ParameterState {
         }
     }
 
+    /// A parameter that takes the place of `others` at `now`: their history bounds where it goes, and existing positions feel a
+    /// rise as one that was announced now.
+    pub(crate) fn replacing(
+        others: &[&Self],
+        (value, cause): (Ppb, Cause),
+        motion: &Motion,
+        now: Timestamp,
+    ) -> Self {
+        let mut new = Self::new(value, cause, now);
+        if let Some(last) = others.iter().map(|of| &of.in_force).max_by_key(|of| of.largest()) {
+            new.in_force = last.replaced(value, now, motion.limits.window_seconds);
+        }
+        if let Some(least) = others.iter().map(|of| of.maintenance(now)).min() {
+            let Announce { notice_seconds, ramp_seconds } = motion.announce;
+            let level = Ramp::level(least.min(value));
+            new.maintenance = level.follow(value, now, (notice_seconds, ramp_seconds));
+        }
+        new
+    }
+
+    /// The least value that may follow at `now` under a motion.
+    pub(crate) fn least(&self, motion: &Motion, now: Timestamp) -> Result<Ppb, Breach> {
+        let range = motion.limits.range(&mut self.in_force.clone(), now)?;
+        Ok(motion.slowest(&self.in_force, now).clamp(range.least, self.value()))
+    }
+
     /// What binds new risk.
     pub fn value(&self) -> Ppb {
         self.in_force.value()

@@ -335,6 +335,11 @@ impl Policy {
         self.file.readings.check().map_err(statistic)?;
         if let Some(adjusters) = &self.file.adjusters {
             adjusters.check()?;
+            for adjuster in adjusters.by.values() {
+                for knob in &adjuster.knobs {
+                    self.file.reaches(&Key { knob: *knob, scope: adjuster.scope.clone() })?;
+                }
+            }
             let unread = |(cause, of): &(&Cause, &crate::Adjuster)| of.on && !self.file.readings.has(**cause);
             if let Some((cause, _)) = adjusters.by.iter().find(unread) {
                 return Err(PolicyError::NoReading(*cause));
@@ -518,13 +523,19 @@ impl PolicyFile {
         Ok(parameters)
     }
 
-    fn parameter(&self, key: &Key, spec: &ParameterSpec) -> Result<Parameter, PolicyError> {
+    /// Whether the scope of a key is there, and something applies it.
+    fn reaches(&self, key: &Key) -> Result<(), PolicyError> {
         if let Some(what) = self.buckets.lacks(&key.scope) {
             return Err(PolicyError::Bucket { key: key.clone(), what });
         }
         if let Some((field, reason)) = key.knob.cannot_reach(&key.scope) {
             return Err(PolicyError::Reach { key: key.clone(), field, reason });
         }
+        Ok(())
+    }
+
+    fn parameter(&self, key: &Key, spec: &ParameterSpec) -> Result<Parameter, PolicyError> {
+        self.reaches(key)?;
         let none = || PolicyError::NoMotion { key: key.clone(), name: spec.motion.clone() };
         let motion = *self.motions.get(&spec.motion).ok_or_else(none)?;
         spec.target.check().map_err(|source| PolicyError::Target { key: key.clone(), source })?;

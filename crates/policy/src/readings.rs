@@ -19,6 +19,7 @@
 //! | `funding` | absolute funding over 8 hours, a share of notional |
 //! | `sentiment` | distance of the mood from 50 |
 
+use crate::estimate::fitted;
 use crate::series::Forming;
 use crate::{Adjusters, Cause, Note, Quoted, Series, UnderlyingSignals};
 use plimsoll_quant::correlation::{
@@ -381,7 +382,7 @@ impl Watch {
     pub(crate) fn returned(&mut self, change: f64, now: Timestamp) -> Refusals {
         let mut refused = Refusals::new();
         if let Some(regime) = &mut self.regime {
-            refused.extend(regime.update(change).err().map(|error| ("regime", error)));
+            refused.extend(regime.update(change).and_then(fitted).err().map(|error| ("regime", error)));
             if let Ok(filter) = regime.filter() {
                 let worst = filter.probabilities().last().copied().unwrap_or(0.0);
                 self.reads.insert(Cause::Regime, worst, now);

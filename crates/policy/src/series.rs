@@ -124,6 +124,9 @@ impl Forming {
         let Some(ratio) = ratio.filter(|_| self.of.is_relative()) else { return Some(bar) };
         let mut bar = bar.times(self.unit);
         if !(1.0 / RANGE..RANGE).contains(&bar.close) {
+            let reason =
+                format!("{:?} is {:?} in its first unit: expected from 1e-90 to 1e90", self.of, bar.close);
+            notes.push(Note::Refused { place: underlying.to_owned(), reason });
             return None;
         }
         let doubt = |last: f64, value: f64| {

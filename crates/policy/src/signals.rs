@@ -174,11 +174,13 @@ fn take_out<T>(of: &mut Option<T>, why: impl Fn(&T) -> Result<(), SignalError>, 
 }
 
 impl UnderlyingSignals {
-    /// Takes out what no market says; of the shape of a surface the number becomes NaN, which nobody reads.
+    /// Takes out what no market says; of the shape of a surface the number becomes NaN, which nobody
+    /// reads: one that is NaN already is not there.
     fn sift(&mut self, place: &str, bad: &mut Vec<SignalError>) {
         take_out(&mut self.bar, |bar| bar.check(place), bad);
         take_out(&mut self.implied, |of| of.check_atm(place), bad);
-        for (field, value) in self.implied.iter_mut().flat_map(Implied::shape) {
+        let shape = self.implied.iter_mut().flat_map(Implied::shape);
+        for (field, value) in shape.filter(|(_, value)| !value.is_nan()) {
             if let Err(error) = Implied::check_shape(place, field, *value) {
                 bad.push(error);
                 *value = f64::NAN;

@@ -12,8 +12,8 @@ use crate::series::{Both, Forming, Taken};
 use crate::target::{Estimated, Quantile, Standing};
 use crate::{
     Adjusters, Bar, Board, Buffer, Cause, Decision, GovernanceError, Impact, Implied, Key, Knob, Note,
-    ParameterState, Policy, PolicyError, Proposal, Proposed, Schedule, Scheduled, Series, SignalError,
-    Signals, StepError, TargetSpec, Trail, UnderlyingSignals,
+    ParameterState, Policy, PolicyError, Proposal, Proposed, Schedule, Scheduled, Scope, Series, SignalError,
+    Signals, StepError, TargetSpec, Trail, UnderlyingSignals, covering,
 };
 use plimsoll_quant::rank::RankWindow;
 use plimsoll_quant::stats::StatsError;
@@ -189,15 +189,17 @@ impl State {
         self.board.touch();
     }
 
-    /// Forgets an underlying that is no longer there: its readings, estimates and votes, and the parameters that it has
-    /// because every underlying has them. Those that the policy states for it by name stay. One that comes back begins where the
+    /// Forgets an underlying that is no longer there: its readings, and the parameters that it has because every underlying has
+    /// them, with their estimates and votes. Those that the policy states for it by name stay, with theirs. Proposals that were
+    /// made before count no more. One that comes back begins where the
     /// policy says and no lower than where it was. Says which parameters went.
     pub fn retire(&mut self, underlying: &str) -> Vec<Key> {
         let of = |key: &Key| key.scope.underlying.as_deref() == Some(underlying);
         self.watches.remove(underlying);
-        self.schedule.retain(|vote| !of(&vote.key));
         let (board, retired) = (&mut self.board, &mut self.retired);
         let aims = &mut self.aims;
+        let stays = |key: &Key| !of(key) || aims.get(key).is_some_and(|aim| aim.stated);
+        self.schedule.retain(|vote| stays(&vote.key));
         let mut gone = Vec::new();
         board.retain(|key, state| {
             let stays = !of(key) || aims.get(key).is_some_and(|aim| aim.stated);
@@ -208,6 +210,8 @@ impl State {
             }
             stays
         });
+        // A proposal may rest on what was read of it.
+        board.touch();
         gone
     }
 
@@ -228,11 +232,24 @@ impl State {
         let aim = Aim::begin(parameter)?;
         let cause = parameter.target.begins();
         let (least, most) = (self.retired.remove(&key), parameter.motion.limits.maximum);
-        let value = least.map_or(Ppb::ZERO, |last| last.min(most)).max(parameter.target.first());
+        let mut value = least.map_or(Ppb::ZERO, |last| last.min(most)).max(parameter.target.first());
+        if key.knob == Knob::ImScale {
+            let covers = parameter.motion.limits.to_step_up(self.maintenance_scale(&key.scope));
+            value = value.max(covers.min(most));
+        }
         let shared = Arc::new(key.clone());
         self.board.insert(Arc::clone(&shared), value, cause, now);
         self.aims.insert(shared, aim);
         Ok(Some(Note::Began { key, value }))
+    }
+
+    /// The largest scale of maintenance in force anywhere within a scope; zero where there is none.
+    fn maintenance_scale(&self, scope: &Scope) -> Ppb {
+        let all = self.board.parameters();
+        let scales = all.keys().filter(|key| key.knob == Knob::MmScale);
+        let places = scales.filter_map(|key| key.scope.and(scope));
+        let at = |place: Scope| covering(all, Knob::MmScale, &place).first().map(|(_, of)| of.value());
+        places.filter_map(at).max().unwrap_or(Ppb::ZERO)
     }
 
     /// Refuses what cannot be taken in, before anything is.
@@ -351,9 +368,10 @@ impl State {
         let mut room = Vec::new();
         for (key, aim) in &mut self.aims {
             let Some(name) = key.scope.underlying.as_deref() else { continue };
-            let Some(sight) = seen.sights.get(name) else { continue };
             let Some((of, estimated)) = quantile(policy, key).zip(aim.estimated.as_mut()) else { continue };
-            of.look(estimated, sight.atm, now, policy.step_seconds());
+            let sight = seen.sights.get(name);
+            of.look(estimated, sight.and_then(|sight| sight.atm), (now, policy.step_seconds()), &mut room);
+            let Some(sight) = sight else { continue };
             let margin = self.board.get(key).map_or(0.0, |state| state.value().to_f64());
             let own = sight.taken.iter().filter(|(series, _)| *series == of.series);
             for taken in own.flat_map(|(_, both)| both).flatten() {

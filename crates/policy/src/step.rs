@@ -268,9 +268,7 @@ impl Board {
 
     /// Takes parameters out, those that `keeps` does not keep.
     pub(crate) fn retain(&mut self, mut keeps: impl FnMut(&Key, &ParameterState) -> bool) {
-        let before = self.parameters.len();
         self.parameters.retain(|key, state| keeps(key, state));
-        self.version += u64::from(self.parameters.len() != before);
     }
 
     /// Puts a proposal in force at `now`: the candidate that the glide path chooses by its `impacts`, in the order of
@@ -354,7 +352,8 @@ fn parts(
 
 /// Initial margin is never scaled by less than maintenance, at any place. Where it would be, the rise of maintenance gives way,
 /// then the fall of initial margin, neither by more than its own move: so one of the two never stops the other, and what was
-/// sound before is sound after. Where not even that helps, it was not sound before, and all of both stay.
+/// sound before is sound after. Where not even that helps, it was not sound before: then no maintenance rises and no initial
+/// margin falls, and what repairs it goes on.
 fn coupled(policy: &Policy, parts: &mut [Proposed]) -> Vec<Note> {
     let mut notes = Vec::new();
     if !parts.iter().any(|p| p.key.knob.is_scale() && p.new != p.old) {
@@ -367,7 +366,12 @@ fn coupled(policy: &Policy, parts: &mut [Proposed]) -> Vec<Note> {
         notes.push(Note::Uncovered { scope: scope.clone(), im, mm });
         let cut = give_way(policy, parts, &next, &scope);
         if cut.is_none() {
-            for part in parts.iter_mut().filter(|p| p.key.knob.is_scale()) {
+            let widens = |p: &&mut Proposed| match p.key.knob {
+                Knob::MmScale => p.new > p.old,
+                Knob::ImScale => p.new < p.old,
+                _ => false,
+            };
+            for part in parts.iter_mut().filter(widens) {
                 *part = part.refused(part.old);
             }
             return notes;

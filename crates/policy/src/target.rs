@@ -323,10 +323,20 @@ impl Quantile {
     }
 
     /// Shows the estimators that read it the volatility that options imply, at an instant; `step_seconds` is the step of
-    /// observation.
-    pub(crate) fn look(&self, of: &mut Estimated, atm: Option<f64>, now: Timestamp, step_seconds: i64) {
+    /// observation. What is forgotten counts no more from then on.
+    pub(crate) fn look(
+        &self,
+        of: &mut Estimated,
+        atm: Option<f64>,
+        (now, step_seconds): (Timestamp, i64),
+        room: &mut Vec<f64>,
+    ) {
+        let mut forgot = false;
         for (spec, gauge) in self.now.iter().zip(&mut of.now) {
-            gauge.look(spec, atm, now, step_seconds);
+            forgot |= gauge.look(spec, atm, now, step_seconds);
+        }
+        if forgot && of.reading.is_some() {
+            of.reading = self.read(of, room);
         }
     }
 

@@ -108,6 +108,21 @@ fn equity_that_may_not_be_made_liquidatable_is_not_however_urgent() {
 }
 
 #[test]
+fn what_was_announced_beyond_a_limit_stops_what_adds_to_it_and_not_what_loosens() {
+    let mut all = impacts([0.0; 5], [0.0; 5]);
+    all.iter_mut().for_each(|one| one.newly_liquidatable_share = 0.06);
+    all[1].newly_liquidatable_share = 0.055;
+    all[3..].iter_mut().for_each(|one| one.newly_liquidatable_share = 0.07);
+    let choice = glide().choose(&all).unwrap().unwrap();
+    assert_eq!((choice.loosens, choice.fraction, choice.newly_liquidatable_share), (true, 0.25, 0.06));
+
+    let mut all = impacts([150.0, 160.0, 170.0, 180.0, 190.0], [1.0; 5]);
+    all[1].induced = 140.0;
+    let choice = glide().choose(&all).unwrap().unwrap();
+    assert_eq!((choice.loosens, choice.fraction, choice.urgent), (true, 0.0, false));
+}
+
+#[test]
 fn a_result_that_is_not_sound_is_never_chosen() {
     let mut all = impacts([0.0; 5], [0.0; 5]);
     all[5].sound = false;
