@@ -223,9 +223,14 @@ fn what_options_imply_counts_while_it_is_there_and_the_larger_wins() {
     near(exact(&state, Knob::PriceScanDown), exact(&twin, Knob::PriceScanDown), "the smaller");
     go(Some(0.6), &mut state, &mut twin);
     (0..2).for_each(|_| go(None, &mut state, &mut twin));
+    let mut early = state.clone();
     near(exact(&state, Knob::PriceScanDown), stated, "two days old");
     go(None, &mut state, &mut twin);
     near(exact(&state, Knob::PriceScanDown), exact(&twin, Knob::PriceScanDown), "three days old");
+    // Within the step that its time runs out in, and where nothing else is seen.
+    let none = Signals { as_of: at(DAY * 34 + 3600), ..Signals::default() };
+    step(&policy, &mut early, &none).unwrap();
+    assert!(exact(&early, Knob::PriceScanDown) < 0.9 * stated);
 }
 
 #[test]

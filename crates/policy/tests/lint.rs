@@ -102,6 +102,15 @@ fn the_rest_of_a_policy_is_looked_at_one_rule_at_a_time() {
     only(Rule::IdleAdjuster, |file| {
         file.adjusters.as_mut().unwrap().by.get_mut(&Cause::Skew).unwrap().knobs = vec![Knob::Haircut];
     });
+    only(Rule::IdleAdjuster, |file| {
+        let skew = file.adjusters.as_mut().unwrap().by.get_mut(&Cause::Skew).unwrap();
+        skew.scope.tier = Some("maker".to_owned());
+    });
+    let mut file = Policy::shipped("plimsoll").unwrap().file().clone();
+    let skew = file.adjusters.as_mut().unwrap().by.get_mut(&Cause::Skew).unwrap();
+    skew.scope.tier = Some("mkaer".to_owned());
+    let refused = Policy::new(file).unwrap_err();
+    assert!(refused.to_string().contains("tier `mkaer`"), "{refused}");
     only(Rule::ShortTimelock, |file| file.governance.as_mut().unwrap().timelock_seconds = 86_399);
     only(Rule::NoGlide, |file| file.glide = None);
 }

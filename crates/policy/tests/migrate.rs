@@ -108,17 +108,24 @@ fn a_target_that_is_another_begins_anew_and_loosens_no_faster_than_its_limit() {
 #[test]
 fn a_finer_statement_begins_with_what_was_in_force_there_and_dropping_one_may_not_loosen() {
     let (from, state) = (plimsoll(), seasoned());
-    let maker = Scope { tier: Some("maker".to_owned()), ..Scope::default() };
-    let finer = with(|file| {
-        let mut own = file.parameters.iter().find(|p| p.knob == Knob::Impact).unwrap().clone();
-        own.scope = maker.clone();
-        own.target = TargetSpec::Stated { value: Ppb(NANO / 1000) };
-        file.parameters.push(own);
-    });
+    let maker = Scope { tier: Some("maker".to_owned()), ..Scope::of("BTC") };
+    let finer = |scope: &Scope| {
+        with(|file| {
+            let mut own = file.parameters.iter().find(|p| p.knob == Knob::Impact).unwrap().clone();
+            own.scope = scope.clone();
+            own.target = TargetSpec::Stated { value: Ppb(NANO / 1000) };
+            file.parameters.push(own);
+        })
+    };
+    // What is for every maker would bind those of BTC by what is for all, and at once.
+    let all = Scope { underlying: None, ..maker.clone() };
+    let refused = state.migrate(&from, &finer(&all), at(NOW)).unwrap_err();
+    assert!(matches!(refused, MigrateError::Hurries { .. }), "{refused}");
+    let finer = finer(&maker);
     let moved = state.migrate(&from, &finer, at(NOW)).unwrap();
     let impact = key(Knob::Impact, maker);
     assert_eq!(moved.begun, std::slice::from_ref(&impact));
-    let was = state.board().get(&key(Knob::Impact, Scope::default())).unwrap().value();
+    let was = state.board().get(&key(Knob::Impact, Scope::of("BTC"))).unwrap().value();
     assert_eq!(moved.state.board().get(&impact).unwrap().value(), was);
 
     let stated = weekly(|_| ());
@@ -167,4 +174,41 @@ fn votes_come_along_and_those_of_the_new_file_wait_for_their_timelock() {
     let refused: Vec<&str> = moved.votes.iter().map(|(id, _)| id.as_str()).collect();
     assert_eq!(refused, ["too high", "due long ago"]);
     assert!(matches!(moved.votes[1].1, GovernanceError::Backdated { .. }));
+}
+
+/// Our own policy with one stated price scan for longs.
+fn scanning(scope: Scope, value: Ppb) -> Policy {
+    with(|file| {
+        let mut own = file.parameters.iter().find(|p| p.knob == Knob::PriceScanDown).unwrap().clone();
+        file.parameters.retain(|p| p.knob != Knob::PriceScanDown);
+        (own.each_underlying, own.scope, own.target) = (false, scope, TargetSpec::Stated { value });
+        file.parameters.push(own);
+    })
+}
+
+#[test]
+fn a_coarser_statement_reaches_existing_positions_by_notice_and_ramp() {
+    let (from, state) = (plimsoll(), seasoned());
+    let was = state.board().get(&key(Knob::PriceScanDown, Scope::of("BTC"))).unwrap();
+    let to = scanning(Scope::default(), Ppb(NANO / 2));
+    let moved = state.migrate(&from, &to, at(NOW)).unwrap().state;
+    let is = moved.board().get(&key(Knob::PriceScanDown, Scope::default())).unwrap();
+    assert_eq!(is.value(), Ppb(NANO / 2));
+    for (seconds, expected) in
+        [(0, was.maintenance(at(NOW))), (3600, was.maintenance(at(NOW))), (3600 + DAY, is.value())]
+    {
+        assert_eq!(is.maintenance(at(NOW + seconds)), expected, "{seconds}");
+    }
+}
+
+#[test]
+fn migrating_again_and_again_loosens_no_faster_than_once() {
+    let all = |percent: i64| scanning(Scope::default(), Ppb(NANO / 100 * percent));
+    let btc = scanning(Scope::of("BTC"), Ppb(NANO / 2));
+    let state = State::new(&btc, at(0)).unwrap();
+    let state = state.migrate(&btc, &all(48), at(0)).unwrap().state;
+    let state = state.migrate(&all(48), &btc, at(0)).unwrap().state;
+    let refused = state.migrate(&btc, &all(46), at(0)).unwrap_err();
+    assert!(matches!(refused, MigrateError::Loosens { .. }), "{refused}");
+    state.migrate(&btc, &all(46), at(DAY)).unwrap();
 }

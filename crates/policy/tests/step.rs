@@ -337,7 +337,7 @@ fn what_has_not_begun_is_taken_back_with_the_notice_that_it_was_announced_with()
 }
 
 #[test]
-fn votes_that_a_later_one_has_taken_the_place_of_are_forgotten() {
+fn votes_that_a_later_one_has_taken_the_place_of_stay_and_those_that_ended_go() {
     let policy = plimsoll();
     let mut state = State::new(&policy, at(0)).unwrap();
     let key = global(Knob::FloorShare);
@@ -346,7 +346,6 @@ fn votes_that_a_later_one_has_taken_the_place_of_are_forgotten() {
         let of = Scheduled { proposed: at(DAY * day), ..of };
         state.vote(&policy, of, at(DAY * day)).unwrap();
         step(&policy, &mut state, &price(DAY * day, 100.0)).unwrap();
-        assert!(state.schedule().votes().count() <= 3, "day {day}");
     }
     // One that outlasts the later one counts again after it.
     let short = Scheduled { expires: Some(at(70 * DAY)), ..vote("short", key, Ppb(NANO / 2), 62) };
@@ -355,7 +354,63 @@ fn votes_that_a_later_one_has_taken_the_place_of_are_forgotten() {
         step(&policy, &mut state, &price(DAY * day, 100.0)).unwrap();
     }
     let ids: Vec<&str> = state.schedule().votes().map(|vote| vote.id.as_str()).collect();
-    assert_eq!(ids, ["v59"]);
+    assert!(ids.len() == 60 && !ids.contains(&"short"), "{ids:?}");
+}
+
+#[test]
+fn a_vote_counts_again_where_the_later_one_that_hid_it_is_taken_back() {
+    let policy = plimsoll();
+    let mut state = State::new(&policy, at(0)).unwrap();
+    let key = global(Knob::MmScale);
+    state.vote(&policy, vote("a", key.clone(), Ppb(NANO * 8 / 10), 5), at(0)).unwrap();
+    state.vote(&policy, vote("b", key.clone(), Ppb(NANO * 7 / 10), 10), at(0)).unwrap();
+    for day in 0..60 {
+        step(&policy, &mut state, &pool(DAY * day, 5.0)).unwrap();
+    }
+    assert_eq!(state.board().get(&key).unwrap().value(), Ppb(NANO * 7 / 10));
+    state.cancel(&policy, "b", at(59 * DAY)).unwrap();
+    for day in 60..90 {
+        step(&policy, &mut state, &pool(DAY * day, 5.0)).unwrap();
+    }
+    assert_eq!(state.board().get(&key).unwrap().value(), Ppb(NANO * 8 / 10));
+}
+
+#[test]
+fn a_scale_of_initial_margin_begins_no_lower_than_the_maintenance_in_force() {
+    let mut file = plimsoll().file().clone();
+    let mut own = file.parameters.iter().find(|p| p.knob == Knob::ImScale).unwrap().clone();
+    own.each_underlying = true;
+    own.scope.tier = Some("maker".to_owned());
+    file.parameters.push(own);
+    let policy = Policy::new(file).unwrap();
+    let mut state = State::new(&policy, at(0)).unwrap();
+    state.vote(&policy, vote("mm", global(Knob::MmScale), Ppb(NANO * 3 / 2), 5), at(0)).unwrap();
+    for day in 0..40 {
+        let empty = Signals { as_of: at(DAY * day), pool_coverage: Some(0.1), ..Signals::default() };
+        step(&policy, &mut state, &empty).unwrap();
+    }
+    assert_eq!(state.board().get(&global(Knob::MmScale)).unwrap().value(), Ppb(NANO * 3 / 2));
+    step(&policy, &mut state, &pool(40 * DAY, 0.1)).unwrap();
+    let maker = Scope { tier: Some("maker".to_owned()), ..Scope::of("BTC") };
+    let im = state.board().get(&Key { knob: Knob::ImScale, scope: maker }).unwrap().value();
+    assert!(im >= Ppb(NANO * 3 / 2), "{im}");
+}
+
+#[test]
+fn retiring_keeps_the_votes_of_what_stays_and_makes_proposals_stale() {
+    let mut file = plimsoll().file().clone();
+    let mut own = file.parameters.iter().find(|p| p.knob == Knob::Impact).unwrap().clone();
+    (own.each_underlying, own.scope.underlying) = (false, Some("ETH".to_owned()));
+    file.parameters.retain(|p| p.scope.underlying.as_deref() != Some("ETH"));
+    file.parameters.push(own.clone());
+    let policy = Policy::new(file).unwrap();
+    let mut state = State::new(&policy, at(0)).unwrap();
+    let key = Key { knob: Knob::Impact, scope: own.scope };
+    state.vote(&policy, vote("eth", key, Ppb(NANO / 2), 300), at(0)).unwrap();
+    let version = state.board().version();
+    assert!(state.retire("ETH").is_empty());
+    assert_eq!(state.schedule().votes().count(), 1);
+    assert!(state.board().version() > version);
 }
 
 #[test]
