@@ -10,8 +10,11 @@
 pub mod bench;
 pub mod cli;
 pub mod generate;
+pub mod host;
 pub mod io;
 pub mod output;
 mod report;
+pub mod serve;
 mod svg;
 mod vectors;
+pub mod wire;

@@ -1,7 +1,7 @@
 //! Sensitivities in the units people read, per account, underlying and expiry.
 
 use crate::Desk;
-use plimsoll_types::{AccountId, Asset, GreekTicks, InstrumentRow, Portfolio, Ticks, Timestamp};
+use plimsoll_types::{AccountId, Asset, GreekTicks, InstrumentRow, Portfolio, RiskArrays, Ticks, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -71,47 +71,64 @@ impl Desk {
     /// # Errors
     /// When there is no such account or it cannot be valued.
     pub fn greeks(&self, account: Option<&AccountId>) -> Result<Vec<GreeksRow>, crate::EngineError> {
-        let mut rungs: BTreeMap<(usize, Option<Timestamp>), Sums> = BTreeMap::new();
-        let mut add = |portfolio: &Portfolio| {
-            for position in &portfolio.positions {
-                if let Some(row) = self.arrays.instrument(position.instrument) {
-                    let rung = (row.underlying.index(), row.instrument.expiry());
-                    rungs.entry(rung).or_default().add(row, position.lots.0);
-                }
-            }
-        };
+        let mut ladder = Ladder::new(&self.arrays);
         match account {
-            Some(account) => add(&self.portfolio(account)?),
-            None => self.book.iter().for_each(|portfolio| add(&portfolio)),
+            Some(account) => ladder.add(&self.portfolio(account)?),
+            None => self.book.iter().for_each(|portfolio| ladder.add(&portfolio)),
         }
-        let row = |((underlying, expiry), sums)| self.rung(account, underlying, expiry, &sums);
-        Ok(rungs.into_iter().filter_map(row).collect())
+        Ok(ladder.rows(account))
+    }
+}
+
+/// Sums by underlying and expiry, growing portfolio by portfolio.
+pub(crate) struct Ladder<'a> {
+    arrays: &'a RiskArrays,
+    rungs: BTreeMap<(usize, Option<Timestamp>), Sums>,
+}
+
+impl<'a> Ladder<'a> {
+    pub(crate) fn new(arrays: &'a RiskArrays) -> Self {
+        Self { arrays, rungs: BTreeMap::new() }
     }
 
-    fn rung(
-        &self,
-        account: Option<&AccountId>,
-        underlying: usize,
-        expiry: Option<Timestamp>,
-        sums: &Sums,
-    ) -> Option<GreeksRow> {
-        let under = self.arrays.underlyings.get(underlying)?;
-        let tick = self.arrays.ticks_per_unit as f64;
-        let cash = |ticks: i128| Ticks(ticks).0 as f64 / tick;
-        let spot = under.index as f64 / tick;
-        Some(GreeksRow {
-            account: account.cloned(),
-            underlying: under.asset.clone(),
-            expiry,
-            mark_value: cash(sums.mark),
-            delta: cash(sums.delta) / spot,
-            delta_cash: cash(sums.delta),
-            gamma: cash(sums.gamma) / (spot * spot),
-            vega_per_point: cash(sums.vega) * 0.01,
-            theta_per_day: cash(sums.theta) / YEAR_DAYS,
-            rho_per_bp: cash(sums.rho) * 0.0001,
-            vanna: cash(sums.vanna) / spot * 0.01,
-            volga: cash(sums.volga) * 0.0001,
-        })
+    pub(crate) fn add(&mut self, portfolio: &Portfolio) {
+        for position in &portfolio.positions {
+            if let Some(row) = self.arrays.instrument(position.instrument) {
+                let rung = (row.underlying.index(), row.instrument.expiry());
+                self.rungs.entry(rung).or_default().add(row, position.lots.0);
+            }
+        }
     }
+
+    /// In order of underlying and expiry.
+    pub(crate) fn rows(self, account: Option<&AccountId>) -> Vec<GreeksRow> {
+        let row = |((underlying, expiry), sums)| rung(self.arrays, account, (underlying, expiry), &sums);
+        self.rungs.into_iter().filter_map(row).collect()
+    }
+}
+
+fn rung(
+    arrays: &RiskArrays,
+    account: Option<&AccountId>,
+    (underlying, expiry): (usize, Option<Timestamp>),
+    sums: &Sums,
+) -> Option<GreeksRow> {
+    let under = arrays.underlyings.get(underlying)?;
+    let tick = arrays.ticks_per_unit as f64;
+    let cash = |ticks: i128| Ticks(ticks).0 as f64 / tick;
+    let spot = under.index as f64 / tick;
+    Some(GreeksRow {
+        account: account.cloned(),
+        underlying: under.asset.clone(),
+        expiry,
+        mark_value: cash(sums.mark),
+        delta: cash(sums.delta) / spot,
+        delta_cash: cash(sums.delta),
+        gamma: cash(sums.gamma) / (spot * spot),
+        vega_per_point: cash(sums.vega) * 0.01,
+        theta_per_day: cash(sums.theta) / YEAR_DAYS,
+        rho_per_bp: cash(sums.rho) * 0.0001,
+        vanna: cash(sums.vanna) / spot * 0.01,
+        volga: cash(sums.volga) * 0.0001,
+    })
 }

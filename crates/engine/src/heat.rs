@@ -2,7 +2,7 @@
 
 use crate::{Desk, EngineError};
 use plimsoll_risk::{Move, Scenario, ScenarioBlock, ScenarioSet, VolShock, VolShockKind};
-use plimsoll_types::{AccountId, Asset, BlockKind, Purpose, Ticks};
+use plimsoll_types::{AccountId, Asset, BlockKind, Portfolio, Purpose, RiskArrays, Ticks};
 use serde::Serialize;
 
 /// The grid. Every underlying moves alike; volatility moves relative to itself, the same at every tenor.
@@ -63,7 +63,12 @@ impl HeatMapSpec {
     }
 
     /// The grid as one block of scenarios, vol by vol.
-    fn scenarios(&self, like: &ScenarioSet, underlyings: Vec<Asset>) -> ScenarioSet {
+    pub(crate) fn scenarios(
+        &self,
+        like: &ScenarioSet,
+        underlyings: Vec<Asset>,
+    ) -> Result<ScenarioSet, EngineError> {
+        self.check()?;
         let cell = |(at, (vol, spot)): (usize, (f64, f64))| {
             let each = Move { spot, vol, elapsed_days: self.days, ..Move::default() };
             Scenario {
@@ -82,14 +87,14 @@ impl HeatMapSpec {
             min_vol_up: 0.0,
             ..like.vol_shock
         };
-        ScenarioSet {
+        Ok(ScenarioSet {
             price_scan: like.price_scan.clone(),
             underlyings,
             vol_shock: flat,
             composite_delta: like.composite_delta.clone(),
             blocks: vec![ScenarioBlock { kind: BlockKind::Grid, purpose: Purpose::Both, scenarios }],
             notes: Vec::new(),
-        }
+        })
     }
 }
 
@@ -99,30 +104,40 @@ impl Desk {
     /// # Errors
     /// When the account cannot be valued, or a move is out of range.
     pub fn heat_map(&self, account: &AccountId, spec: &HeatMapSpec) -> Result<HeatMap, EngineError> {
-        spec.check()?;
         let portfolio = self.portfolio(account)?;
         let (_, names) = self.names_of(account)?;
-        let set = spec.scenarios(&self.scenarios, self.scenarios.underlyings.clone());
+        let set = spec.scenarios(&self.scenarios, self.scenarios.underlyings.clone())?;
         let built = plimsoll_risk::build(&self.market.surface, &names, &set, &self.params.units, self.mode)?;
-        let mut cells = vec![0_i128; spec.spot.len() * spec.vol.len()];
+        spec.over(account, &portfolio, (&self.arrays, &built.arrays))
+    }
+}
+
+impl HeatMapSpec {
+    /// A portfolio on `rows`, over the grid that `moved` was built of.
+    pub(crate) fn over(
+        &self,
+        account: &AccountId,
+        portfolio: &Portfolio,
+        (rows, moved): (&RiskArrays, &RiskArrays),
+    ) -> Result<HeatMap, EngineError> {
+        let mut cells = vec![0_i128; self.spot.len() * self.vol.len()];
         for position in &portfolio.positions {
-            let row = self.arrays.instrument(position.instrument);
-            let ix = row.and_then(|row| built.arrays.find(&row.instrument)).ok_or_else(|| {
-                EngineError::Argument {
+            let row = rows.instrument(position.instrument);
+            let ix =
+                row.and_then(|row| moved.find(&row.instrument)).ok_or_else(|| EngineError::Argument {
                     what: "account",
                     value: account.to_string(),
                     expected: "positions that can all be valued under every move",
-                }
-            })?;
-            for (cell, entry) in cells.iter_mut().zip(built.arrays.row(ix)) {
+                })?;
+            for (cell, entry) in cells.iter_mut().zip(moved.row(ix)) {
                 *cell += i128::from(position.lots.0) * i128::from(*entry);
             }
         }
         let worst = cells.iter().enumerate().min_by_key(|(_, pnl)| **pnl).map_or(0, |(at, _)| at);
-        let width = spec.spot.len();
+        let width = self.spot.len();
         Ok(HeatMap {
-            spot: spec.spot.clone(),
-            vol: spec.vol.clone(),
+            spot: self.spot.clone(),
+            vol: self.vol.clone(),
             pnl: cells.chunks(width).map(|row| row.iter().map(|pnl| Ticks(*pnl)).collect()).collect(),
             worst: (worst / width, worst % width),
         })

@@ -7,9 +7,8 @@
 
 use crate::pricing::Pricing;
 use crate::{Desk, EngineError};
-use plimsoll_margin::MarginReport;
 use plimsoll_risk::Shift;
-use plimsoll_types::{AccountId, Instrument, Ticks};
+use plimsoll_types::{AccountId, Instrument, RiskArrays, Ticks, Timestamp};
 use serde::Serialize;
 
 /// Halvings of a grid step that refine the boundary: a step of 2.5 % ends at 0.0006 %.
@@ -118,33 +117,19 @@ impl LiquidationSpec {
     }
 }
 
-/// One account and what its margin under a moved market needs.
+/// `equity - mm` of an account after the market moved.
+pub(crate) type Excess<'a> = &'a dyn Fn(&Shift) -> Result<Ticks, EngineError>;
+
+/// One account, by what its margin is under a moved market.
 struct Probe<'a> {
-    desk: &'a Desk,
-    account: &'a AccountId,
-    number: u32,
-    names: Vec<Instrument>,
-    today: Pricing<'a>,
+    of: Excess<'a>,
+    /// In which distances in spot are measured.
+    scan: f64,
 }
 
 impl Probe<'_> {
-    /// Margin after the market moved and the account's futures were marked to it.
-    fn report(&self, shift: &Shift) -> Result<MarginReport, EngineError> {
-        let desk = self.desk;
-        let surface = plimsoll_risk::shifted(&desk.market.surface, shift);
-        let built =
-            plimsoll_risk::build(&surface, &self.names, &desk.scenarios, &desk.params.units, desk.mode)?;
-        let pricing = Pricing::new(&desk.raw.instruments, &built.arrays, &surface, &desk.params.units)
-            .moved_from(&self.today);
-        let unvalued = built.issues.into_iter().collect();
-        let raw = desk.raw.account(self.number);
-        let portfolio = pricing.portfolio(self.account, &raw, &unvalued)?;
-        plimsoll_margin::evaluate(&portfolio, &built.arrays, &desk.params.margin)
-            .map_err(|source| EngineError::Margin { account: self.account.clone(), source })
-    }
-
     fn excess(&self, spot: f64, vol: f64, days: f64) -> Result<Ticks, EngineError> {
-        self.report(&Shift { spot, vol, days }).map(|report| report.mm_excess)
+        (self.of)(&Shift { spot, vol, days })
     }
 
     /// The first point of the boundary from spot 0 in the direction of `step`, given that spot 0 is not liquidatable.
@@ -168,24 +153,13 @@ impl Probe<'_> {
         Ok(broken)
     }
 
-    /// The smallest price scan among the underlyings held, in which distances in spot are measured.
-    fn scan(&self) -> f64 {
-        let arrays = &self.desk.arrays;
-        let held =
-            self.names.iter().filter_map(|name| arrays.find(name)).filter_map(|ix| arrays.instrument(ix));
-        let scans = held
-            .filter_map(|row| arrays.underlyings.get(row.underlying.index()))
-            .map(|u| u.price_scan.to_f64());
-        scans.fold(f64::INFINITY, f64::min)
-    }
-
     /// The closest boundary point of the grid, then the closest between its neighbours in volatility.
     fn nearest(
         &self,
         spec: &LiquidationSpec,
         points: &[LiquidationPoint],
     ) -> Result<Option<NearestPoint>, EngineError> {
-        let scan = self.scan();
+        let scan = self.scan;
         let closest = points
             .iter()
             .filter_map(|point| point.closest(scan))
@@ -228,6 +202,43 @@ impl Probe<'_> {
     }
 }
 
+/// The smallest price scan among the underlyings of some instruments.
+pub(crate) fn smallest_scan<'a>(arrays: &RiskArrays, names: impl Iterator<Item = &'a Instrument>) -> f64 {
+    let held = names.filter_map(|name| arrays.find(name)).filter_map(|ix| arrays.instrument(ix));
+    let scans =
+        held.filter_map(|row| arrays.underlyings.get(row.underlying.index())).map(|u| u.price_scan.to_f64());
+    scans.fold(f64::INFINITY, f64::min)
+}
+
+impl LiquidationSpec {
+    /// The boundary of an account whose first expiry is so many days ahead, and its nearest point.
+    pub(crate) fn search(
+        &self,
+        of: Excess<'_>,
+        scan: f64,
+        first_expiry_days: Option<f64>,
+    ) -> Result<LiquidationSurface, EngineError> {
+        self.check()?;
+        let probe = Probe { of, scan };
+        let mut points = Vec::with_capacity(self.vols.len() * self.days.len());
+        for days in self.days.iter().filter(|days| first_expiry_days.is_none_or(|first| **days < first)) {
+            for vol in &self.vols {
+                points.push(probe.point(self, *vol, *days)?);
+            }
+        }
+        let nearest = probe.nearest(self, &points)?;
+        Ok(LiquidationSurface { points, nearest, first_expiry_days })
+    }
+}
+
+/// Days from an instant to the first expiry among instruments.
+pub(crate) fn first_expiry_days<'a>(
+    as_of: Timestamp,
+    names: impl Iterator<Item = &'a Instrument>,
+) -> Option<f64> {
+    names.filter_map(Instrument::expiry).min().map(|expiry| as_of.seconds_until(expiry) / 86_400.0)
+}
+
 impl Desk {
     /// Where the account becomes liquidatable, and the nearest such point.
     ///
@@ -242,17 +253,20 @@ impl Desk {
         let (number, names) = self.names_of(account)?;
         let today =
             Pricing::new(&self.raw.instruments, &self.arrays, &self.market.surface, &self.params.units);
-        let probe = Probe { desk: self, account, number, names, today };
-        let mut points = Vec::with_capacity(spec.vols.len() * spec.days.len());
-        let as_of = self.market.surface.as_of;
-        let expiries = probe.names.iter().filter_map(Instrument::expiry);
-        let first_expiry_days = expiries.min().map(|expiry| as_of.seconds_until(expiry) / 86_400.0);
-        for days in spec.days.iter().filter(|days| first_expiry_days.is_none_or(|first| **days < first)) {
-            for vol in &spec.vols {
-                points.push(probe.point(spec, *vol, *days)?);
-            }
-        }
-        let nearest = probe.nearest(spec, &points)?;
-        Ok(LiquidationSurface { points, nearest, first_expiry_days })
+        let raw = self.raw.account(number);
+        let excess = |shift: &Shift| -> Result<Ticks, EngineError> {
+            let surface = plimsoll_risk::shifted(&self.market.surface, shift);
+            let built =
+                plimsoll_risk::build(&surface, &names, &self.scenarios, &self.params.units, self.mode)?;
+            let pricing = Pricing::new(&self.raw.instruments, &built.arrays, &surface, &self.params.units)
+                .moved_from(&today);
+            let unvalued = built.issues.into_iter().collect();
+            let portfolio = pricing.portfolio(account, &raw, &unvalued)?;
+            let report = plimsoll_margin::evaluate(&portfolio, &built.arrays, &self.params.margin);
+            let report = report.map_err(|source| EngineError::Margin { account: account.clone(), source })?;
+            Ok(report.mm_excess)
+        };
+        let scan = smallest_scan(&self.arrays, names.iter());
+        spec.search(&excess, scan, first_expiry_days(self.market.surface.as_of, names.iter()))
     }
 }

@@ -248,6 +248,19 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The last record that is sealed, and the chain after it: of a journal that may be growing.
+///
+/// # Errors
+/// [`Error::Absent`]; [`Error::Corrupt`]; [`Error::Io`].
+pub fn end(disk: &dyn Disk, identity: &str) -> Result<Anchor> {
+    let (firsts, base, _) = held(disk, &genesis(identity))?;
+    // A segment that was just begun holds nothing yet.
+    let first = firsts.last().copied().unwrap_or(base.sequence + 1);
+    let mut reader = Reader::open(disk, identity, first)?.following();
+    while reader.next_record()?.is_some() {}
+    Ok(reader.anchor())
+}
+
 /// The chain hash after a sequence that the journal holds (or the one before its first).
 ///
 /// # Errors

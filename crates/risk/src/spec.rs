@@ -364,7 +364,7 @@ pub struct MonteCarloSpec {
 }
 
 /// Returns of several underlyings at the same instants.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ReturnSeries {
     /// Whose.
     pub underlyings: Vec<Asset>,

@@ -16,12 +16,15 @@ mod detail;
 mod generate;
 mod greeks;
 mod heatmap;
+mod journal;
 mod lint;
 mod liquidation;
 mod loaded;
 mod margin;
 mod pictures;
 mod presets;
+mod replay;
+mod serve;
 mod span;
 mod surface;
 mod surface_scan;
@@ -96,6 +99,12 @@ enum Command {
     Span(span::SpanArgs),
     /// Margin policies judged on history: coverage, capital, calm, and every change with its causes
     Backtest(backtest::BacktestArgs),
+    /// The engine as a service: HTTP, WebSocket, journal
+    Serve(serve::ServeArgs),
+    /// What a journal says, from its first record, and the hash of the state it leads to
+    Replay(replay::ReplayArgs),
+    /// Verify a journal, or print what is in it
+    Journal(journal::JournalArgs),
     /// How fast the stages are, beside a plain reference and the machine's limits
     Bench(bench::BenchArgs),
     /// Print completions for a shell
@@ -148,6 +157,9 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Presets(args) => output.write(presets::run(args)?),
         Command::Span(args) => output.write(span::run(args)?),
         Command::Backtest(args) => output.write(backtest::run(args, output.format)?),
+        Command::Serve(args) => serve::run(args),
+        Command::Replay(args) => replay::run(args, output),
+        Command::Journal(args) => journal::run(args, output),
         Command::Bench(args) => bench::run(args, output),
         Command::Completions { shell } => {
             let mut text = Vec::new();

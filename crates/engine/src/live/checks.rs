@@ -9,7 +9,7 @@ use super::feed::{Accepted, Validity};
 use super::ledger::{Account, Fill, OpenOrder};
 use plimsoll_margin::Totals;
 use plimsoll_risk::value;
-use plimsoll_types::{AccountId, Asset, Rounding, Ticks, nearest_f64, quantise};
+use plimsoll_types::{AccountId, Asset, Instrument, Rounding, Ticks, nearest_f64, quantise};
 use serde::{Deserialize, Serialize};
 
 /// The answer to a check before a trade.
@@ -154,15 +154,21 @@ impl Engine {
         Ok(self.state.ledger.order(number, order)?)
     }
 
-    /// What trades at given prices would make of an account, which are not done.
+    /// What trades at the mark would make of an account, which are not done.
     ///
     /// # Errors
     /// [`Reject`] where the account or an instrument is not known or cannot be valued.
-    pub fn check(
+    pub fn check(&self, account: &AccountId, trades: &[(Instrument, i64)]) -> Result<Check, Reject> {
+        let (number, after) = self.with_trades(account, trades)?;
+        self.may_become(number, &after)
+    }
+
+    /// An account's number, and what it would be after trades at the mark.
+    pub(super) fn with_trades(
         &self,
         account: &AccountId,
-        trades: &[(plimsoll_types::Instrument, i64)],
-    ) -> Result<Check, Reject> {
+        trades: &[(Instrument, i64)],
+    ) -> Result<(u32, Account), Reject> {
         let number = self.state.ledger.find(account)?;
         let mut after =
             self.state.ledger.account(number).cloned().ok_or_else(|| Reject::new("unknown_account", ""))?;
@@ -173,7 +179,7 @@ impl Engine {
             let cost = i128::from(*lots) * i128::from(mark);
             after.add(listed, *lots, cost).ok_or_else(|| Reject::new("overflow", instrument.to_string()))?;
         }
-        self.may_become(number, &after)
+        Ok((number, after))
     }
 }
 

@@ -158,6 +158,12 @@ impl Ledger {
         self.numbers = open.map(|(listed, n)| (listed.instrument.clone(), n)).collect();
     }
 
+    /// What is listed, and nobody.
+    pub(super) fn without_accounts(&self) -> Self {
+        let instruments = self.instruments.clone();
+        Self { instruments, ..Self::new(self.units.clone()) }
+    }
+
     /// Instruments by number.
     pub fn instruments(&self) -> &[Listed] {
         &self.instruments

@@ -10,6 +10,7 @@
 //! **Must never know:** sockets, files, clocks, randomness, signatures.
 
 mod accounts;
+mod adopt;
 mod checks;
 mod codec;
 mod decide;
@@ -24,6 +25,7 @@ mod once;
 mod rules;
 mod state;
 mod valued;
+mod views;
 mod waterfall;
 
 pub use checks::Check;
@@ -35,3 +37,4 @@ pub use market::{ChainRefused, Market, MarketParams};
 pub use rules::{LiquidationRules, Rules};
 pub use state::{Intent, SETTLEMENT_SECONDS, State, Trail};
 pub use valued::Valued;
+pub use views::{Reports, Study, Worded};

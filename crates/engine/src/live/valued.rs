@@ -123,6 +123,38 @@ impl Valued {
         &self.initial.arrays
     }
 
+    /// Scenarios of new risk.
+    pub fn scenarios(&self) -> &ScenarioSet {
+        &self.initial.scenarios
+    }
+
+    /// Ticks and lots.
+    pub fn units(&self) -> &Units {
+        &self.units
+    }
+
+    /// The market and its arrays alone.
+    pub(super) fn without_book(&self) -> Self {
+        Self {
+            units: self.units.clone(),
+            surface: self.surface.clone(),
+            initial: self.initial.clone(),
+            maintenance: self.maintenance.clone(),
+            numbers: self.numbers.clone(),
+            unvalued: self.unvalued.clone(),
+            book: Book::default(),
+            places: Vec::new(),
+            accounts: Vec::new(),
+            totals: Vec::new(),
+            holders: Vec::new(),
+        }
+    }
+
+    /// Every account that can be valued.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
     /// Numbers of listed instruments that cannot be valued.
     pub fn unvalued(&self) -> &BTreeSet<u32> {
         &self.unvalued
@@ -131,6 +163,11 @@ impl Valued {
     /// Parameters of new risk.
     pub fn params(&self) -> &Params {
         &self.initial.margin
+    }
+
+    /// Risk arrays and parameters of existing positions, while they are not those of new risk.
+    pub fn maintenance(&self) -> Option<(&RiskArrays, &Params)> {
+        self.maintenance.as_ref().map(|terms| (&terms.arrays, &terms.margin))
     }
 
     /// The row of an instrument number.

@@ -1,0 +1,118 @@
+//! What happened, as far as people ask for it: decisions on parameters, standings, liquidations, validity, totals over time.
+//!
+//! It follows from the events, so it is rebuilt by replay and kept beside the state in snapshots; the oldest of each kind gives way.
+
+use plimsoll_engine::live::{Effect, Engine, Standing};
+use plimsoll_types::{Ticks, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::VecDeque;
+
+/// Kept of each kind.
+const KEPT: usize = 5_000;
+
+/// Seconds from one sample of totals to the next.
+const SAMPLE_SECONDS: f64 = 10.0;
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Noted {
+    /// The event that it followed from: its place in the journal.
+    pub sequence: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What, as the wire has it.
+    pub what: Value,
+}
+
+/// Totals of all accounts at an instant, ticks.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Sample {
+    /// When; nanoseconds.
+    pub at: Timestamp,
+    /// Accounts that are valued.
+    pub accounts: u64,
+    /// Equity of those.
+    pub equity: Ticks,
+    /// Initial margin.
+    pub im: Ticks,
+    /// Maintenance margin.
+    pub mm: Ticks,
+    /// Accounts in call, liquidatable, insolvent.
+    pub standings: [u64; 3],
+    /// The insurance fund.
+    pub insurance: Ticks,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Chronicle {
+    /// Changes and announcements of parameters.
+    pub parameters: VecDeque<Noted>,
+    /// Standings of accounts, liquidations and what came after.
+    pub accounts: VecDeque<Noted>,
+    /// Validity of feeds.
+    pub feeds: VecDeque<Noted>,
+    /// Totals over time.
+    pub samples: VecDeque<Sample>,
+}
+
+impl Chronicle {
+    /// Takes in what followed from an event; `wire` says how an effect is written.
+    pub fn note(
+        &mut self,
+        (sequence, at): (u64, Timestamp),
+        effects: &[Effect],
+        wire: impl Fn(&Effect) -> Value,
+    ) {
+        for effect in effects {
+            let kept = match effect {
+                Effect::Parameters { .. } => &mut self.parameters,
+                Effect::Validity { .. } => &mut self.feeds,
+                Effect::Rejected(_) | Effect::Margins { .. } | Effect::Issues { .. } => continue,
+                _ => &mut self.accounts,
+            };
+            push(kept, Noted { sequence, at, what: wire(effect) });
+        }
+    }
+
+    /// Whether it is time for a sample.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.samples.back().is_none_or(|last| last.at.seconds_until(now) >= SAMPLE_SECONDS)
+    }
+
+    /// Takes a sample.
+    pub fn sample(&mut self, sample: Sample) {
+        push(&mut self.samples, sample);
+    }
+}
+
+impl Sample {
+    /// Totals of an engine as it stands.
+    pub fn of(engine: &Engine) -> Self {
+        let state = engine.state();
+        let mut sample = Self { at: state.now, insurance: state.insurance, ..Self::default() };
+        for number in 0..u32::try_from(state.ledger.accounts().len()).unwrap_or(u32::MAX) {
+            let Some(Ok(totals)) = engine.valued().totals(number) else { continue };
+            sample.accounts += 1;
+            sample.equity.0 += totals.equity.0;
+            sample.im.0 += totals.im.0;
+            sample.mm.0 += totals.mm.0;
+            let at = match state.standing(number) {
+                Standing::Call => 0,
+                Standing::Liquidatable => 1,
+                Standing::Insolvent => 2,
+                _ => continue,
+            };
+            sample.standings[at] += 1;
+        }
+        sample
+    }
+}
+
+fn push<T>(kept: &mut VecDeque<T>, new: T) {
+    if kept.len() == KEPT {
+        kept.pop_front();
+    }
+    kept.push_back(new);
+}

@@ -1,0 +1,186 @@
+//! The way in: one order for all events, bounded, with market data that gives way.
+//!
+//! **The one idea:** what waits is bounded, and who may wait depends on what it is. Positions and money are refused at once when
+//! there is no room, and never dropped after. Market data that finds the queue half full waits beside it, the latest of each
+//! kind only.
+
+use super::running::{Applied, Failure};
+use plimsoll_engine::live::{Body, Event, Key, VERSION, encode};
+use plimsoll_journal::{Submitter, Ticket};
+use plimsoll_types::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Who waits for what follows.
+pub type Reply = Box<dyn FnOnce(Result<Arc<Applied>, Failure>) + Send>;
+
+/// When an event is said to have been accepted.
+#[derive(Clone, Copy, Debug)]
+pub enum At {
+    /// By the host's clock.
+    Now,
+    /// By a clock of the caller's: of a demonstration, or of recorded data.
+    Given(Timestamp),
+}
+
+/// Why an event was not accepted. It is in no journal.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Busy {
+    /// Too many wait.
+    #[error("{waiting} events wait: try again")]
+    Full {
+        /// How many.
+        waiting: usize,
+    },
+    /// The journal failed, or the host is being stopped.
+    #[error("{0}")]
+    Stopped(String),
+    /// The event has no form, or is longer than a record may be.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+/// An event on its way from the journal to the engine.
+pub(super) struct Pending {
+    pub(super) event: Event,
+    pub(super) ticket: Ticket,
+    pub(super) reply: Option<Reply>,
+}
+
+/// Market data of which only the latest counts.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Kind(&'static str, String, String);
+
+#[derive(Default)]
+struct Inner {
+    to_engine: Option<Sender<Pending>>,
+    /// Waits for room, the latest of each kind.
+    latest: BTreeMap<Kind, (At, Body, Option<Key>)>,
+}
+
+/// The way in.
+pub struct Ingest {
+    submitter: Submitter,
+    inner: Mutex<Inner>,
+    /// Events between the queue's two ends.
+    waiting: AtomicUsize,
+    limit: usize,
+    conflated: AtomicU64,
+}
+
+impl std::fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ingest {{ waiting: {}, limit: {} }}", self.waiting(), self.limit)
+    }
+}
+
+impl Ingest {
+    pub(super) fn new(submitter: Submitter, to_engine: Sender<Pending>, limit: usize) -> Self {
+        let inner = Inner { to_engine: Some(to_engine), latest: BTreeMap::new() };
+        let (waiting, conflated) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { submitter, inner: Mutex::new(inner), waiting, limit, conflated }
+    }
+
+    /// Events that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Market data that gave way to later of its kind.
+    pub fn conflated(&self) -> u64 {
+        self.conflated.load(Ordering::Relaxed)
+    }
+
+    /// Hands an event in; whoever asks is answered when it was applied. Market data that must wait is not answered: `false`.
+    ///
+    /// # Errors
+    /// [`Busy`]: the event was not accepted and nobody will be answered.
+    pub fn submit(&self, at: At, body: Body, key: Option<Key>, reply: Option<Reply>) -> Result<bool, Busy> {
+        let mut inner = self.lock();
+        let waiting = self.waiting();
+        if let Some(kind) = kind(&body).filter(|_| waiting >= self.limit / 2 || !inner.latest.is_empty()) {
+            if inner.to_engine.is_none() {
+                return Err(Busy::Stopped("the host is being stopped".to_owned()));
+            }
+            if inner.latest.insert(kind, (at, body, key)).is_some() {
+                self.conflated.fetch_add(1, Ordering::Relaxed);
+            }
+            return Ok(false);
+        }
+        if waiting >= self.limit {
+            return Err(Busy::Full { waiting });
+        }
+        self.send(&inner, at, body, key, reply)?;
+        Ok(true)
+    }
+
+    /// In the order of the lock: of the journal and of the engine alike.
+    fn send(
+        &self,
+        inner: &Inner,
+        at: At,
+        body: Body,
+        key: Option<Key>,
+        reply: Option<Reply>,
+    ) -> Result<(), Busy> {
+        let Some(to_engine) = &inner.to_engine else {
+            return Err(Busy::Stopped("the host is being stopped".to_owned()));
+        };
+        let at = match at {
+            At::Now => super::now(),
+            At::Given(at) => at,
+        };
+        let event = Event { at, key, body };
+        let bytes = encode(&event).map_err(|e| Busy::Unfit(e.to_string()))?;
+        let ticket = self.submitter.submit(VERSION, &bytes).map_err(|e| match e {
+            plimsoll_journal::Error::TooLong { .. } => Busy::Unfit(e.to_string()),
+            _ => Busy::Stopped(e.to_string()),
+        })?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let sent = to_engine.send(Pending { event, ticket, reply });
+        sent.map_err(|_| Busy::Stopped("the engine has stopped".to_owned()))
+    }
+
+    /// The engine has taken one: there may be room for what waited beside the queue.
+    pub(super) fn taken(&self) {
+        let waiting = self.waiting.fetch_sub(1, Ordering::Relaxed) - 1;
+        if waiting > self.limit / 4 {
+            return;
+        }
+        let mut inner = self.lock();
+        let room = self.limit / 4;
+        for _ in 0..room {
+            let Some((_, (at, body, key))) = inner.latest.pop_first() else { return };
+            if self.send(&inner, at, body, key, None).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Nothing more is accepted. What was accepted is still applied.
+    pub(super) fn close(&self) {
+        self.lock().to_engine = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing panics while it is held; the queue is whole either way.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What of market data is the same again.
+fn kind(body: &Body) -> Option<Kind> {
+    let named = |what, a: &dyn ToString, b: &str| Some(Kind(what, a.to_string(), b.to_owned()));
+    match body {
+        Body::Clock => named("clock", &"", ""),
+        Body::Price { asset, source, .. } => named("price", asset, source),
+        Body::Chain { underlying, .. } => named("chain", underlying, ""),
+        Body::OwnMarket { asset, .. } => named("own_market", asset, ""),
+        Body::Depth { underlying, venue, .. } => named("depth", underlying, venue),
+        Body::Pool { .. } => named("pool", &"", ""),
+        Body::Sentiment { .. } => named("sentiment", &"", ""),
+        _ => None,
+    }
+}

@@ -1,0 +1,44 @@
+//! The engine kept running: journal, snapshots, the thread that steps it, and everybody who waits for an answer.
+//!
+//! **The one idea:** an event is durable before the engine sees it. So whatever anybody was told follows from the journal, and an
+//! engine that starts again has forgotten nothing that was said.
+//!
+//! ```text
+//! submit -> queue -> journal (group commit) -> Engine::step -> effects -> who waits, who listens
+//!              \-- market data that finds it full: the latest of each kind waits beside it
+//! ```
+//!
+//! **Must never know:** requests, sockets, formats of the wire.
+
+pub mod charter;
+mod chronicle;
+pub mod config;
+mod ingest;
+mod running;
+mod store;
+
+pub use charter::Charter;
+pub use chronicle::{Chronicle, Noted, Sample};
+pub use config::{Config, JournalConfig, ServerConfig};
+pub use ingest::{At, Busy, Ingest, Reply};
+pub use running::{Applied, Failure, Host, Listener, Shared};
+pub use store::{Course, IDENTITY_FILE, Recovered, Store, identity_of, replay};
+
+use plimsoll_types::Timestamp;
+
+/// The host's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where time enters; the engine gets it with its events"
+)]
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanos = since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+    Timestamp::from_nanos(nanos)
+}
+
+/// A moment to measure from.
+#[expect(clippy::disallowed_methods, reason = "how long something took is measured; no answer depends on it")]
+pub fn moment() -> std::time::Instant {
+    std::time::Instant::now()
+}

@@ -1,0 +1,265 @@
+//! The journal on disk: opening it, going on from the newest snapshot, replaying it.
+
+use super::charter::{CHARTER_VERSION, Charter};
+use super::chronicle::{Chronicle, Sample};
+use super::config::JournalConfig;
+use crate::wire;
+use anyhow::{Context, bail};
+use plimsoll_engine::EngineError;
+use plimsoll_engine::live::{Body, Effect, Engine, Event, decode, restore, save};
+use plimsoll_journal::{
+    Anchor, DirDisk, Disk, Journal, Options, Reader, Record, Repair, Snapshots, anchor_at,
+};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Whose a journal is, in words: without it nobody can read what is in the folder.
+pub const IDENTITY_FILE: &str = "identity";
+
+/// The version byte of a snapshot's content.
+const CONTENT_VERSION: u8 = 1;
+
+/// A journal's folder, opened to write.
+#[derive(Clone)]
+pub struct Store {
+    disk: Arc<DirDisk>,
+    identity: String,
+    kept: usize,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store {{ identity: {:?} }}", self.identity)
+    }
+}
+
+/// An engine as it was left, and how it was found.
+#[derive(Debug)]
+pub struct Recovered {
+    /// To write on.
+    pub journal: Journal,
+    /// As of the journal's end.
+    pub course: Course,
+    /// Where the snapshot was that it began from.
+    pub snapshot: Option<u64>,
+    /// Records replayed after it.
+    pub replayed: u64,
+    /// What opening had to mend.
+    pub repairs: Vec<Repair>,
+}
+
+/// An engine, what it runs by, and what happened to it, as of a place in the journal.
+#[derive(Clone, Debug)]
+pub struct Course {
+    /// What it runs by.
+    pub charter: Charter,
+    /// The engine.
+    pub engine: Engine,
+    /// What happened.
+    pub chronicle: Chronicle,
+    /// The last record taken in.
+    pub sequence: u64,
+}
+
+impl Course {
+    /// One that begins with the first record of a journal.
+    fn begin(record: &Record<'_>) -> anyhow::Result<Self> {
+        if record.version != CHARTER_VERSION {
+            bail!("record {} is no charter, and nothing stands before it", record.sequence);
+        }
+        let charter = Charter::decode(record.payload)?;
+        let engine = charter.engine()?;
+        Ok(Self { charter, engine, chronicle: Chronicle::default(), sequence: record.sequence })
+    }
+
+    /// Takes in one record.
+    ///
+    /// # Errors
+    /// When it is none, or the rules no longer hold.
+    pub fn take(&mut self, record: &Record<'_>) -> anyhow::Result<()> {
+        if record.version == CHARTER_VERSION {
+            self.sequence = record.sequence;
+            return self.adopt(Charter::decode(record.payload)?);
+        }
+        let event = decode(record.version, record.payload)?;
+        self.step(record.sequence, &event)?;
+        Ok(())
+    }
+
+    /// Takes in one event.
+    ///
+    /// # Errors
+    /// When the rules no longer hold.
+    pub fn step(&mut self, sequence: u64, event: &Event) -> Result<Vec<Effect>, EngineError> {
+        let effects = self.engine.step(event)?;
+        self.sequence = sequence;
+        let Self { engine, chronicle, .. } = self;
+        let (units, now) = (&engine.rules().params.units, engine.state().now);
+        chronicle.note((sequence, now), &effects, |effect| wire::effect(effect, units));
+        if event.body == Body::Clock && chronicle.is_due(now) {
+            chronicle.sample(Sample::of(engine));
+        }
+        Ok(effects)
+    }
+
+    /// Goes on by another charter.
+    ///
+    /// # Errors
+    /// [`Engine::adopt`]'s.
+    pub fn adopt(&mut self, charter: Charter) -> anyhow::Result<()> {
+        self.engine = self.engine.adopt(charter.rules()?, charter.since)?;
+        self.charter = charter;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Opens the journal of a configuration, or begins it, and brings the engine up to its end. Where the charter is another
+    /// than before, that is its newest record then.
+    ///
+    /// # Errors
+    /// What the journal refuses; a charter that cannot be adopted.
+    pub fn open(config: &JournalConfig, charter: &Charter) -> anyhow::Result<(Self, Recovered)> {
+        let disk = Arc::new(DirDisk::exclusive(&config.dir)?);
+        claim(&config.dir, &config.identity)?;
+        let store = Self { disk, identity: config.identity.clone(), kept: config.snapshots_kept };
+        let options = Options { segment_bytes: config.segment_mb << 20, ..Options::new(&config.identity) };
+        let (mut journal, recovery) = Journal::open_or_create(Box::new(Arc::clone(&store.disk)), options)?;
+        if journal.durable().sequence == 0 {
+            journal.append(CHARTER_VERSION, &charter.encode()?)?;
+            journal.commit()?;
+        }
+        let kept = Snapshots::new(&store.disk, &store.identity).newest(&journal)?.0;
+        let snapshot = kept.as_ref().map(|kept| kept.anchor.sequence);
+        let (mut course, replayed) = store.course(kept.as_ref(), journal.durable().sequence)?;
+        if !course.charter.same_terms(charter) {
+            let since = course.engine.state().now.max(charter.since);
+            let charter = Charter { since, ..charter.clone() };
+            course.adopt(charter.clone())?;
+            journal.append(CHARTER_VERSION, &charter.encode()?)?;
+            course.sequence = journal.commit()?.sequence;
+        }
+        let repairs = recovery.repairs;
+        Ok((store, Recovered { journal, course, snapshot, replayed, repairs }))
+    }
+
+    /// The course up to a record, from a snapshot or from the beginning, and how many records were replayed for it.
+    fn course(&self, kept: Option<&plimsoll_journal::Snapshot>, until: u64) -> anyhow::Result<(Course, u64)> {
+        let snapshots = Snapshots::new(&self.disk, &self.identity);
+        let begun = kept.map(|kept| unpack(kept.version, &snapshots.read(kept)?, kept.anchor.sequence));
+        run_on(&self.disk, &self.identity, begun.transpose()?, until, |_| Ok(()))
+    }
+
+    /// Saves a snapshot, which must be of durable records, and removes the oldest beyond those kept.
+    ///
+    /// # Errors
+    /// What the disk says; nothing that was saved before is lost by it.
+    pub fn save(&self, course: &Course) -> anyhow::Result<Anchor> {
+        let anchor = anchor_at(&self.disk, &self.identity, course.sequence)?;
+        let content = pack(course)?;
+        let snapshots = Snapshots::new(&self.disk, &self.identity);
+        snapshots.save(&anchor, CONTENT_VERSION, |to| {
+            content.iter().try_for_each(|piece| {
+                to.write_all(&(piece.len() as u64).to_le_bytes())?;
+                to.write_all(piece)
+            })
+        })?;
+        snapshots.retain(self.kept)?;
+        Ok(anchor)
+    }
+}
+
+/// Says in the folder whose journal it is, or refuses another's.
+fn claim(dir: &Path, identity: &str) -> anyhow::Result<()> {
+    let path = dir.join(IDENTITY_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(found) if found == identity => Ok(()),
+        Ok(found) => bail!("{} is the journal of `{found}`, and not of `{identity}`", dir.display()),
+        Err(_) => {
+            let mut file = std::fs::File::create(&path)?;
+            file.write_all(identity.as_bytes())?;
+            Ok(file.sync_all()?)
+        }
+    }
+}
+
+/// Whose the journal in a folder is.
+///
+/// # Errors
+/// When there is none.
+pub fn identity_of(dir: &Path) -> anyhow::Result<String> {
+    let path = dir.join(IDENTITY_FILE);
+    std::fs::read_to_string(&path).with_context(|| format!("{} holds no journal", dir.display()))
+}
+
+/// The pieces of a snapshot: charter, state, chronicle.
+fn pack(course: &Course) -> anyhow::Result<[Vec<u8>; 3]> {
+    Ok([
+        course.charter.encode()?,
+        save(course.engine.state())?,
+        rmp_serde::to_vec_named(&course.chronicle).context("chronicle")?,
+    ])
+}
+
+fn unpack(version: u8, content: &[u8], sequence: u64) -> anyhow::Result<Course> {
+    if version != CONTENT_VERSION {
+        bail!("the snapshot at {sequence} is of version {version}: {CONTENT_VERSION} is known");
+    }
+    let mut rest = content;
+    let mut piece = || -> anyhow::Result<&[u8]> {
+        let (length, after) = rest.split_first_chunk::<8>().context("the snapshot ends too soon")?;
+        let length = usize::try_from(u64::from_le_bytes(*length))?;
+        let (piece, after) = after.split_at_checked(length).context("the snapshot ends too soon")?;
+        rest = after;
+        Ok(piece)
+    };
+    let charter = Charter::decode(piece()?)?;
+    let state = restore(plimsoll_engine::live::VERSION, piece()?)?;
+    let chronicle = rmp_serde::from_slice(piece()?).context("chronicle")?;
+    let engine = Engine::resume(charter.rules()?, state)?;
+    Ok(Course { charter, engine, chronicle, sequence })
+}
+
+/// Goes on from a course, or from the first record, until a record; `each` looks at every one after it was taken.
+fn run_on(
+    disk: &dyn Disk,
+    identity: &str,
+    begun: Option<Course>,
+    until: u64,
+    mut each: impl FnMut(&Course) -> anyhow::Result<()>,
+) -> anyhow::Result<(Course, u64)> {
+    let mut course = begun;
+    let from = course.as_ref().map_or(1, |course| course.sequence + 1);
+    let mut reader = Reader::open(disk, identity, from)?;
+    let mut count = 0;
+    while let Some(record) = reader.next_record()? {
+        if record.sequence > until {
+            break;
+        }
+        let at = || format!("record {}", record.sequence);
+        match course.as_mut() {
+            Some(course) => course.take(&record).with_context(at)?,
+            None => course = Some(Course::begin(&record).with_context(at)?),
+        }
+        count += 1;
+        if let Some(course) = &course {
+            each(course)?;
+        }
+    }
+    Ok((course.context("the journal is empty")?, count))
+}
+
+/// The course of the journal in a folder up to a record, from its first; `each` looks at it after every record.
+///
+/// # Errors
+/// What the journal refuses, or what is in it no longer means.
+pub fn replay(
+    dir: &Path,
+    until: Option<u64>,
+    each: impl FnMut(&Course) -> anyhow::Result<()>,
+) -> anyhow::Result<(Course, u64)> {
+    let identity = identity_of(dir)?;
+    let disk = DirDisk::read_only(dir);
+    run_on(&disk, &identity, None, until.unwrap_or(u64::MAX), each)
+}

@@ -1,0 +1,288 @@
+//! WebSocket: channels that say what is new.
+//!
+//! `params`, `liquidations` and `validity` say everything, in order: who reads too slowly is told so and cut off. `margin.{account}`,
+//! `scenarios.{account}` and `overview` say how things stand, the latest only, at most ten times a second.
+
+use super::App;
+use super::accounts::{margin_of, written as account_of};
+use super::answer::{Answer, Ctx, Problem, account as named, worst};
+use crate::host::{Applied, Course};
+use crate::wire;
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::response::Response;
+use plimsoll_engine::live::Effect;
+use plimsoll_types::AccountId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Between two messages of how things stand.
+const PACE: Duration = Duration::from_millis(100);
+
+/// The longest request.
+const REQUEST_BYTES: usize = 64 << 10;
+
+/// What may be subscribed to.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Channel {
+    Params,
+    Liquidations,
+    Validity,
+    Overview,
+    Margin(AccountId),
+    Scenarios(AccountId),
+}
+
+/// What a socket asks.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+enum Ask {
+    Subscribe { channels: Vec<String> },
+    Unsubscribe { channels: Vec<String> },
+    Ping {},
+}
+
+impl Channel {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let of = |rest: &str| named(rest);
+        match text.split_once('.') {
+            Some(("margin", account)) => Ok(Self::Margin(of(account)?)),
+            Some(("scenarios", account)) => Ok(Self::Scenarios(of(account)?)),
+            None if text == "params" => Ok(Self::Params),
+            None if text == "liquidations" => Ok(Self::Liquidations),
+            None if text == "validity" => Ok(Self::Validity),
+            None if text == "overview" => Ok(Self::Overview),
+            _ => Err(Problem::argument(format!(
+                "`{text}` is no channel: expected params, liquidations, validity, overview, margin.ACCOUNT or \
+                 scenarios.ACCOUNT"
+            ))),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Params => "params".to_owned(),
+            Self::Liquidations => "liquidations".to_owned(),
+            Self::Validity => "validity".to_owned(),
+            Self::Overview => "overview".to_owned(),
+            Self::Margin(account) => format!("margin.{account}"),
+            Self::Scenarios(account) => format!("scenarios.{account}"),
+        }
+    }
+
+    /// The channel that says an effect in full.
+    fn of(effect: &Effect) -> Option<Self> {
+        match effect {
+            Effect::Parameters { .. } => Some(Self::Params),
+            Effect::Validity { .. } => Some(Self::Validity),
+            Effect::Rejected(_) | Effect::Margins { .. } | Effect::Issues { .. } => None,
+            _ => Some(Self::Liquidations),
+        }
+    }
+
+    /// How things stand; nothing for channels that say what happens.
+    fn stands(&self, app: &App) -> Option<Result<Value, Problem>> {
+        match self {
+            Self::Overview => Some(app.overview().map(|answer| self.message(&*answer))),
+            Self::Margin(account) => Some(self.of_account(app, account, |course| {
+                Ok(serde_json::to_value(account_of(course, account)?).unwrap_or_default())
+            })),
+            Self::Scenarios(account) => Some(self.of_account(app, account, |course| {
+                Ok(serde_json::to_value(margin_of(&course.engine, account)?).unwrap_or_default())
+            })),
+            _ => None,
+        }
+    }
+
+    fn of_account(
+        &self,
+        app: &App,
+        account: &AccountId,
+        of: impl FnOnce(&Course) -> Result<Value, Problem>,
+    ) -> Result<Value, Problem> {
+        let answer = app.read(|course| {
+            let (number, _) = course.engine.account(account)?;
+            Ok((course.engine.validity(number), of(course)?))
+        })?;
+        Ok(self.message(&answer))
+    }
+
+    fn message<T: Serialize>(&self, answer: &Answer<T>) -> Value {
+        let mut value = serde_json::to_value(answer).unwrap_or_default();
+        value["channel"] = Value::String(self.name());
+        value
+    }
+}
+
+/// Channels `params`, `liquidations`, `validity`, `overview`, `margin.ACCOUNT`, `scenarios.ACCOUNT`; ask with
+/// `{"op":"subscribe","channels":["params"]}`.
+#[utoipa::path(get, path = "/v1/ws", tag = "events",
+    responses((status = 101, description = "a WebSocket"), (status = 400, description = "no WebSocket was asked for")))]
+pub(super) async fn connect(State(app): Ctx, upgrade: WebSocketUpgrade) -> Response {
+    upgrade.max_message_size(REQUEST_BYTES).on_upgrade(move |socket| async move {
+        metrics::gauge!("plimsoll_sockets").increment(1);
+        // A socket that breaks is not told so.
+        let _ = Talk { app, socket, channels: BTreeSet::new() }.run().await;
+        metrics::gauge!("plimsoll_sockets").decrement(1);
+    })
+}
+
+/// One socket.
+struct Talk {
+    app: Arc<App>,
+    socket: WebSocket,
+    channels: BTreeSet<Channel>,
+}
+
+/// The other side has gone.
+struct Gone;
+
+impl From<axum::Error> for Gone {
+    fn from(_: axum::Error) -> Self {
+        Self
+    }
+}
+
+impl Talk {
+    async fn run(mut self) -> Result<(), Gone> {
+        let mut notable = self.app.heard.notable.subscribe();
+        let mut margins = self.app.heard.margins.subscribe();
+        let mut pace = interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                asked = self.socket.recv() => match asked {
+                    Some(message) => self.asked(message?).await?,
+                    None => return Ok(()),
+                },
+                heard = notable.recv() => match heard {
+                    Ok(applied) => self.happened(&applied).await?,
+                    Err(RecvError::Lagged(missed)) => return self.cut_off(missed).await,
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                _ = pace.tick() => if margins.has_changed().unwrap_or(false) {
+                    margins.mark_unchanged();
+                    self.stands().await?;
+                },
+            }
+        }
+    }
+
+    async fn asked(&mut self, message: Message) -> Result<(), Gone> {
+        let text = match &message {
+            Message::Text(text) => text.as_str(),
+            Message::Close(_) => return Err(Gone),
+            _ => return Ok(()),
+        };
+        let done = serde_json::from_str::<Ask>(text)
+            .map_err(|e| Problem::argument(e.to_string()))
+            .and_then(|ask| self.take(ask));
+        match done {
+            Ok((answer, new)) => {
+                self.say(answer).await?;
+                for channel in new {
+                    self.stand(&channel).await?;
+                }
+                Ok(())
+            }
+            Err(problem) => {
+                self.say(json!({ "op": "error", "code": problem.code, "detail": problem.detail })).await
+            }
+        }
+    }
+
+    /// Does what is asked: the answer, and channels that are new.
+    fn take(&mut self, ask: Ask) -> Result<(Value, Vec<Channel>), Problem> {
+        let parse = |channels: &[String]| -> Result<Vec<Channel>, Problem> {
+            channels.iter().map(|name| Channel::parse(name)).collect()
+        };
+        let (op, names, new) = match ask {
+            Ask::Ping {} => return Ok((json!({ "op": "pong" }), Vec::new())),
+            Ask::Subscribe { channels: names } => {
+                let channels = parse(&names)?;
+                let most = self.app.limits.subscriptions_max;
+                if self.channels.len() + channels.len() > most {
+                    return Err(Problem::argument(format!("at most {most} channels")));
+                }
+                self.known(&channels)?;
+                self.channels.extend(channels.iter().cloned());
+                ("subscribed", names, channels)
+            }
+            Ask::Unsubscribe { channels: names } => {
+                let channels = parse(&names)?;
+                self.channels.retain(|channel| !channels.contains(channel));
+                ("unsubscribed", names, Vec::new())
+            }
+        };
+        Ok((json!({ "op": op, "channels": names }), new))
+    }
+
+    /// Whether every account that is named is there.
+    fn known(&self, channels: &[Channel]) -> Result<(), Problem> {
+        let course = self.app.shared.course();
+        for channel in channels {
+            if let Channel::Margin(account) | Channel::Scenarios(account) = channel {
+                course.engine.account(account)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn happened(&mut self, applied: &Applied) -> Result<(), Gone> {
+        let messages = self.messages(applied);
+        for message in messages {
+            self.say(message).await?;
+        }
+        Ok(())
+    }
+
+    fn messages(&self, applied: &Applied) -> Vec<Value> {
+        let course = self.app.shared.course();
+        let units = &course.engine.rules().params.units;
+        let wanted = |effect: &&Effect| Channel::of(effect).is_some_and(|of| self.channels.contains(&of));
+        let validity = worst(&course);
+        let written = |effect: &Effect| {
+            json!({
+                "channel": Channel::of(effect).map(|of| of.name()),
+                "sequence": applied.sequence,
+                "as_of": applied.at.to_string(),
+                "snapshot": course.engine.valued().surface.as_of.to_string(),
+                "parameters": applied.parameters,
+                "validity": validity,
+                "data": wire::effect(effect, units),
+            })
+        };
+        applied.effects.iter().filter(wanted).map(written).collect()
+    }
+
+    async fn stands(&mut self) -> Result<(), Gone> {
+        for channel in self.channels.clone() {
+            self.stand(&channel).await?;
+        }
+        Ok(())
+    }
+
+    async fn stand(&mut self, channel: &Channel) -> Result<(), Gone> {
+        match channel.stands(&self.app) {
+            Some(Ok(message)) => self.say(message).await,
+            // Not valued just now; it will be said when it is.
+            Some(Err(_)) | None => Ok(()),
+        }
+    }
+
+    async fn say(&mut self, message: Value) -> Result<(), Gone> {
+        Ok(self.socket.send(Message::Text(message.to_string().into())).await?)
+    }
+
+    async fn cut_off(mut self, missed: u64) -> Result<(), Gone> {
+        metrics::counter!("plimsoll_slow_sockets_total").increment(1);
+        let reason = format!("too slow: {missed} messages missed").into();
+        let frame = CloseFrame { code: close_code::POLICY, reason };
+        Ok(self.socket.send(Message::Close(Some(frame))).await?)
+    }
+}
