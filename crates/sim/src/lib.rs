@@ -16,6 +16,7 @@ mod compare;
 mod crash;
 mod figures;
 mod fill;
+pub mod harbour;
 mod history;
 mod impulse;
 mod margining;
