@@ -12,6 +12,7 @@ pub(crate) mod chains;
 mod compare;
 mod compare_json;
 mod compare_tables;
+mod demo;
 mod detail;
 mod generate;
 mod greeks;
@@ -99,6 +100,8 @@ enum Command {
     Span(span::SpanArgs),
     /// Margin policies judged on history: coverage, capital, calm, and every change with its causes
     Backtest(backtest::BacktestArgs),
+    /// The server on a market of the project's own: a regime change and a crash in two minutes, live in the terminal
+    Demo(demo::DemoArgs),
     /// The engine as a service: HTTP, WebSocket, journal
     Serve(serve::ServeArgs),
     /// What a journal says, from its first record, and the hash of the state it leads to
@@ -157,6 +160,7 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Presets(args) => output.write(presets::run(args)?),
         Command::Span(args) => output.write(span::run(args)?),
         Command::Backtest(args) => output.write(backtest::run(args, output.format)?),
+        Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Replay(args) => replay::run(args, output),
         Command::Journal(args) => journal::run(args, output),

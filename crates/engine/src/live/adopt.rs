@@ -1,7 +1,6 @@
 //! Going on by other rules: what is held and what was seen stays, what is not allowed any more is said.
 
 use super::engine::Engine;
-use super::feed::Feed;
 use super::rules::Rules;
 use crate::EngineError;
 use plimsoll_types::Timestamp;
@@ -23,7 +22,7 @@ impl Engine {
             return Err(refused(format!("the feed of {gone} is gone")));
         }
         for asset in rules.feeds.keys() {
-            state.feeds.entry(asset.clone()).or_insert_with(Feed::new);
+            state.feeds.entry(asset.clone()).or_default();
         }
         state.now = state.now.max(now);
         if rules.policy.digest() != self.rules.policy.digest() {
