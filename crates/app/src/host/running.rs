@@ -65,6 +65,13 @@ impl Shared {
         self.saved.load(Ordering::Acquire)
     }
 
+    /// Nothing goes on: the first reason is the one that counts.
+    fn fail(&self, failure: &Failure) {
+        if self.failed.set(failure.clone()).is_ok() {
+            tracing::error!(%failure, "stopped accepting");
+        }
+    }
+
     /// Why nothing goes on, if so.
     pub fn failed(&self) -> Option<&Failure> {
         self.failed.get()
@@ -108,7 +115,12 @@ impl Host {
             failed: OnceLock::new(),
         });
         let grouping = Grouping { window: journal.window(), ..Grouping::default() };
-        let writer = Writer::start(log, grouping, |_| {})?;
+        let of_journal = Arc::clone(&shared);
+        let writer = Writer::start(log, grouping, move |settled| {
+            if let Err(error) = settled {
+                of_journal.fail(&Failure(error.to_string()));
+            }
+        })?;
         let (to_engine, from_ingest) = channel();
         let ingest = Arc::new(Ingest::new(writer.submitter(), to_engine, server.queue));
         let (to_saver, from_engine) = sync_channel(1);
@@ -195,9 +207,7 @@ impl Stepper {
     }
 
     fn fail(&self, failure: &Failure) {
-        if self.shared.failed.set(failure.clone()).is_ok() {
-            tracing::error!(%failure, "stopped accepting");
-        }
+        self.shared.fail(failure);
         self.ingest.close();
     }
 

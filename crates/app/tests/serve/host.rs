@@ -1,0 +1,136 @@
+//! The host beneath the server: what was accepted stays, what waits is bounded.
+
+use crate::world::{World, config, open, start};
+use plimsoll_app::host::{At, Busy, replay};
+use plimsoll_engine::live::Body;
+use plimsoll_engine::live::feed::{Observation, Stated};
+use plimsoll_types::Asset;
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[test]
+fn an_engine_that_starts_again_is_where_it_was() {
+    let mut world = World::calm();
+    for i in 0..20 {
+        world.price("ETH", &format!("{}", 3_310 + i));
+    }
+    let before = world.host.as_ref().unwrap().shared.course().engine.state().hash().unwrap();
+    let hash_of = |dir: &std::path::Path| replay(dir, None, |_| Ok(())).unwrap().0.engine.state().hash().unwrap();
+    assert_eq!(hash_of(world.dir.path()), before, "from the first record, while it runs");
+    world.host.take().unwrap().stop().unwrap();
+    assert_eq!(hash_of(world.dir.path()), before);
+    let (host, _) = open(&config(world.dir.path(), ""));
+    assert_eq!(host.shared.course().engine.state().hash().unwrap(), before, "from the snapshot");
+    drop(host.stop());
+}
+
+#[test]
+fn a_snapshot_and_the_tail_lead_where_the_whole_leads() {
+    let mut world = World::empty("snapshot_events = 7\n");
+    for (asset, price) in [("BTC", "96400"), ("ETH", "3310"), ("SOL", "142.5"), ("USDC", "1")] {
+        world.price(asset, price);
+    }
+    for i in 0..40 {
+        world.open(&format!("account{i}"), "1000");
+        world.price("ETH", &format!("{}", 3_310 + i % 7));
+    }
+    let host = world.host.take().unwrap();
+    let before = host.shared.course().engine.state().hash().unwrap();
+    assert!(host.shared.saved() > 0, "snapshots are saved on the way");
+    // As after a crash: nothing is saved at the end.
+    let dir = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(world.dir.path()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+    }
+    let (again, _) = open(&config(dir.path(), "snapshot_events = 7\n"));
+    assert_eq!(again.shared.course().engine.state().hash().unwrap(), before);
+    drop(again.stop());
+    drop(host.stop());
+}
+
+#[test]
+fn another_charter_is_a_record_and_what_is_held_stays() {
+    let mut world = World::calm();
+    world.host.take().unwrap().stop().unwrap();
+    let mut other = config(world.dir.path(), "");
+    for feed in other.charter.feeds.values_mut() {
+        feed.soft_stale_ms = 90_000;
+    }
+    let (host, _) = open(&other);
+    let course = host.shared.course();
+    assert!(course.engine.rules().feeds.values().all(|feed| feed.soft_stale_ms == 90_000));
+    assert_eq!(course.engine.state().ledger.accounts().len(), 2);
+    let hash = course.engine.state().hash().unwrap();
+    drop(course);
+    host.stop().unwrap();
+    let (replayed, _) = replay(world.dir.path(), None, |_| Ok(())).unwrap();
+    assert_eq!(replayed.engine.state().hash().unwrap(), hash, "the journal knows both charters");
+}
+
+#[test]
+fn another_units_or_a_journal_of_somebody_else_is_refused() {
+    let mut world = World::calm();
+    world.host.take().unwrap().stop().unwrap();
+    let mut other = config(world.dir.path(), "");
+    other.journal.identity = "somebody else".to_owned();
+    let refused = plimsoll_app::host::Store::open(&other.journal, &other.charter).unwrap_err();
+    assert!(refused.to_string().contains("somebody else"), "{refused}");
+    let mut other = config(world.dir.path(), "");
+    other.charter.params = other.charter.params.replace("ticks_per_unit = 1000000 ", "ticks_per_unit = 100000 ");
+    let refused = plimsoll_app::host::Store::open(&other.journal, &other.charter).unwrap_err();
+    assert!(refused.to_string().contains("units"), "{refused}");
+}
+
+/// F40 and P7: a flood beyond capacity. Positions are refused or applied and never dropped, market data gives way.
+#[test]
+fn f40_a_flood_is_conflated_and_nothing_that_was_accepted_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut small = config(dir.path(), "");
+    small.server.queue = 64;
+    let (host, _) = open(&small);
+    let applied = Arc::new(AtomicU64::new(0));
+    let (mut accepted, mut refused, mut beside, mut most) = (0_u64, 0_u64, 0_u64, 0);
+    for i in 0..60_000_u64 {
+        let body = if i.is_multiple_of(10) {
+            Body::Open { account: format!("a{i}").parse().unwrap() }
+        } else {
+            Body::Price { asset: Asset::new("ETH").unwrap(), source: "a".to_owned(), seen: seen(i) }
+        };
+        let counted = Arc::clone(&applied);
+        let reply = Box::new(move |done: Result<_, _>| {
+            assert!(done.is_ok());
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        match host.ingest.submit(At::Given(start().plus_seconds(1)), body, None, Some(reply)) {
+            Ok(true) => accepted += 1,
+            Ok(false) => beside += 1,
+            Err(Busy::Full { .. }) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+        most = most.max(host.ingest.waiting());
+    }
+    let (ingest, shared) = (Arc::clone(&host.ingest), Arc::clone(&host.shared));
+    host.stop().unwrap();
+    assert_eq!(applied.load(Ordering::Relaxed), accepted, "everything accepted was applied");
+    assert!(most <= 64 + 16, "what waits is bounded: {most}");
+    assert!(beside > 0 && ingest.conflated() > 0, "{beside} beside, {} conflated", ingest.conflated());
+    println!("{accepted} applied, {refused} refused, {} of {beside} conflated", ingest.conflated());
+    drop(shared);
+}
+
+fn seen(i: u64) -> Observation {
+    let price = Stated { mantissa: 3_310 + (i % 5) as i64, exponent: 0 };
+    Observation { sequence: i + 1, time: start(), price, confidence: None, valid_until: None }
+}
+
+#[test]
+fn what_is_handed_in_after_the_end_is_refused() {
+    let world = World::calm();
+    let ingest = Arc::clone(&world.host.as_ref().unwrap().ingest);
+    drop(world);
+    let refused = ingest.submit(At::Now, Body::Clock, None, None);
+    assert!(matches!(refused, Err(Busy::Stopped(_))), "{refused:?}");
+    let _ = json!({});
+}

@@ -1,0 +1,9 @@
+//! The engine as a service: routes, events, sockets, and the real binary when it is killed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+mod binary;
+mod events;
+mod host;
+mod routes;
+mod sockets;
+mod world;
