@@ -9,7 +9,7 @@
 )]
 
 use plimsoll_engine::ParamSet;
-use plimsoll_engine::live::{Body, Engine, Rules};
+use plimsoll_engine::live::{Body, Rules};
 use plimsoll_policy::Policy;
 use plimsoll_sim::harbour::{Harbour, Outcome, Phase, Producer, Spec, Tally};
 use plimsoll_types::Ticks;
@@ -40,8 +40,9 @@ fn run(spec: &Spec, rules: Rules) -> Result<Outcome, Failure> {
     let mut harbour = Harbour::new(spec, &rules)?;
     let made = begun.elapsed();
     let mut tally = Tally::new(&rules, spec.start);
-    let mut engine = Engine::new(rules, spec.begins())?;
-    let (mut spent, mut opened, mut phase) = (Spent::new(), None, Phase::Opening);
+    let mut engine = harbour.opened(&rules)?;
+    let opened = begun.elapsed();
+    let (mut spent, mut phase) = (Spent::new(), Phase::Opening);
     let mut own = Duration::ZERO;
     loop {
         let before = Instant::now();
@@ -55,13 +56,6 @@ fn run(spec: &Spec, rules: Rules) -> Result<Outcome, Failure> {
             println!("  {} {}", scene.at, scene.phase.word());
             phase = scene.phase;
         }
-        if phase != Phase::Opening && opened.is_none() {
-            opened = Some(begun.elapsed());
-            spent
-                .iter()
-                .for_each(|(kind, (took, count))| println!("  opening {kind}: {count} in {took:.2?}"));
-            spent.clear();
-        }
         let sum = spent.entry(kind(&event.body)).or_default();
         sum.0 += took;
         sum.1 += 1;
@@ -72,7 +66,7 @@ fn run(spec: &Spec, rules: Rules) -> Result<Outcome, Failure> {
     println!(
         "{}: made in {made:.2?}, opened after {:.2?}, told after {:.2?}; the market took {own:.2?}",
         outcome.name,
-        opened.unwrap_or_default(),
+        opened,
         begun.elapsed()
     );
     for (kind, (took, count)) in &spent {

@@ -228,13 +228,13 @@ impl Expiry {
     }
 }
 
-/// Days, counted from the epoch, on which options expire that are quoted on a day: the next two Fridays, and every fourth one for a
+/// Days, counted from the epoch, on which options expire that are quoted on a day: the Fridays of two weeks, and every fourth one for a
 /// quarter. One that is quoted stays so until it expires, so that no smile is left behind.
 fn fridays(day: i64) -> BTreeSet<i64> {
     // The epoch was a Thursday.
     let first = day + 1 - day.rem_euclid(7) + if day.rem_euclid(7) > 0 { 7 } else { 0 };
-    let all = (0..15).map(|week| first + 7 * week);
-    all.filter(|friday| *friday <= day + 14 || (friday.rem_euclid(28) == 1 && *friday <= day + 100)).collect()
+    let all = (0..15).map(|week| first + 7 * week).filter(|friday| *friday > day + 1);
+    all.filter(|friday| *friday <= day + 14 || friday.rem_euclid(28) == 1 && *friday <= day + 100).collect()
 }
 
 /// The settlement of a day.

@@ -11,9 +11,10 @@ use super::quotes::Sight;
 use super::sea::{Sea, Water};
 use super::spec::{HarbourError, Spec};
 use plimsoll_engine::live::feed::Observation;
-use plimsoll_engine::live::{Body, Effect, Engine, Event, Rules};
+use plimsoll_engine::live::ledger::LedgerError;
+use plimsoll_engine::live::{Body, Effect, Engine, Event, Rules, State};
 use plimsoll_policy::Quoted;
-use plimsoll_types::{AccountId, Asset, Timestamp};
+use plimsoll_types::{AccountId, Asset, NANO, Rounding, Ticks, Timestamp, mul_div};
 use std::collections::VecDeque;
 
 /// Who takes over what nobody takes.
@@ -27,8 +28,9 @@ const WARMING: i64 = 300;
 const WARMING_STEP: i64 = 15;
 /// Half of the confidence interval of sources in calm, a share: beneath the floor of the feeds, which counts then.
 const CONFIDENCE: f64 = 3e-4;
-/// Least that anybody puts down, USD.
-const STAKE_MIN: f64 = 25.0;
+/// How often a source is off what it watches, and by how much: most of the time the sources of a feed agree.
+const SCATTERED: f64 = 0.1;
+const SCATTER: f64 = 1e-4;
 
 /// The most that the backstop may lose in all, USD.
 pub(super) fn backstop_loss(accounts: usize) -> f64 {
@@ -38,7 +40,12 @@ pub(super) fn backstop_loss(accounts: usize) -> f64 {
 /// What there is to tell.
 #[derive(Clone, Debug)]
 pub(super) struct Opening {
-    pub(super) events: VecDeque<Event>,
+    /// Days before.
+    pub(super) past: VecDeque<Event>,
+    /// What is listed, who there is and what they hold.
+    pub(super) book: VecDeque<Event>,
+    /// What an engine remembers after the first and before the second.
+    pub(super) before: Box<State>,
     pub(super) people: People,
 }
 
@@ -56,18 +63,27 @@ impl World<'_> {
         let mut events = VecDeque::new();
         self.past(&mut events)?;
         self.warming(&mut events)?;
-        let at = self.spec.start.plus_seconds(-30);
+        let mut engine = Engine::new(rules.clone(), self.spec.begins())?;
+        for event in &events {
+            engine.step(event)?;
+        }
+        let before = Box::new(engine.state().clone());
+        let at = self.spec.start.plus_seconds(-10);
         let listed = self.coins.iter().flat_map(Coin::instruments);
-        events.extend(listed.map(|instrument| told(at, Body::List { instrument })));
+        let mut book: VecDeque<Event> =
+            listed.map(|instrument| told(at, Body::List { instrument })).collect();
         let water = self.sea.at(self.spec.start);
         let sights = self.coins.iter().enumerate();
         let sights = sights.map(|(i, coin)| Sight::new(coin, i, &water, self.spec.start)).collect();
-        let census = Census { seed: self.spec.seed, units: &rules.params.units, sights };
-        let people = census.people(self.spec.accounts)?;
-        let wanted = self.stakes(&events, rules, &people, &water)?;
-        self.bring(&mut events, at, &people, &wanted)?;
-        events.push_back(told(self.spec.start.plus_seconds(-10), Body::Clock));
-        Ok(Opening { events, people })
+        let people =
+            Census { seed: self.spec.seed, units: &rules.params.units, sights }.people(self.spec.accounts)?;
+        let nothing = vec![0.0; people.all.len()];
+        let mut bare = book.clone();
+        self.bring(&mut bare, at, &people, &nothing)?;
+        let stakes = stakes(&brought(rules, &before, &bare)?, &people, &water);
+        self.bring(&mut book, at, &people, &stakes)?;
+        book.push_back(told(at, Body::Clock));
+        Ok(Opening { past: events, book, before, people })
     }
 
     /// Days of the past: prices, surfaces, depth.
@@ -135,45 +151,6 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What everybody puts down in dollars: an engine of the same rules says what it asks for what they hold.
-    fn stakes(
-        &self,
-        events: &VecDeque<Event>,
-        rules: &Rules,
-        people: &People,
-        water: &Water,
-    ) -> Result<Vec<f64>, HarbourError> {
-        let mut engine = Engine::new(rules.clone(), self.spec.begins())?;
-        for event in events {
-            engine.step(event)?;
-        }
-        let mut state = engine.state().clone();
-        let ledger = &mut state.ledger;
-        let failed =
-            |e: plimsoll_engine::live::ledger::LedgerError| HarbourError::Book { reason: e.to_string() };
-        for person in &people.all {
-            let number = ledger.open(&person.id).map_err(failed)?;
-            if let Some((asset, nano)) = self.coins_of(person) {
-                ledger.deposit(number, asset, nano).map_err(failed)?;
-            }
-        }
-        for fill in &people.fills {
-            ledger.fill(fill).map_err(failed)?;
-        }
-        let engine = Engine::resume(rules.clone(), state)?;
-        let per_unit = rules.params.units.ticks_per_unit as f64;
-        let stake = |(person, number): (&Person, u32)| {
-            let totals = engine.valued().totals(number).and_then(|totals| totals.as_ref().ok());
-            let (im, equity) =
-                totals.map_or((person.gross * per_unit, 0.0), |t| (t.im.0 as f64, t.equity.0 as f64));
-            let (by_margin, by_size) = ((1.0 + person.cushion) * im / per_unit, person.stake * person.gross);
-            let wanted = if by_margin > by_size { by_margin } else { by_size } - equity / per_unit;
-            let par = if person.stable { 1.006 * water.stable } else { 1.0 };
-            (wanted * par).max(STAKE_MIN).ceil()
-        };
-        Ok(people.all.iter().zip(0..).map(stake).collect())
-    }
-
     fn coins_of(&self, person: &Person) -> Option<(&Asset, i128)> {
         let (home, nano) = person.coins.filter(|(_, nano)| *nano > 0)?;
         Some((&self.coins.get(home)?.asset, nano))
@@ -202,11 +179,61 @@ impl World<'_> {
                 events.push_back(told(at, Body::Deposit { account, asset, nano }));
             }
             let asset = if person.stable { stable.clone() } else { dollar.clone() };
-            events.push_back(told(at, Body::Deposit { account, asset, nano: nano(*wanted) }));
+            if *wanted > 0.0 {
+                events.push_back(told(at, Body::Deposit { account, asset, nano: nano(*wanted) }));
+            }
         }
         events.extend(people.fills.iter().map(|fill| told(at, Body::Filled(fill.clone()))));
         Ok(())
     }
+}
+
+/// An engine that has taken in a book at once: what it remembers is as if the events had been told it one by one, but no
+/// account was looked at in between.
+pub(super) fn brought(rules: &Rules, before: &State, book: &VecDeque<Event>) -> Result<Engine, HarbourError> {
+    let mut state = before.clone();
+    let per_unit = rules.params.units.ticks_per_unit;
+    for event in book {
+        let ledger = &mut state.ledger;
+        let failed = |e: LedgerError| HarbourError::Book { reason: e.to_string() };
+        match &event.body {
+            Body::List { instrument } => drop(ledger.list(instrument).map_err(failed)?),
+            Body::Open { account } => drop(ledger.open(account).map_err(failed)?),
+            Body::Deposit { account, asset, nano } => {
+                let number = ledger.find(account).map_err(failed)?;
+                ledger.deposit(number, asset, *nano).map_err(failed)?;
+            }
+            Body::Filled(fill) => drop(ledger.fill(fill).map_err(failed)?),
+            Body::Insure { nano } => {
+                let ticks =
+                    mul_div(*nano, i128::from(per_unit), i128::from(NANO), Rounding::Down).unwrap_or(0);
+                state.insurance = Ticks(state.insurance.0 + ticks);
+            }
+            _ => continue,
+        }
+        (state.now, state.sequence) = (event.at, state.sequence + 1);
+    }
+    let mut engine = Engine::resume(rules.clone(), state)?;
+    for event in book.iter().filter(|event| event.body == Body::Clock) {
+        engine.step(event)?;
+    }
+    Ok(engine)
+}
+
+/// What everybody puts down in dollars, given an engine on which they hold what they hold and have put down coins only.
+fn stakes(engine: &Engine, people: &People, water: &Water) -> Vec<f64> {
+    let per_unit = people.ticks_per_unit;
+    let stake = |person: &Person| {
+        let number = engine.state().ledger.find(&person.id).ok();
+        let totals = number.and_then(|n| engine.valued().totals(n)).and_then(|totals| totals.as_ref().ok());
+        let (im, equity) =
+            totals.map_or((person.gross * per_unit, 0.0), |t| (t.im.0 as f64, t.equity.0 as f64));
+        let (by_margin, by_size) = ((1.0 + person.cushion) * im / per_unit, person.stake * person.gross);
+        let wanted = if by_margin > by_size { by_margin } else { by_size } - equity / per_unit;
+        let par = if person.stable { 1.006 * water.stable } else { 1.0 };
+        (wanted * par).max(person.least).ceil()
+    };
+    people.all.iter().map(stake).collect()
 }
 
 /// An event that nobody numbers.
@@ -214,9 +241,9 @@ pub(super) fn told(at: Timestamp, body: Body) -> Event {
     Event { at, key: None, body }
 }
 
-/// What a source says of a price: a little off it.
+/// What a source says of a price: the price, and now and then a little off it.
 pub(super) fn price_event(asset: &Asset, source: &str, price: f64, at: Timestamp, draw: &mut Draw) -> Event {
-    let off = 1.0 + 6e-5 * draw.normal();
+    let off = if draw.chance(SCATTERED) { 1.0 + SCATTER * draw.normal() } else { 1.0 };
     seen(asset, source, (price * off, CONFIDENCE), at)
 }
 

@@ -180,7 +180,7 @@ impl Outcome {
 pub fn shadow(spec: &Spec, rules: Rules) -> Result<Outcome, HarbourError> {
     let mut harbour = Harbour::new(spec, &rules)?;
     let mut tally = Tally::new(&rules, spec.start);
-    let mut engine = Engine::new(rules, spec.begins())?;
+    let mut engine = harbour.opened(&rules)?;
     tell(&mut harbour, &mut engine, &mut tally)?;
     Ok(tally.outcome())
 }

@@ -43,6 +43,8 @@ const HOMES: [f64; 4] = [0.40, 0.30, 0.20, 0.10];
 /// Accounts to a maker of one underlying, and the fewest makers it has.
 const CROWD: usize = 1_600;
 const MAKERS_MIN: usize = 2;
+/// The least a maker puts down, USD: its quotes need margin too.
+const MAKER_MIN: f64 = 600_000.0;
 /// Wealth that makes an account large, USD: it does the same in several underlyings.
 const LARGE: f64 = 150_000.0;
 
@@ -61,12 +63,23 @@ pub(super) struct Person {
     pub(super) stable: bool,
     /// Coins it puts down, billionths.
     pub(super) coins: Option<(usize, i128)>,
+    /// The least it puts down, USD.
+    pub(super) least: f64,
     /// What it holds gross, USD.
     pub(super) gross: f64,
     /// What it can still bring in, USD.
     pub(super) reserve: f64,
     /// How likely it answers a call.
     pub(super) answers: f64,
+}
+
+impl Person {
+    /// Whether it has money it can do without.
+    pub(super) fn is_loose(&self) -> bool {
+        let bare =
+            self.coins.is_none() && !matches!(self.trade, Trade::Maker | Trade::Buyer | Trade::Calendar);
+        bare && self.cushion > 0.6
+    }
 }
 
 /// Everybody, and how they came by what they hold.
@@ -125,6 +138,7 @@ impl Census<'_> {
                     stake: 0.35,
                     stable: false,
                     coins: None,
+                    least: MAKER_MIN,
                     gross: 0.0,
                     reserve: 0.0,
                     answers: 0.0,
@@ -148,7 +162,7 @@ impl Census<'_> {
         let home = self.home(&mut draw, trade);
         let mut legs = Vec::new();
         let mut coins = None;
-        let leverage = draw.lognormal(4.0, 0.55).clamp(2.0, 15.0);
+        let leverage = draw.lognormal(5.0, 0.55).clamp(2.0, 15.0);
         let places = if wealth > LARGE && !holds_coin(trade) { 1 + draw.below(3) } else { 1 };
         for place in 0..places {
             let home = (home + place) % SHAPES.len();
@@ -165,10 +179,11 @@ impl Census<'_> {
             id: format!("{name}-{number:05}").parse()?,
             trade,
             home,
-            cushion: 0.06 + draw.lognormal(0.35, 0.8).min(3.0),
+            cushion: 0.06 + draw.lognormal(0.30, 0.8).min(3.0),
             stake: if leveraged { 1.0 / leverage } else { 0.0 },
             stable: draw.chance(0.3),
             coins,
+            least: 25.0,
             gross: 0.0,
             reserve: 0.0,
             answers: draw.between(0.1, 0.8),

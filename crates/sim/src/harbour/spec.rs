@@ -28,18 +28,18 @@ pub struct Spec {
 }
 
 impl Default for Spec {
-    /// 10,000 accounts over 12 hours from the evening of 15 January 2026, after a hundred days of the past.
+    /// 10,000 accounts over 12 hours from the evening of Monday 12 January 2026, after a hundred days of the past.
     fn default() -> Self {
         Self {
             seed: 1,
             accounts: 10_000,
-            start: Timestamp::from_seconds(1_768_500_000),
+            start: Timestamp::from_seconds(1_768_240_800),
             length_seconds: 43_200,
             past_days: 100,
             source_seconds: 20,
             chain_seconds: 120,
             clock_seconds: 60,
-            trade_seconds: 15,
+            trade_seconds: 30,
         }
     }
 }

@@ -5,7 +5,7 @@ use super::coin::{Coin, DOLLAR, SHAPES, STABLE, VENUES};
 use super::crew::{Crew, Deed};
 use super::draw::Draw;
 use super::opening::{
-    BACKSTOP, World, backstop_loss, chain, depth, price_event, stable_event, stable_sources, told,
+    BACKSTOP, World, backstop_loss, brought, chain, depth, price_event, stable_event, stable_sources, told,
 };
 use super::people::{People, Trade, lots, nano, stated};
 use super::quotes::Sight;
@@ -14,7 +14,7 @@ use super::spec::{HarbourError, Phase, Scene, Spec};
 use plimsoll_engine::ParamSet;
 use plimsoll_engine::live::feed::{FeedParams, SourceParams};
 use plimsoll_engine::live::ledger::Fill;
-use plimsoll_engine::live::{Body, Effect, Event, LiquidationRules, MarketParams, Rules};
+use plimsoll_engine::live::{Body, Effect, Engine, Event, LiquidationRules, MarketParams, Rules, State};
 use plimsoll_margin::venue::mango::StableTerms;
 use plimsoll_policy::Policy;
 use plimsoll_types::{Asset, Decimal, LotSize, Ppb, Ticks, Timestamp, Units};
@@ -78,6 +78,9 @@ pub struct Harbour {
     sea: Sea,
     people: People,
     opening: VecDeque<Event>,
+    /// What an engine remembers before the book, and the book.
+    before: Box<State>,
+    book: VecDeque<Event>,
     /// By instant and number: the number tells apart what is due together.
     tasks: BTreeMap<(Timestamp, u64), Task>,
     crew: Crew,
@@ -120,7 +123,7 @@ impl Harbour {
     /// The story of a spec. The rules decide one thing only: what everybody puts down in the beginning, a cushion of their own
     /// choice over what the rules ask for the same positions.
     ///
-    /// The engine it is told to must be `Engine::new(rules, spec.begins())`.
+    /// The engine it is told to must be `Engine::new(rules, spec.begins())`, or that of [`Harbour::opened`].
     ///
     /// # Errors
     /// [`HarbourError`].
@@ -137,13 +140,28 @@ impl Harbour {
             coins,
             sea,
             people: opened.people,
-            opening: opened.events,
+            opening: opened.past.into_iter().chain(opened.book.iter().cloned()).collect(),
+            before: opened.before,
+            book: opened.book,
             tasks: BTreeMap::new(),
             crew,
             told: spec.begins(),
         };
         harbour.begin();
         Ok(harbour)
+    }
+
+    /// An engine that has been told everything that is before the story, at once: the past as it came, and the book straight
+    /// into the ledger, since one account at a time takes long. It remembers what it would if it had been told. What
+    /// is left to tell begins with the story.
+    ///
+    /// # Errors
+    /// [`HarbourError`] where the engine cannot run by the rules, which must be those of [`Harbour::new`].
+    pub fn opened(&mut self, rules: &Rules) -> Result<Engine, HarbourError> {
+        let engine = brought(rules, &self.before, &self.book)?;
+        self.opening.clear();
+        self.told = self.spec.start;
+        Ok(engine)
     }
 
     /// Names of the accounts that can be shown as examples: one of each trade, by order of trade.
@@ -237,6 +255,9 @@ impl Harbour {
         match task {
             Task::Price { coin, source } => {
                 let of = self.coins.get(coin)?;
+                // All sources of a feed look at the same instant, one after another.
+                let since = at.seconds() - self.spec.start.seconds() - coin as i64;
+                let water = self.sea.at(at.plus_seconds(-since.rem_euclid(self.spec.source_seconds)));
                 let (name, price) = (of.shape.sources.get(source)?, water.prices.get(coin)?);
                 Some(price_event(&of.asset, name, *price, at, &mut draw(100 + source as u64, coin)))
             }
@@ -297,7 +318,7 @@ impl Harbour {
     fn bring_or_take(&self, at: Timestamp, water: &Water, draw: &mut Draw) -> Option<Event> {
         let mut person = draw.one_of(&self.people.all)?;
         let mut tries = 0;
-        while (person.trade == Trade::Maker || person.coins.is_some() || person.cushion < 0.6) && tries < 50 {
+        while !person.is_loose() && tries < 50 {
             person = draw.one_of(&self.people.all)?;
             tries += 1;
         }
