@@ -11,12 +11,19 @@
 //!
 //! **Must never know:** a margin formula, a clock, files.
 
+mod coin;
+mod crew;
+mod draw;
+mod opening;
 mod outcome;
+mod people;
+mod quotes;
+mod sea;
 mod spec;
 mod stage;
 mod tape;
 
-pub use outcome::{Outcome, Tally, shadow};
+pub use outcome::{Outcome, Tally, shadow, tell};
 pub use spec::{HarbourError, Phase, Scene, Spec};
 pub use stage::Harbour;
 pub use tape::{Tape, TapeSpec};
@@ -26,10 +33,10 @@ use plimsoll_types::Timestamp;
 
 /// Who makes events and hears what follows from them.
 pub trait Producer {
-    /// When the next event is due, market time; `None` when all is told. Never goes back.
+    /// Market time before which no event comes; `None` when all is told. Never goes back.
     fn due(&self) -> Option<Timestamp>;
 
-    /// The next event, its time at [`Producer::due`] exactly.
+    /// The next event; hardly ever later than [`Producer::due`].
     fn next(&mut self) -> Option<Event>;
 
     /// Hears what followed from the event told last. What people do about it comes out of [`Producer::next`] later, never

@@ -28,18 +28,18 @@ pub struct Spec {
 }
 
 impl Default for Spec {
-    /// 10,000 accounts over 12 hours from the evening of 15 January 2026, after a hundred days of the past.
+    /// 10,000 accounts over 12 hours from the evening of Monday 12 January 2026, after a hundred days of the past.
     fn default() -> Self {
         Self {
             seed: 1,
             accounts: 10_000,
-            start: Timestamp::from_seconds(1_768_500_000),
+            start: Timestamp::from_seconds(1_768_240_800),
             length_seconds: 43_200,
             past_days: 100,
             source_seconds: 20,
             chain_seconds: 120,
             clock_seconds: 60,
-            trade_seconds: 15,
+            trade_seconds: 30,
         }
     }
 }
@@ -48,6 +48,26 @@ impl Spec {
     /// The instant an engine must begin at: that of the first event.
     pub fn begins(&self) -> Timestamp {
         self.start.plus_seconds(-86_400 * (self.past_days + 1))
+    }
+
+    /// Whether it tells a story.
+    pub(super) fn check(&self) -> Result<(), HarbourError> {
+        let rates = [
+            ("accounts", i64::try_from(self.accounts).unwrap_or(i64::MAX), 20, 1_000_000),
+            ("length_seconds", self.length_seconds, 3_600, 86_400),
+            ("past_days", self.past_days, 0, 1_000),
+            ("source_seconds", self.source_seconds, 5, 60),
+            ("chain_seconds", self.chain_seconds, 10, 900),
+            ("clock_seconds", self.clock_seconds, 1, 3_600),
+            ("trade_seconds", self.trade_seconds, 1, 86_400),
+        ];
+        for (field, value, least, most) in rates {
+            if !(least..=most).contains(&value) {
+                let expected = "a story that can be told: see the defaults";
+                return Err(HarbourError::Spec { field, value, expected });
+            }
+        }
+        Ok(())
     }
 
     /// The instant of the last event.
@@ -120,6 +140,12 @@ pub enum HarbourError {
     /// The engine cannot run by the rules.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The book does not fit together: a defect of ours.
+    #[error("book: {reason}")]
+    Book {
+        /// What the ledger said.
+        reason: String,
+    },
     /// There is nothing to replay.
     #[error("the tape has {chains} chains with options: expected at least 2")]
     Tape {

@@ -4,9 +4,8 @@ use super::Producer;
 use super::spec::{HarbourError, Phase, Scene, Spec};
 use plimsoll_engine::ParamSet;
 use plimsoll_engine::live::{Effect, Event, LiquidationRules, MarketParams, Rules};
-use plimsoll_margin::venue::mango::StableTerms;
 use plimsoll_policy::Policy;
-use plimsoll_types::{Ppb, Snapshot, Timestamp};
+use plimsoll_types::{Snapshot, Timestamp};
 use std::collections::BTreeMap;
 
 /// What a replay is made from beside the chains.
@@ -85,12 +84,6 @@ pub(super) fn bare_rules(_spec: &Spec, params: ParamSet, policy: Policy) -> Resu
         feeds: BTreeMap::new(),
         market: MarketParams::default(),
         liquidation: LiquidationRules::default(),
-        stable: StableTerms {
-            delay_interval: 3600,
-            delay_growth_limit: Ppb(60_000_000).into(),
-            stable_growth_limit: Ppb(300_000).into(),
-            min_dt: 10,
-            max_dt: 600,
-        },
+        stable: super::stage::stable_terms(),
     })
 }
