@@ -8,7 +8,7 @@ use super::liquidation::{Plan, plan};
 use super::state::Intent;
 use crate::EngineError;
 use plimsoll_margin::{BookTerms, Totals};
-use plimsoll_types::{AccountId, Asset, Instrument, NANO, Rounding, Ticks, mul_div, nearest_f64, quantise};
+use plimsoll_types::{AccountId, Asset, Instrument, NANO, Rounding, Ticks, mul_div, quantise};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Prices at which a liquidation must follow, between the lowest and the highest that may be true.
@@ -25,7 +25,10 @@ impl Engine {
         self.state.standings.resize(count, Standing::Healthy);
         let mut wanted = Vec::new();
         for number in accounts {
-            let Some(Ok(totals)) = self.valued.totals(*number).cloned() else { continue };
+            let Some(Ok(totals)) = self.valued.totals(*number).cloned() else {
+                self.cannot_value(*number, effects);
+                continue;
+            };
             let validity = self.validity(*number);
             let before = self.state.standing(*number);
             let to = self.standing_of(*number, &totals, validity);
@@ -66,10 +69,46 @@ impl Engine {
         if let Some(place) = self.state.standings.get_mut(number as usize) {
             *place = to;
         }
+        self.state.unvalued.remove(&number);
         let Some(account) = name(&self.state, number) else { return };
         let (equity, im, mm) = (totals.equity, totals.im, totals.mm);
         let flagged = validity != Validity::Normal;
         effects.push(Effect::Standing { account, from, to, equity, im, mm, flagged });
+    }
+
+    /// An account that holds what has no price: nothing is said of it but that, once.
+    fn cannot_value(&mut self, number: u32, effects: &mut Vec<Effect>) {
+        self.withdraw_intent(self.intent_of(number), "halted", effects);
+        self.state.held_back.remove(&number);
+        let Some(reason) = self.why_unvalued(number) else { return };
+        if let Some(place) = self.state.standings.get_mut(number as usize) {
+            *place = Standing::Unvalued;
+        }
+        let known = self.state.unvalued.insert(number, reason.clone());
+        if let Some(account) = name(&self.state, number).filter(|_| known.as_ref() != Some(&reason)) {
+            effects.push(Effect::Unvalued { account, reason });
+        }
+    }
+
+    /// A stable code and what it is about.
+    fn why_unvalued(&self, number: u32) -> Option<String> {
+        let account = self.state.ledger.account(number)?;
+        let listed = self.state.ledger.instruments();
+        let (held, ordered) = (account.positions.iter(), account.orders.iter());
+        let mut numbers = held.map(|held| held.instrument).chain(ordered.map(|order| order.instrument));
+        let without = numbers.find(|number| !self.valued.knows(*number));
+        if let Some(entry) = without.and_then(|number| listed.get(number as usize)) {
+            let instrument = &entry.instrument;
+            let priced = self.valued.surface.underlyings.contains_key(instrument.underlying());
+            return Some(match (self.has_expired(instrument), priced) {
+                (true, _) => format!("expired {instrument}"),
+                (false, true) => format!("missing_smile {instrument}"),
+                (false, false) => format!("missing_index {}", instrument.underlying()),
+            });
+        }
+        let unpriced =
+            account.collateral.iter().find(|(asset, _)| self.valued.arrays().asset(asset).is_none());
+        Some(unpriced.map_or_else(|| "overflow".to_owned(), |(asset, _)| format!("missing_index {asset}")))
     }
 
     /// How an account stands, as far as its feeds allow to say.
@@ -212,8 +251,8 @@ impl Engine {
         let before = self.state.ledger.clone_of(&[&fill.buyer, &fill.seller])?;
         let parties = self.state.ledger.fill(&fill)?;
         let of = |party: u32| {
-            let after = self.state.ledger.account(party).cloned();
-            after.map_or_else(|| Err(unknown()), |after| self.may_become(party, &after))
+            let both = before.of(party).zip(self.state.ledger.account(party));
+            both.ok_or_else(unknown).and_then(|both| self.may_turn(party, both))
         };
         let outcome = of(taker_number).and_then(|check| {
             if !check.allowed {
@@ -241,32 +280,6 @@ impl Engine {
         let ticks = (nano > 0).then(|| mul_div(nano, per_unit, i128::from(NANO), Rounding::Down)).flatten();
         let sum = ticks.and_then(|ticks| self.state.insurance.0.checked_add(ticks));
         self.state.insurance = Ticks(sum.ok_or_else(|| Reject::new("not_positive", nano.to_string()))?);
-        Ok(())
-    }
-
-    /// An instrument that has expired becomes money.
-    pub(super) fn settle(
-        &mut self,
-        instrument: &Instrument,
-        touched: &mut Touched,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Reject> {
-        let number = self.state.ledger.number(instrument)?;
-        let expiry =
-            instrument.expiry().ok_or_else(|| Reject::new("never_expires", instrument.to_string()))?;
-        if expiry > self.state.now {
-            return Err(Reject::new("not_expired", instrument.to_string()));
-        }
-        let mean = self.state.trail.get(instrument.underlying()).and_then(|trail| trail.mean(expiry));
-        let index = mean.ok_or_else(|| Reject::new("missing_index", instrument.to_string()))?;
-        let units = &self.rules.params.units;
-        let worth =
-            payoff(instrument, index) * nearest_f64(units.lot(instrument)) * units.ticks_per_unit as f64;
-        let value = quantise(worth, Rounding::Nearest).map_err(|e| Reject::new("overflow", e.to_string()))?;
-        let holders = self.state.ledger.settle(number, value, self.state.now)?;
-        touched.all = true;
-        let (accounts, value) = (holders.len(), Ticks(i128::from(value)));
-        effects.push(Effect::Settled { instrument: instrument.clone(), value, accounts });
         Ok(())
     }
 
@@ -311,14 +324,5 @@ impl Engine {
             }
         }
         Ok(())
-    }
-}
-
-/// What one unit of an instrument pays at an index, quote units.
-fn payoff(instrument: &Instrument, index: f64) -> f64 {
-    match instrument.option() {
-        Some((strike, plimsoll_types::OptionKind::Call)) => (index - nearest_f64(strike)).max(0.0),
-        Some((strike, plimsoll_types::OptionKind::Put)) => (nearest_f64(strike) - index).max(0.0),
-        None => index,
     }
 }

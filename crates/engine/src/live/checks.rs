@@ -35,9 +35,17 @@ pub struct Check {
 impl Engine {
     /// Whether an account may become another: it holds less risk, or is covered in full.
     pub(super) fn may_become(&self, number: u32, after: &Account) -> Result<Check, Reject> {
+        let before = self.state.ledger.account(number);
+        self.may_turn(number, (before.ok_or_else(|| Reject::new("unknown_account", ""))?, after))
+    }
+
+    /// As [`Engine::may_become`], where the ledger has moved on from `before` already.
+    pub(super) fn may_turn(&self, number: u32, (from, after): (&Account, &Account)) -> Result<Check, Reject> {
         let failed = |e: plimsoll_margin::MarginError| Reject::new("margin", e.to_string());
         let unvalued = || Reject::new("not_valid", "an instrument of the account cannot be valued");
-        let before = self.valued.totals(number).ok_or_else(unvalued)?.clone().map_err(failed)?;
+        let Some(Ok(before)) = self.valued.totals(number).cloned() else {
+            return self.may_reduce(from, after);
+        };
         let portfolio = self.valued.portfolio(after).ok_or_else(unvalued)?;
         let then = self.valued.totals_of(&portfolio).map_err(failed)?;
         let unconfirmed = self.unconfirmed(after);
@@ -51,6 +59,29 @@ impl Engine {
             mm_excess_before: before.mm_excess,
             mm_excess_after: then.mm_excess,
             unconfirmed,
+        })
+    }
+
+    /// Whether an account that cannot be valued whole may become another: of the part that can be valued it must hold less risk,
+    /// and of the rest as much as before.
+    fn may_reduce(&self, before: &Account, after: &Account) -> Result<Check, Reject> {
+        let unvalued = || Reject::new("not_valid", "an instrument of the account cannot be valued");
+        let failed = |e: plimsoll_margin::MarginError| Reject::new("margin", e.to_string());
+        let (of_before, rest_before) = self.valued.part(before).ok_or_else(unvalued)?;
+        let (of_after, rest_after) = self.valued.part(after).ok_or_else(unvalued)?;
+        let before = self.valued.totals_of(&of_before).map_err(failed)?;
+        let then = self.valued.totals_of(&of_after).map_err(failed)?;
+        let less =
+            rest_before == rest_after && refusal(&before, &then, (Ticks(0), Validity::Halted)).is_empty();
+        let reason = if less { "" } else { "not_valid" };
+        Ok(Check {
+            allowed: less,
+            reason: reason.to_owned(),
+            im_excess_before: before.im_excess,
+            im_excess_after: then.im_excess,
+            mm_excess_before: before.mm_excess,
+            mm_excess_after: then.mm_excess,
+            unconfirmed: Ticks(0),
         })
     }
 
@@ -74,6 +105,7 @@ impl Engine {
         }
         let listed = state.ledger.instruments();
         let mut gain = 0.0;
+        let Some(account) = self.valued.cashed(account) else { return Ticks(i128::from(i64::MAX)) };
         for held in &account.positions {
             let Some(entry) = listed.get(held.instrument as usize) else { continue };
             let price = |on| value(on, &entry.instrument, units).map(|v| v.price).unwrap_or(f64::NAN);
@@ -92,14 +124,13 @@ impl Engine {
 
     /// Both sides of a trade that is asked for.
     pub(super) fn trade(&mut self, fill: &Fill, touched: &mut Touched) -> Result<(), Reject> {
+        self.traded(&fill.instrument)?;
         let before = self.state.ledger.clone_of(&[&fill.buyer, &fill.seller])?;
         let parties = self.state.ledger.fill(fill)?;
         for party in parties {
-            let after = self.state.ledger.account(party).cloned();
-            let check = after.map_or_else(
-                || Err(Reject::new("unknown_account", "")),
-                |after| self.may_become(party, &after),
-            );
+            let (was, is) = (before.of(party), self.state.ledger.account(party));
+            let unknown = || Reject::new("unknown_account", "");
+            let check = was.zip(is).ok_or_else(unknown).and_then(|both| self.may_turn(party, both));
             let refused = match check {
                 Ok(check) if check.allowed => continue,
                 Ok(check) => Reject::new(&check.reason, format!("{}", check.im_excess_after.0)),
@@ -167,7 +198,7 @@ impl Engine {
         let mut after =
             self.state.ledger.account(number).cloned().ok_or_else(|| Reject::new("unknown_account", ""))?;
         for (instrument, lots) in trades {
-            let listed = self.state.ledger.number(instrument)?;
+            let listed = self.traded(instrument)?;
             let row = self.valued.row(listed).and_then(|ix| self.valued.arrays().instrument(ix));
             let mark = row.ok_or_else(|| Reject::new("not_valid", instrument.to_string()))?.mark;
             let cost = i128::from(*lots) * i128::from(mark);

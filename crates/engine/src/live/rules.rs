@@ -41,12 +41,33 @@ pub struct LiquidationRules {
     pub backstop: Option<AccountId>,
     /// The most the backstop may lose by it in all, ticks.
     pub backstop_loss_max: Ticks,
+    /// The distance from the middle within which [`super::Body::Depth`] counts depth, a share of the price; in (0, 1].
+    #[serde(default = "depth_within")]
+    pub depth_within: f64,
+    /// Probability that a loss goes beyond a tightening before its next step; see [`crate::Absorption`].
+    #[serde(default = "breach")]
+    pub breach: f64,
+}
+
+fn depth_within() -> f64 {
+    0.01
+}
+
+fn breach() -> f64 {
+    0.01
 }
 
 impl Default for LiquidationRules {
-    /// Three confidences; five minutes for the market; no backstop.
+    /// Three confidences; five minutes for the market; no backstop; depth within 1 %, one loss in a hundred beyond.
     fn default() -> Self {
-        Self { confidences: 3.0, backstop_seconds: 300, backstop: None, backstop_loss_max: Ticks(0) }
+        Self {
+            confidences: 3.0,
+            backstop_seconds: 300,
+            backstop: None,
+            backstop_loss_max: Ticks(0),
+            depth_within: depth_within(),
+            breach: breach(),
+        }
     }
 }
 
