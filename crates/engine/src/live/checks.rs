@@ -91,7 +91,8 @@ impl Engine {
         held.map(|listed| self.validity_of(&listed.instrument)).max().unwrap_or_default()
     }
 
-    /// What an account would lose if every underlying stood at its stable price, ticks, if that is a loss.
+    /// What an account would lose if every underlying and every coin of its collateral stood at its stable price, ticks, if that is
+    /// a loss.
     fn unconfirmed(&self, account: &Account) -> Ticks {
         let (state, units) = (&self.state, &self.rules.params.units);
         let mut stable = surface(&self.rules, state);
@@ -116,6 +117,12 @@ impl Engine {
             let coin = entry.instrument.settlement() == plimsoll_types::Settlement::Inverse;
             let worth = |on| price(on) * if coin { index(on) } else { 1.0 };
             gain += (worth(&self.valued.surface) - worth(&stable)) * lot * held.lots as f64;
+        }
+        for (asset, nano) in account.collateral.iter().filter(|(asset, _)| *asset != units.currency) {
+            let price = self.valued.surface.assets.get(asset).map(|(price, _)| *price);
+            let confirmed = state.stable.get(asset).map(|stable| stable.price().to_f64());
+            gain +=
+                price.zip(confirmed).map_or(0.0, |(price, stable)| price - stable) * (*nano as f64 * 1e-9);
         }
         let ticks = quantise(gain * units.ticks_per_unit as f64, Rounding::Up);
         // What has no number is not covered by anything.

@@ -75,8 +75,12 @@ impl Engine {
         };
         for asset in seen {
             let Some(bar) = self.bar(&asset) else { continue };
+            let interest = self.state.interest.remove(&asset);
             let of = UnderlyingSignals {
                 bar: Some(bar),
+                open_interest: interest.map(|of| of.open_interest),
+                daily_volume: interest.and_then(|of| of.daily_volume),
+                concentration: interest.and_then(|of| of.concentration),
                 implied: self.implied(&asset),
                 venues: self.state.depth.remove(&asset).unwrap_or_default(),
                 ..UnderlyingSignals::default()

@@ -61,7 +61,8 @@ pub enum Effect {
         /// A stable code and what it is about: `expired`, `missing_smile`, `missing_index`, `overflow`.
         reason: String,
     },
-    /// An account is to be liquidated by a plan. Delivered at least once, effective once.
+    /// An account is to be liquidated by a plan. Delivered at least once, effective once. Said again of the same intent when
+    /// its plan no longer restores initial margin: the last plan counts, and steps of one before are taken as far as they are in it.
     Liquidate {
         /// The intent: told apart from all others for ever.
         intent: u64,
@@ -124,6 +125,13 @@ pub enum Effect {
         to: Validity,
         /// Why.
         causes: BTreeSet<Cause>,
+    },
+    /// A feed has been halted for so long that a person should look: told once for every halt.
+    Escalated {
+        /// Of what.
+        feed: Asset,
+        /// Since when.
+        since: Timestamp,
     },
     /// Quotes of a chain that were not used.
     Issues {

@@ -10,7 +10,7 @@ use super::ledger::{LedgerError, OpenOrder};
 use super::market::ChainRefused;
 use super::rules::Rules;
 use super::settlement::{expiries, frozen_values};
-use super::state::State;
+use super::state::{Interest, State};
 use super::valued::{Inputs, Valued};
 use crate::EngineError;
 use plimsoll_margin::venue::mango::StablePrice;
@@ -56,6 +56,7 @@ impl Engine {
     /// When the scenarios cannot be made.
     pub fn resume(rules: Rules, mut state: State) -> Result<Self, EngineError> {
         rules.check().map_err(|e| EngineError::Rules { reason: e.to_string() })?;
+        rules.quotes().map_err(|reason| EngineError::Rules { reason })?;
         state.ledger.index();
         let valued = valued(&rules, &state)?;
         let expiries = expiries(&state);
@@ -127,6 +128,7 @@ impl Engine {
             });
             // Waiting is not refused, and a price that was taken once can be taken again.
             debug_assert!(done.is_ok(), "{done:?}");
+            self.escalate(&asset, effects);
             let price =
                 self.state.feeds.get(&asset).and_then(Feed::accepted).map(|a| Fixed::from_f64(a.price));
             if let (Some(Ok(price)), Some(stable)) = (price, self.state.stable.get_mut(&asset)) {
@@ -137,12 +139,25 @@ impl Engine {
         }
     }
 
+    /// Tells a person of a feed that is halted for too long.
+    fn escalate(&mut self, asset: &Asset, effects: &mut Vec<Effect>) {
+        let (params, feed) = (self.rules.feeds.get(asset), self.state.feeds.get_mut(asset));
+        let since = params.zip(feed).and_then(|(params, feed)| feed.escalate(params, self.state.now));
+        effects.extend(since.map(|since| Effect::Escalated { feed: asset.clone(), since }));
+    }
+
     fn apply(&mut self, body: &Body, touched: &mut Touched, effects: &mut Vec<Effect>) -> Result<(), Reject> {
         match body {
             Body::Clock => Ok(()),
             Body::Price { asset, source, seen } => {
                 let now = self.state.now;
                 self.feed(asset, touched, effects, |feed, params| feed.observe(params, (source, seen), now))
+            }
+            Body::Heartbeat { asset, source, time } => {
+                let now = self.state.now;
+                self.feed(asset, touched, effects, |feed, params| {
+                    feed.heartbeat(params, (source, *time), now)
+                })
             }
             Body::Chain { underlying, time, quotes } => {
                 self.chain(underlying, (quotes, *time), touched, effects)
@@ -155,6 +170,14 @@ impl Engine {
                 })
             }
             Body::Depth { underlying, venue, quoted } => self.depth((underlying, venue), *quoted),
+            Body::OpenInterest { underlying, open_interest, daily_volume, concentration } => {
+                let of = Interest {
+                    open_interest: *open_interest,
+                    daily_volume: *daily_volume,
+                    concentration: *concentration,
+                };
+                self.interest(underlying, of)
+            }
             Body::Pool { coverage } => number(*coverage, "pool").map(|x| self.state.pool = Some(x)),
             Body::Sentiment { value } => number(*value, "sentiment").map(|x| self.state.sentiment = Some(x)),
             Body::Uptime { down } => {
@@ -199,6 +222,17 @@ impl Engine {
         let resting = self.state.resting.entry(underlying.clone()).or_default();
         resting.entry(venue.to_owned()).or_default().quote(quoted, self.state.now);
         self.state.depth.entry(underlying.clone()).or_default().insert(venue.to_owned(), quoted);
+        Ok(())
+    }
+
+    /// Open interest, for the policy.
+    fn interest(&mut self, underlying: &Asset, of: Interest) -> Result<(), Reject> {
+        if !self.state.feeds.contains_key(underlying) {
+            return Err(Reject::new("unknown_feed", underlying.to_string()));
+        }
+        let stated = [Some(of.open_interest), of.daily_volume, of.concentration];
+        stated.into_iter().flatten().try_for_each(|x| number(x, "open interest").map(drop))?;
+        self.state.interest.insert(underlying.clone(), of);
         Ok(())
     }
 

@@ -37,5 +37,5 @@ pub use event::{Body, Event, Key};
 pub use glide::Resting;
 pub use market::{ChainRefused, Market, MarketParams};
 pub use rules::{LiquidationRules, Rules};
-pub use state::{Intent, SETTLEMENT_SECONDS, State, Trail};
+pub use state::{Intent, Interest, SETTLEMENT_SECONDS, State, Trail};
 pub use valued::Valued;

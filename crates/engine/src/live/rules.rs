@@ -77,6 +77,18 @@ impl Rules {
         self.feeds.values().try_for_each(FeedParams::check)
     }
 
+    /// Whether every source quotes in the valuation currency: a price in another unit is composed before it comes here.
+    pub(super) fn quotes(&self) -> Result<(), String> {
+        let currency = &self.params.units.currency;
+        for (asset, feed) in &self.feeds {
+            let mut stated = feed.sources.iter().filter_map(|(name, of)| Some((name, of.quote.as_ref()?)));
+            if let Some((name, quote)) = stated.find(|(_, quote)| *quote != currency) {
+                return Err(format!("unit: source {name} of {asset} quotes in {quote}: expected {currency}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether an asset counts as collateral and has a price: the valuation currency needs none.
     pub(super) fn collateral(&self, asset: &Asset) -> Result<(), String> {
         let known = self.params.margin.collateral.contains_key(asset);

@@ -65,6 +65,9 @@ pub struct State {
     /// What rests in order books, by venue: what a liquidation would meet.
     #[serde(default)]
     pub resting: BTreeMap<Asset, BTreeMap<String, Resting>>,
+    /// Open interest since the last look of the policy.
+    #[serde(default)]
+    pub(super) interest: BTreeMap<Asset, Interest>,
     pub(super) pool: Option<f64>,
     pub(super) sentiment: Option<f64>,
     /// As of when each market was last valued, and the parameters in force looked up: what follows from them follows from
@@ -77,6 +80,17 @@ pub struct State {
     pub(super) policy_due: Timestamp,
     /// Whether the last event came from a clock that does not go with the others.
     pub clock_skew: bool,
+}
+
+/// Open interest in an underlying, as it was said.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Interest {
+    /// Quote units.
+    pub open_interest: f64,
+    /// Traded a day, quote units.
+    pub daily_volume: Option<f64>,
+    /// Share of the largest ten accounts.
+    pub concentration: Option<f64>,
 }
 
 /// A liquidation under way.
@@ -159,6 +173,7 @@ impl State {
             bars: BTreeMap::new(),
             depth: BTreeMap::new(),
             resting: BTreeMap::new(),
+            interest: BTreeMap::new(),
             pool: None,
             sentiment: None,
             valued_at: BTreeMap::new(),
