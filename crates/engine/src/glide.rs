@@ -17,9 +17,10 @@
 use crate::lint::findings;
 use crate::{Adjusted, Desk, EngineError};
 use plimsoll_lanes::Path;
-use plimsoll_margin::{BookTerms, LintCode, MarginError, Totals, summaries};
+use plimsoll_margin::{BookTerms, LintCode, MarginError, Params, Totals, summaries};
 use plimsoll_policy::{Decision, Impact, Key, Knob, Leg, Place, Policy, Proposal, Scope, State, covering};
-use plimsoll_types::{AccountId, Asset, Instrument, Ppb, Ticks, Timestamp, UnderlyingIx};
+use plimsoll_risk::ScenarioSet;
+use plimsoll_types::{AccountId, Asset, Book, Instrument, Ppb, RiskArrays, Ticks, Timestamp, UnderlyingIx};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,12 +104,28 @@ pub struct Announcement {
     pub affected: Vec<Affected>,
 }
 
-type Margins = Vec<Result<Totals, MarginError>>;
+pub(crate) type Margins = Vec<Result<Totals, MarginError>>;
+/// The value of a knob for an underlying or asset.
+pub(crate) type Values<'a> = &'a dyn Fn(Knob, &Asset) -> Option<Ppb>;
 
 /// A book margined under some values, and what the linter has against them.
-struct Margined {
-    margins: Margins,
-    against: BTreeSet<(LintCode, String)>,
+pub(crate) struct Margined {
+    pub(crate) margins: Margins,
+    pub(crate) against: BTreeSet<(LintCode, String)>,
+}
+
+impl Margined {
+    /// A book under some scenarios and parameters, whose arrays are made.
+    pub(crate) fn new(
+        book: &Book,
+        arrays: &RiskArrays,
+        (scenarios, margin): (&ScenarioSet, &Params),
+    ) -> Self {
+        let mut margins = Vec::new();
+        summaries(Path::best(), book, &BookTerms::new(arrays, margin), &mut margins);
+        let against = findings(scenarios, margin).into_iter();
+        Self { margins, against: against.map(|f| (f.code, f.subject)).collect() }
+    }
 }
 
 /// Everything that does not depend on the candidate.
@@ -138,27 +155,52 @@ impl Desk {
             Some(policy.in_force(state.board(), knob, &place, now)?.maintenance)
         };
         let now = book.margined(&binding)?.margins;
-        let mut all: Vec<Margined> = Vec::with_capacity(candidates.len());
-        for values in &candidates {
-            all.push(book.margined(&|knob, asset| valued(values, knob, asset))?);
-        }
-        let (Some(first), Some(whole)) = (all.first(), all.last()) else {
-            return Ok(GlidePath { candidates: Vec::new(), unvalued: Vec::new() });
-        };
-        let losses = self.losses(&whole.margins);
-        let judge = Judge { desk: self, market, now: &now, against: &first.against, losses: &losses };
+        let shown = Shown { book: &self.book, arrays: &self.arrays, market, now: &now };
+        let candidates = shown.under_each(&candidates, |values| book.margined(values))?;
         let unvalued = now.iter().enumerate().filter(|(_, totals)| totals.is_err());
         let unvalued = unvalued.filter_map(|(account, _)| self.book.id(account)).collect();
-        Ok(GlidePath { candidates: all.iter().map(|of| judge.evaluated(of)).collect(), unvalued })
-    }
-
-    /// The loss of every account in the worst scenario of the whole step, ticks.
-    fn losses(&self, whole: &Margins) -> Vec<i128> {
-        whole.iter().map(|totals| totals.as_ref().map_or(0, |totals| totals.aggregate.mm.0)).collect()
+        Ok(GlidePath { candidates, unvalued })
     }
 }
 
-fn policy_refuses(reason: &dyn std::error::Error) -> EngineError {
+/// A book as it is shown to a policy.
+pub(crate) struct Shown<'a> {
+    pub(crate) book: &'a Book,
+    pub(crate) arrays: &'a RiskArrays,
+    pub(crate) market: &'a Absorption,
+    /// Under the values that bind existing positions now.
+    pub(crate) now: &'a Margins,
+}
+
+impl Shown<'_> {
+    /// The book under each of some complete sets of values, of which the first is what is in force and the last the whole step.
+    /// No more than two are held at a time.
+    pub(crate) fn under_each(
+        &self,
+        candidates: &[BTreeMap<Key, Ppb>],
+        mut margined: impl FnMut(Values<'_>) -> Result<Margined, EngineError>,
+    ) -> Result<Vec<Evaluated>, EngineError> {
+        let mut under = |values: &BTreeMap<Key, Ppb>| margined(&|knob, asset| valued(values, knob, asset));
+        let [first, between @ .., last] = candidates else { return Ok(Vec::new()) };
+        let whole = under(last)?;
+        let losses = losses(&whole.margins);
+        let first = under(first)?;
+        let judge = Judge { shown: self, against: &first.against, losses: &losses };
+        let mut all = vec![judge.evaluated(&first)];
+        for values in between {
+            all.push(judge.evaluated(&under(values)?));
+        }
+        all.push(judge.evaluated(&whole));
+        Ok(all)
+    }
+}
+
+/// The loss of every account in the worst scenario of the whole step, ticks.
+fn losses(whole: &Margins) -> Vec<i128> {
+    whole.iter().map(|totals| totals.as_ref().map_or(0, |totals| totals.aggregate.mm.0)).collect()
+}
+
+pub(crate) fn policy_refuses(reason: &dyn std::error::Error) -> EngineError {
     EngineError::Argument { what: "proposal", value: reason.to_string(), expected: "one of this policy" }
 }
 
@@ -168,7 +210,7 @@ fn valued(values: &BTreeMap<Key, Ppb>, knob: Knob, asset: &Asset) -> Option<Ppb>
 }
 
 impl Absorption {
-    fn check(&self) -> Result<(), EngineError> {
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
         let argument = |what, value: f64, expected| {
             Err(EngineError::Argument { what, value: value.to_string(), expected })
         };
@@ -203,25 +245,18 @@ impl<'a> WholeBook<'a> {
     }
 
     /// Every account under some values. The rows of the arrays are those of the desk: the surface is the same.
-    fn margined(&mut self, values: &dyn Fn(Knob, &Asset) -> Option<Ppb>) -> Result<Margined, EngineError> {
+    fn margined(&mut self, values: Values<'_>) -> Result<Margined, EngineError> {
         self.adjusted.set(values);
         let (desk, scenarios) = (self.desk, &self.adjusted.scenarios);
         let surface = &desk.market.surface;
         let built = plimsoll_risk::build(surface, &self.names, scenarios, &desk.params.units, desk.mode)?;
-        let terms = BookTerms::new(&built.arrays, &self.adjusted.margin);
-        let mut margins = Vec::new();
-        summaries(Path::best(), &desk.book, &terms, &mut margins);
-        let against = findings(scenarios, &self.adjusted.margin).into_iter();
-        Ok(Margined { margins, against: against.map(|f| (f.code, f.subject)).collect() })
+        Ok(Margined::new(&desk.book, &built.arrays, (scenarios, &self.adjusted.margin)))
     }
 }
 
 /// What candidates are judged by.
 struct Judge<'a> {
-    desk: &'a Desk,
-    market: &'a Absorption,
-    /// Under the values that bind now.
-    now: &'a Margins,
+    shown: &'a Shown<'a>,
     /// What the linter has against the values in force: no candidate is to blame for it.
     against: &'a BTreeSet<(LintCode, String)>,
     /// Of every account in the worst scenario of the whole step.
@@ -242,7 +277,9 @@ struct Count {
 impl Judge<'_> {
     fn evaluated(&self, of: &Margined) -> Evaluated {
         let mut count = Count { unsound: !of.against.is_subset(self.against), ..Count::default() };
-        for (account, ((now, then), loss)) in self.now.iter().zip(&of.margins).zip(self.losses).enumerate() {
+        for (account, ((now, then), loss)) in
+            self.shown.now.iter().zip(&of.margins).zip(self.losses).enumerate()
+        {
             match (now, then) {
                 (Ok(now), Ok(then)) => self.count(&mut count, account, (now, then), *loss),
                 // Whom nobody can margin as it is, no candidate is to blame for.
@@ -250,13 +287,13 @@ impl Judge<'_> {
             }
         }
         let pressure = self.pressure(&count.places);
-        let unit = self.desk.arrays.ticks_per_unit as f64;
+        let unit = self.shown.arrays.ticks_per_unit as f64;
         let share = if count.equity_of_all > 0.0 { count.equity / count.equity_of_all } else { 0.0 };
         let impact = Impact {
             newly_liquidatable: count.affected.len() as u64,
             newly_liquidatable_share: share,
             induced: pressure.iter().fold(0.0, |sum, of| sum + of.cost),
-            waiting: self.market.breach * count.short / unit,
+            waiting: self.shown.market.breach * count.short / unit,
             sound: !count.unsound,
         };
         Evaluated { impact, affected: count.affected, pressure }
@@ -270,7 +307,7 @@ impl Judge<'_> {
             count.short += loss.saturating_sub(then.equity.0).max(0) as f64;
             return;
         }
-        let newly = (now.mm_excess.0 >= 0).then(|| self.desk.book.id(account)).flatten();
+        let newly = (now.mm_excess.0 >= 0).then(|| self.shown.book.id(account)).flatten();
         let Some(id) = newly else { return };
         count.equity += equity;
         count.places.push(account);
@@ -279,7 +316,7 @@ impl Judge<'_> {
 
     /// What closing some accounts does to every underlying.
     fn pressure(&self, accounts: &[usize]) -> Vec<Pressure> {
-        let arrays = &self.desk.arrays;
+        let arrays = self.shown.arrays;
         let mut sides = vec![(0.0, 0.0); arrays.underlyings.len()];
         for account in accounts {
             for (underlying, delta) in self.deltas(*account) {
@@ -295,7 +332,7 @@ impl Judge<'_> {
             sides.into_iter().zip(&arrays.underlyings).filter(|((sold, bought), _)| sold + bought > 0.0);
         let one = |((sold, bought), row): ((f64, f64), &plimsoll_types::UnderlyingRow)| {
             let nothing = Depth { quote: 0.0, within: 1.0 };
-            let depth = self.market.depth.get(&row.asset).copied().unwrap_or(nothing);
+            let depth = self.shown.market.depth.get(&row.asset).copied().unwrap_or(nothing);
             let (of_sold, of_bought) = (depth.takes(sold), depth.takes(bought));
             Pressure {
                 underlying: row.asset.clone(),
@@ -310,9 +347,9 @@ impl Judge<'_> {
 
     /// Net delta of an account in each underlying, quote units.
     fn deltas(&self, account: usize) -> BTreeMap<UnderlyingIx, f64> {
-        let arrays = &self.desk.arrays;
+        let arrays = self.shown.arrays;
         let mut deltas = BTreeMap::new();
-        let Some(holdings) = self.desk.book.holdings(account) else { return deltas };
+        let Some(holdings) = self.shown.book.holdings(account) else { return deltas };
         for position in holdings.to_positions() {
             let Some(row) = arrays.instrument(position.instrument) else { continue };
             let delta = position.lots.0 as f64 * row.greeks.delta as f64 / arrays.ticks_per_unit as f64;

@@ -68,7 +68,7 @@ impl Chronicle {
         for effect in effects {
             let kept = match effect {
                 Effect::Parameters { .. } => &mut self.parameters,
-                Effect::Validity { .. } => &mut self.feeds,
+                Effect::Validity { .. } | Effect::Escalated { .. } => &mut self.feeds,
                 Effect::Rejected(_) | Effect::Margins { .. } | Effect::Issues { .. } => continue,
                 _ => &mut self.accounts,
             };

@@ -179,6 +179,8 @@ fn kind(body: &Body) -> Option<Kind> {
         Body::Chain { underlying, .. } => named("chain", underlying, ""),
         Body::OwnMarket { asset, .. } => named("own_market", asset, ""),
         Body::Depth { underlying, venue, .. } => named("depth", underlying, venue),
+        Body::Heartbeat { asset, source, .. } => named("heartbeat", asset, source),
+        Body::OpenInterest { underlying, .. } => named("open_interest", underlying, ""),
         Body::Pool { .. } => named("pool", &"", ""),
         Body::Sentiment { .. } => named("sentiment", &"", ""),
         _ => None,

@@ -79,7 +79,7 @@ impl Channel {
     fn of(effect: &Effect) -> Option<Self> {
         match effect {
             Effect::Parameters { .. } => Some(Self::Params),
-            Effect::Validity { .. } => Some(Self::Validity),
+            Effect::Validity { .. } | Effect::Escalated { .. } => Some(Self::Validity),
             Effect::Rejected(_) | Effect::Margins { .. } | Effect::Issues { .. } => None,
             _ => Some(Self::Liquidations),
         }

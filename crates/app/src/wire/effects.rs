@@ -1,6 +1,6 @@
 //! Effects as JSON.
 
-use super::money;
+use super::{coins, money};
 use plimsoll_engine::live::Effect;
 use plimsoll_engine::live::liquidation::Plan;
 use plimsoll_policy::Decision;
@@ -17,6 +17,10 @@ pub fn effect(effect: &Effect, units: &Units) -> Value {
         }),
         Effect::Liquidate { intent, account, plan: of } => json!({
             "effect": "liquidate", "intent": intent, "account": account, "plan": plan(of, units),
+        }),
+        Effect::Seized { account, asset, nano, paid, by } => json!({
+            "effect": "seized", "account": account, "asset": asset, "amount": coins(*nano),
+            "paid": amount(*paid), "by": by,
         }),
         Effect::Covered { account, insurance, socialised } => json!({
             "effect": "covered", "account": account,

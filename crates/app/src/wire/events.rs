@@ -86,6 +86,31 @@ pub enum EventBody {
         /// A share of the middle.
         spread: String,
     },
+    /// A source is alive and has no new price.
+    Heartbeat {
+        /// Of which feed.
+        #[schema(value_type = String, example = "BTC")]
+        asset: Asset,
+        /// Which source.
+        source: String,
+        /// When it said so; rises.
+        #[schema(value_type = String, format = DateTime)]
+        time: Timestamp,
+    },
+    /// Open interest in an underlying.
+    OpenInterest {
+        /// Which.
+        #[schema(value_type = String, example = "BTC")]
+        underlying: Asset,
+        /// Of the protocol, quote units.
+        open_interest: String,
+        /// Traded a day, quote units.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        daily_volume: Option<String>,
+        /// Share of it that the largest ten accounts hold.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        concentration: Option<String>,
+    },
     /// The collateral pool over what it must cover.
     Pool {
         /// >= 0.
@@ -298,6 +323,15 @@ impl EventBody {
                 let quoted = Quoted { depth: float("depth", &depth)?, spread: float("spread", &spread)? };
                 Body::Depth { underlying, venue, quoted }
             }
+            Self::Heartbeat { asset, source, time } => Body::Heartbeat { asset, source, time },
+            Self::OpenInterest { underlying, open_interest, daily_volume, concentration } => {
+                Body::OpenInterest {
+                    underlying,
+                    open_interest: float("open_interest", &open_interest)?,
+                    daily_volume: daily_volume.map(|text| float("daily_volume", &text)).transpose()?,
+                    concentration: concentration.map(|text| float("concentration", &text)).transpose()?,
+                }
+            }
             Self::Pool { coverage } => Body::Pool { coverage: float("coverage", &coverage)? },
             Self::Sentiment { value } => Body::Sentiment { value: float("value", &value)? },
             Self::Uptime { down } => Body::Uptime { down },
@@ -354,7 +388,12 @@ pub fn kind(body: &Body) -> &'static str {
         Body::Clock => "clock",
         Body::Price { .. } => "price",
         Body::Chain { .. } => "chain",
-        Body::OwnMarket { .. } | Body::Depth { .. } | Body::Pool { .. } | Body::Sentiment { .. } => "market",
+        Body::Heartbeat { .. } => "heartbeat",
+        Body::OwnMarket { .. }
+        | Body::Depth { .. }
+        | Body::OpenInterest { .. }
+        | Body::Pool { .. }
+        | Body::Sentiment { .. } => "market",
         Body::Trade(_) | Body::Filled(_) | Body::Liquidated { .. } => "fill",
         Body::Order { .. } | Body::Cancel { .. } => "order",
         Body::Deposit { .. } | Body::Withdraw { .. } | Body::Transfer { .. } => "money",

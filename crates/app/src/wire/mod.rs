@@ -17,9 +17,17 @@ pub use reports::{
     TotalsOut, Underlying, WhatIfOut, account, check, greeks, margin, totals, what_if,
 };
 
-use plimsoll_types::{Ticks, Units};
+use plimsoll_types::{NANO, Ticks, Units};
 
 /// An amount of the valuation currency.
 pub fn money(ticks: Ticks, units: &Units) -> String {
     units.amount(ticks).normalize().to_string()
+}
+
+/// Billionths of an asset.
+fn coins(nano: i128) -> String {
+    let (whole, part) = (nano / i128::from(NANO), (nano % i128::from(NANO)).abs());
+    let sign = if nano < 0 && whole == 0 { "-" } else { "" };
+    let text = format!("{sign}{whole}.{part:09}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

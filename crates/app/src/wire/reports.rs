@@ -1,12 +1,12 @@
 //! Accounts and their margin as JSON.
 
 use super::effects::quantity;
-use super::money;
+use super::{coins, money};
 use plimsoll_engine::GreeksRow;
 use plimsoll_engine::live::ledger::{Account, Ledger};
 use plimsoll_engine::live::{Check, Reports, Standing};
 use plimsoll_margin::{Addon, Input, MarginReport, Totals, UnderlyingReport};
-use plimsoll_types::{Decimal, NANO, RiskArrays, Ticks, Units};
+use plimsoll_types::{Decimal, RiskArrays, Ticks, Units};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -280,11 +280,7 @@ pub fn account(
 }
 
 fn held(asset: &plimsoll_types::Asset, nano: i128) -> Collateral {
-    let (whole, part) = (nano / i128::from(NANO), (nano % i128::from(NANO)).abs());
-    let sign = if nano < 0 && whole == 0 { "-" } else { "" };
-    let text = format!("{sign}{whole}.{part:09}");
-    let amount = text.trim_end_matches('0').trim_end_matches('.').to_owned();
-    Collateral { asset: asset.to_string(), amount }
+    Collateral { asset: asset.to_string(), amount: coins(nano) }
 }
 
 fn decimal(mantissa: i64, exponent: i8) -> String {

@@ -24,7 +24,12 @@ fn started(dir: &Path, under: &[String]) -> Option<Server> {
     let mut words: Vec<String> = under.to_vec();
     words.extend([BINARY, "serve", "--log", "json", "--config", "plimsoll.toml"].map(str::to_owned));
     let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).current_dir(dir).env_remove("RUST_LOG").stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .args(&words[1..])
+        .current_dir(dir)
+        .env_remove("RUST_LOG")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     while let Some(Ok(line)) = lines.next() {
@@ -135,11 +140,14 @@ fn f48_a_disk_that_fails_stops_the_server_and_loses_nothing() {
         return;
     }
     let (mut lost, mut failed) = (0, 0);
-    for (call, error) in [("pwrite64", "ENOSPC"), ("pwrite64", "EIO"), ("fdatasync", "EIO"), ("fdatasync", "ENOSPC")] {
+    for (call, error) in
+        [("pwrite64", "ENOSPC"), ("pwrite64", "EIO"), ("fdatasync", "EIO"), ("fdatasync", "ENOSPC")]
+    {
         for when in [3, 12, 30] {
             let dir = tempfile::tempdir().unwrap();
             let inject = format!("inject={call}:error={error}:when={when}+");
-            let under = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject];
+            let under =
+                ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject];
             let under: Vec<String> = under.map(str::to_owned).into();
             let acknowledged = match started(dir.path(), &under) {
                 Some(mut server) => {
@@ -152,7 +160,9 @@ fn f48_a_disk_that_fails_stops_the_server_and_loses_nothing() {
             };
             failed += 1;
             // The disk is well again: opening mends what is torn.
-            let Some(mut server) = started(dir.path(), &[]) else { panic!("{call} {error} {when}: does not open") };
+            let Some(mut server) = started(dir.path(), &[]) else {
+                panic!("{call} {error} {when}: does not open")
+            };
             Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
             ended(&mut server.child);
             lost += acknowledged.saturating_sub(found(dir.path()));

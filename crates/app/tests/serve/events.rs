@@ -18,7 +18,11 @@ async fn an_event_counts_once_however_often_it_is_sent() {
     let (_, account) = world.get("/v1/accounts/alice").await;
     let dollars = &account["data"]["collateral"][0];
     // The premium of the option that was sold is in it too.
-    assert_eq!((dollars["asset"].as_str(), dollars["amount"].as_str()), (Some("USD"), Some("100012.5")), "{account}");
+    assert_eq!(
+        (dollars["asset"].as_str(), dollars["amount"].as_str()),
+        (Some("USD"), Some("100012.5")),
+        "{account}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +38,11 @@ async fn refusals_of_the_engine_are_in_the_journal_and_say_why() {
     assert_eq!(status, StatusCode::OK);
     let codes: Vec<&str> =
         outcomes.as_array().unwrap().iter().map(|o| o["problem"]["code"].as_str().unwrap()).collect();
-    assert_eq!(codes[1..], ["insufficient_margin", "unknown_account", "no_collateral"], "{outcomes}");
+    assert_eq!(
+        codes,
+        ["insufficient_collateral", "insufficient_margin", "unknown_account", "no_collateral"],
+        "{outcomes}"
+    );
     assert!(outcomes.as_array().unwrap().iter().all(|o| o["sequence"].is_u64()), "{outcomes}");
     let (_, overview) = world.get("/v1/overview").await;
     assert_eq!(overview["data"]["refused"]["insufficient_margin"], 1, "{overview}");

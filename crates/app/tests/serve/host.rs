@@ -16,7 +16,8 @@ fn an_engine_that_starts_again_is_where_it_was() {
         world.price("ETH", &format!("{}", 3_310 + i));
     }
     let before = world.host.as_ref().unwrap().shared.course().engine.state().hash().unwrap();
-    let hash_of = |dir: &std::path::Path| replay(dir, None, |_| Ok(())).unwrap().0.engine.state().hash().unwrap();
+    let hash_of =
+        |dir: &std::path::Path| replay(dir, None, |_| Ok(())).unwrap().0.engine.state().hash().unwrap();
     assert_eq!(hash_of(world.dir.path()), before, "from the first record, while it runs");
     world.host.take().unwrap().stop().unwrap();
     assert_eq!(hash_of(world.dir.path()), before);
@@ -78,7 +79,8 @@ fn another_units_or_a_journal_of_somebody_else_is_refused() {
     let refused = plimsoll_app::host::Store::open(&other.journal, &other.charter).unwrap_err();
     assert!(refused.to_string().contains("somebody else"), "{refused}");
     let mut other = config(world.dir.path(), "");
-    other.charter.params = other.charter.params.replace("ticks_per_unit = 1000000 ", "ticks_per_unit = 100000 ");
+    other.charter.params =
+        other.charter.params.replace("ticks_per_unit = 1000000 ", "ticks_per_unit = 100000 ");
     let refused = plimsoll_app::host::Store::open(&other.journal, &other.charter).unwrap_err();
     assert!(refused.to_string().contains("units"), "{refused}");
 }

@@ -48,7 +48,8 @@ async fn money_is_text_and_adds_up() {
     let (_, answer) = world.get("/v1/accounts/alice/margin").await;
     let margin = &answer["data"];
     let number = |value: &Value| value.as_str().unwrap().parse::<plimsoll_types::Decimal>().unwrap();
-    let mut im = number(&margin["base"]["im"]) + number(&margin["guard"]["im"]) + number(&margin["orders"]["im"]);
+    let mut im =
+        number(&margin["base"]["im"]) + number(&margin["guard"]["im"]) + number(&margin["orders"]["im"]);
     im -= number(&margin["relief"]["im"]);
     for addon in margin["addons"].as_array().unwrap() {
         im += number(&addon["im"]);
@@ -66,11 +67,15 @@ async fn money_is_text_and_adds_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_says_both_margins_and_less_risk_is_always_allowed() {
     let world = World::calm();
-    let legs = |quantity: &str| json!({ "legs": [{ "instrument": "ETH_USDC-PERPETUAL", "quantity": quantity }] });
+    let legs =
+        |quantity: &str| json!({ "legs": [{ "instrument": "ETH_USDC-PERPETUAL", "quantity": quantity }] });
     let (status, less) = world.post("/v1/accounts/alice/check", &legs("-2.5")).await;
     assert_eq!((status, &less["data"]["allowed"]), (StatusCode::OK, &json!(true)));
     let (_, more) = world.post("/v1/accounts/alice/check", &legs("4000")).await;
-    assert_eq!((&more["data"]["allowed"], &more["data"]["reason"]), (&json!(false), &json!("insufficient_margin")));
+    assert_eq!(
+        (&more["data"]["allowed"], &more["data"]["reason"]),
+        (&json!(false), &json!("insufficient_margin"))
+    );
     let (_, what_if) = world.post("/v1/accounts/alice/what-if", &legs("4000")).await;
     assert_eq!(what_if["data"]["after"]["totals"]["im_excess"], more["data"]["im_excess_after"]);
     assert_eq!(what_if["data"]["before"]["totals"]["im_excess"], more["data"]["im_excess_before"]);
@@ -91,7 +96,11 @@ async fn what_is_asked_wrongly_is_refused_with_a_word() {
         (legs("ETH_USDC-PERPETUAL", "99999999999999999999"), StatusCode::BAD_REQUEST, "argument"),
         (legs("BTC_USDC-PERPETUAL", "1"), StatusCode::NOT_FOUND, "unknown_instrument"),
         (json!({ "legs": [], "role": "governor" }), StatusCode::UNPROCESSABLE_ENTITY, "body"),
-        (json!({ "legs": vec![legs(CALL, "1")["legs"][0].clone(); 1_001] }), StatusCode::BAD_REQUEST, "argument"),
+        (
+            json!({ "legs": vec![legs(CALL, "1")["legs"][0].clone(); 1_001] }),
+            StatusCode::BAD_REQUEST,
+            "argument",
+        ),
     ];
     for (body, status, code) in cases {
         let (found, answer) = world.post("/v1/accounts/alice/check", &body).await;
@@ -108,7 +117,8 @@ async fn what_is_asked_wrongly_is_refused_with_a_word() {
         assert_eq!(found, status, "{path}: {answer}");
         assert!(answer["code"].is_string(), "{path}: {answer}");
     }
-    let (status, _) = ask(&world.app, Request::delete("/v1/accounts/alice").body(Body::empty()).unwrap()).await;
+    let (status, _) =
+        ask(&world.app, Request::delete("/v1/accounts/alice").body(Body::empty()).unwrap()).await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
     let large = json!({ "events": [], "more": "x".repeat(2 << 20) });
     let (status, _) = world.post("/v1/events", &large).await;

@@ -45,7 +45,8 @@ async fn of(socket: &mut Socket, channel: &str) -> Value {
 async fn margins_follow_the_price_and_validity_is_told() {
     let mut world = World::calm();
     let mut socket = connected(&world).await;
-    let channels = json!(["margin.alice", "scenarios.alice", "validity", "overview", "params", "liquidations"]);
+    let channels =
+        json!(["margin.alice", "scenarios.alice", "validity", "overview", "params", "liquidations"]);
     say(&mut socket, json!({ "op": "subscribe", "channels": channels })).await;
     assert_eq!(next(&mut socket).await["op"], "subscribed");
     let before = of(&mut socket, "margin.alice").await;
@@ -57,7 +58,11 @@ async fn margins_follow_the_price_and_validity_is_told() {
     assert!(of(&mut socket, "scenarios.alice").await["data"]["underlyings"].is_array());
     tokio::task::block_in_place(|| world.ok(json!({ "type": "uptime", "down": true })));
     let validity = of(&mut socket, "validity").await;
-    assert_eq!((&validity["data"]["to"], &validity["validity"]), (&json!("halted"), &json!("halted")), "{validity}");
+    assert_eq!(
+        (&validity["data"]["to"], &validity["validity"]),
+        (&json!("halted"), &json!("halted")),
+        "{validity}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

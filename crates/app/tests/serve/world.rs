@@ -70,7 +70,9 @@ impl World {
             "quotes": market["underlyings"]["SOL"] }));
         let quotes = json!({ "index": [], "perpetuals": [
             { "instrument": "ETH_USDC-PERPETUAL", "mark": 3310.0, "time": start().to_string() } ] });
-        world.ok(json!({ "type": "chain", "underlying": "ETH", "time": start().to_string(), "quotes": quotes }));
+        world.ok(
+            json!({ "type": "chain", "underlying": "ETH", "time": start().to_string(), "quotes": quotes }),
+        );
         for instrument in ["ETH_USDC-PERPETUAL", CALL] {
             world.ok(json!({ "type": "list", "instrument": instrument }));
         }

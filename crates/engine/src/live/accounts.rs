@@ -8,11 +8,13 @@ use super::liquidation::{Plan, plan};
 use super::state::Intent;
 use crate::EngineError;
 use plimsoll_margin::{BookTerms, Totals};
-use plimsoll_types::{AccountId, Asset, Instrument, NANO, Rounding, Ticks, mul_div, nearest_f64, quantise};
+use plimsoll_types::{AccountId, Asset, Instrument, NANO, Rounding, Ticks, mul_div, quantise};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Prices at which a liquidation must follow, between the lowest and the highest that may be true.
 const POINTS: usize = 5;
+/// A plan may come to miss initial margin by this part of what was missing.
+const SHORT: i128 = 8;
 
 impl Engine {
     /// Looks at accounts whose margin is new.
@@ -23,9 +25,12 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let count = self.state.ledger.accounts().len();
         self.state.standings.resize(count, Standing::Healthy);
-        let mut wanted = Vec::new();
+        let (mut wanted, mut again) = (Vec::new(), Vec::new());
         for number in accounts {
-            let Some(Ok(totals)) = self.valued.totals(*number).cloned() else { continue };
+            let Some(Ok(totals)) = self.valued.totals(*number).cloned() else {
+                self.cannot_value(*number, effects);
+                continue;
+            };
             let validity = self.validity(*number);
             let before = self.state.standing(*number);
             let to = self.standing_of(*number, &totals, validity);
@@ -48,11 +53,13 @@ impl Engine {
                     self.withdraw_intent(open, "replaced", effects);
                     wanted.push(*number);
                 }
+                (true, Some(id)) if self.falls_short(id) => again.push((id, *number)),
                 (false, Some(_)) => self.withdraw_intent(open, "cured", effects),
                 _ => {}
             }
         }
         self.give_intents(&wanted, effects);
+        self.plan_again(&again, effects);
         Ok(())
     }
 
@@ -66,10 +73,46 @@ impl Engine {
         if let Some(place) = self.state.standings.get_mut(number as usize) {
             *place = to;
         }
+        self.state.unvalued.remove(&number);
         let Some(account) = name(&self.state, number) else { return };
         let (equity, im, mm) = (totals.equity, totals.im, totals.mm);
         let flagged = validity != Validity::Normal;
         effects.push(Effect::Standing { account, from, to, equity, im, mm, flagged });
+    }
+
+    /// An account that holds what has no price: nothing is said of it but that, once.
+    fn cannot_value(&mut self, number: u32, effects: &mut Vec<Effect>) {
+        self.withdraw_intent(self.intent_of(number), "halted", effects);
+        self.state.held_back.remove(&number);
+        let Some(reason) = self.why_unvalued(number) else { return };
+        if let Some(place) = self.state.standings.get_mut(number as usize) {
+            *place = Standing::Unvalued;
+        }
+        let known = self.state.unvalued.insert(number, reason.clone());
+        if let Some(account) = name(&self.state, number).filter(|_| known.as_ref() != Some(&reason)) {
+            effects.push(Effect::Unvalued { account, reason });
+        }
+    }
+
+    /// A stable code and what it is about.
+    fn why_unvalued(&self, number: u32) -> Option<String> {
+        let account = self.state.ledger.account(number)?;
+        let listed = self.state.ledger.instruments();
+        let (held, ordered) = (account.positions.iter(), account.orders.iter());
+        let mut numbers = held.map(|held| held.instrument).chain(ordered.map(|order| order.instrument));
+        let without = numbers.find(|number| !self.valued.knows(*number));
+        if let Some(entry) = without.and_then(|number| listed.get(number as usize)) {
+            let instrument = &entry.instrument;
+            let priced = self.valued.surface.underlyings.contains_key(instrument.underlying());
+            return Some(match (self.has_expired(instrument), priced) {
+                (true, _) => format!("expired {instrument}"),
+                (false, true) => format!("missing_smile {instrument}"),
+                (false, false) => format!("missing_index {}", instrument.underlying()),
+            });
+        }
+        let unpriced =
+            account.collateral.iter().find(|(asset, _)| self.valued.arrays().asset(asset).is_none());
+        Some(unpriced.map_or_else(|| "overflow".to_owned(), |(asset, _)| format!("missing_index {asset}")))
     }
 
     /// How an account stands, as far as its feeds allow to say.
@@ -99,10 +142,33 @@ impl Engine {
         feeds.all(|feed| feed.grace_is_over(self.state.now))
     }
 
-    /// Whether the account is below maintenance at every price that may be true: each degraded feed at several points of
-    /// its range, alone and all together.
+    /// Whether the account is below maintenance at every price that may be true.
     fn follows_everywhere(&self, number: u32) -> bool {
         let Some(account) = self.state.ledger.account(number) else { return false };
+        let below = |prices| self.totals_at(account, prices).is_some_and(|totals| totals.mm_excess.0 < 0);
+        self.in_doubt(account).iter().all(below)
+    }
+
+    /// The margin of an account at the lowest and at the highest of the prices that may be true: where `equity - mm` is least, and
+    /// where it is most. Twice the same while nothing behind it is in doubt; `None` where it cannot be valued, or not at
+    /// every price.
+    pub fn range(&self, account: u32) -> Option<(Totals, Totals)> {
+        let own = self.valued.totals(account)?.clone().ok()?;
+        let account = self.state.ledger.account(account)?;
+        let (mut low, mut high) = (own.clone(), own);
+        for prices in self.in_doubt(account) {
+            let totals = self.totals_at(account, &prices)?;
+            if totals.mm_excess < low.mm_excess {
+                low = totals;
+            } else if totals.mm_excess > high.mm_excess {
+                high = totals;
+            }
+        }
+        Some((low, high))
+    }
+
+    /// Prices that may be true: each feed in doubt at several points of its range, alone and all together.
+    fn in_doubt(&self, account: &Account) -> Vec<BTreeMap<Asset, f64>> {
         let around = self.rules.liquidation.confidences;
         let in_doubt = |asset: &Asset| {
             let feed = self.state.feeds.get(asset).filter(|feed| feed.validity() != Validity::Normal)?;
@@ -117,25 +183,21 @@ impl Engine {
                 ranges.iter().map(|(asset, range)| BTreeMap::from([(asset.clone(), point(*range, i))])),
             );
         }
-        cases.iter().all(|prices| self.is_below_maintenance(account, prices))
+        cases
     }
 
-    fn is_below_maintenance(&self, account: &Account, prices: &BTreeMap<Asset, f64>) -> bool {
+    fn totals_at(&self, account: &Account, prices: &BTreeMap<Asset, f64>) -> Option<Totals> {
         let mut surface = self.valued.surface.clone();
         for (asset, price) in prices {
-            let feed = self.state.feeds.get(asset).and_then(Feed::accepted);
-            let Some(accepted) = feed else { return false };
+            let accepted = self.state.feeds.get(asset).and_then(Feed::accepted)?;
             let moved = super::feed::Accepted { price: *price, ..accepted };
-            if *price <= 0.0 {
-                return false;
-            }
+            (*price > 0.0).then_some(())?;
             if let Some(market) = self.state.markets.get(asset).and_then(|market| market.at(moved)) {
                 surface.underlyings.insert(asset.clone(), market);
             }
             surface.assets.insert(asset.clone(), (*price, accepted.confidence));
         }
-        let found = self.valued.totals_on(&self.state.ledger, account, &surface);
-        found.is_some_and(|totals| totals.mm_excess.0 < 0)
+        self.valued.totals_on(&self.state.ledger, account, &surface)
     }
 
     /// Whether all of a plan was traded, and there was something to trade.
@@ -157,22 +219,57 @@ impl Engine {
         }
     }
 
-    fn give_intents(&mut self, accounts: &[u32], effects: &mut Vec<Effect>) {
+    /// Whether what is left of a plan that restored initial margin misses it by now, by more than an eighth of what was missing
+    /// when it was made: prices went on moving. Less than that is not worth another plan in the middle of a sale.
+    fn falls_short(&self, intent: u64) -> bool {
+        let Some(Intent { account, plan, .. }) = self.state.intents.get(&intent).filter(|i| i.plan.restores)
+        else {
+            return false;
+        };
+        let after = || -> Option<i128> {
+            let mut after = self.state.ledger.account(*account)?.clone();
+            after.orders.clear();
+            let mut cost = 0_i128;
+            for step in &plan.steps {
+                let number = self.state.ledger.number(&step.instrument).ok()?;
+                let paid = i128::from(step.lots) * i128::from(self.valued.mark_of(number)?);
+                after.add(number, -step.lots, -paid)?;
+                cost += if step.lots == 0 { 0 } else { step.cost.0 };
+            }
+            let totals = self.valued.totals_of(&self.valued.portfolio(&after)?).ok()?;
+            totals.im_excess.0.checked_sub(cost)
+        };
+        after().is_some_and(|left| left < plan.im_excess_before.0 / SHORT)
+    }
+
+    /// Gives an intent another plan: who trades on the old one is held to the new.
+    fn plan_again(&mut self, intents: &[(u64, u32)], effects: &mut Vec<Effect>) {
+        let accounts: Vec<u32> = intents.iter().map(|(_, number)| *number).collect();
+        for (number, plan) in self.plans(&accounts) {
+            let Some((id, _)) = intents.iter().find(|(_, of)| *of == number) else { continue };
+            let Some(account) = name(&self.state, number) else { continue };
+            if let Some(intent) = self.state.intents.get_mut(id) {
+                intent.plan = plan.clone();
+                effects.push(Effect::Liquidate { intent: *id, account, plan });
+            }
+        }
+    }
+
+    fn plans(&self, accounts: &[u32]) -> Vec<(u32, Plan)> {
         if accounts.is_empty() {
-            return;
+            return Vec::new();
         }
         let of = (self.valued.arrays(), self.valued.params());
         let terms = BookTerms::new(of.0, of.1);
-        let planned: Vec<(u32, Plan)> = accounts
-            .iter()
-            .filter_map(|number| {
-                let account = self.state.ledger.account(*number)?;
-                let portfolio = self.valued.portfolio(account)?;
-                Some((*number, plan(&portfolio, &terms, of).ok()?))
-            })
-            .collect();
-        drop(terms);
-        for (number, plan) in planned {
+        let plan = |number: &u32| {
+            let portfolio = self.valued.portfolio(self.state.ledger.account(*number)?)?;
+            Some((*number, plan(&portfolio, &terms, of).ok()?))
+        };
+        accounts.iter().filter_map(plan).collect()
+    }
+
+    fn give_intents(&mut self, accounts: &[u32], effects: &mut Vec<Effect>) {
+        for (number, plan) in self.plans(accounts) {
             self.state.given += 1;
             let intent = self.state.given;
             let Some(account) = name(&self.state, number) else { continue };
@@ -212,8 +309,8 @@ impl Engine {
         let before = self.state.ledger.clone_of(&[&fill.buyer, &fill.seller])?;
         let parties = self.state.ledger.fill(&fill)?;
         let of = |party: u32| {
-            let after = self.state.ledger.account(party).cloned();
-            after.map_or_else(|| Err(unknown()), |after| self.may_become(party, &after))
+            let both = before.of(party).zip(self.state.ledger.account(party));
+            both.ok_or_else(unknown).and_then(|both| self.may_turn(party, both))
         };
         let outcome = of(taker_number).and_then(|check| {
             if !check.allowed {
@@ -241,32 +338,6 @@ impl Engine {
         let ticks = (nano > 0).then(|| mul_div(nano, per_unit, i128::from(NANO), Rounding::Down)).flatten();
         let sum = ticks.and_then(|ticks| self.state.insurance.0.checked_add(ticks));
         self.state.insurance = Ticks(sum.ok_or_else(|| Reject::new("not_positive", nano.to_string()))?);
-        Ok(())
-    }
-
-    /// An instrument that has expired becomes money.
-    pub(super) fn settle(
-        &mut self,
-        instrument: &Instrument,
-        touched: &mut Touched,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Reject> {
-        let number = self.state.ledger.number(instrument)?;
-        let expiry =
-            instrument.expiry().ok_or_else(|| Reject::new("never_expires", instrument.to_string()))?;
-        if expiry > self.state.now {
-            return Err(Reject::new("not_expired", instrument.to_string()));
-        }
-        let mean = self.state.trail.get(instrument.underlying()).and_then(|trail| trail.mean(expiry));
-        let index = mean.ok_or_else(|| Reject::new("missing_index", instrument.to_string()))?;
-        let units = &self.rules.params.units;
-        let worth =
-            payoff(instrument, index) * nearest_f64(units.lot(instrument)) * units.ticks_per_unit as f64;
-        let value = quantise(worth, Rounding::Nearest).map_err(|e| Reject::new("overflow", e.to_string()))?;
-        let holders = self.state.ledger.settle(number, value, self.state.now)?;
-        touched.all = true;
-        let (accounts, value) = (holders.len(), Ticks(i128::from(value)));
-        effects.push(Effect::Settled { instrument: instrument.clone(), value, accounts });
         Ok(())
     }
 
@@ -311,14 +382,5 @@ impl Engine {
             }
         }
         Ok(())
-    }
-}
-
-/// What one unit of an instrument pays at an index, quote units.
-fn payoff(instrument: &Instrument, index: f64) -> f64 {
-    match instrument.option() {
-        Some((strike, plimsoll_types::OptionKind::Call)) => (index - nearest_f64(strike)).max(0.0),
-        Some((strike, plimsoll_types::OptionKind::Put)) => (nearest_f64(strike) - index).max(0.0),
-        None => index,
     }
 }

@@ -35,9 +35,17 @@ pub struct Check {
 impl Engine {
     /// Whether an account may become another: it holds less risk, or is covered in full.
     pub(super) fn may_become(&self, number: u32, after: &Account) -> Result<Check, Reject> {
+        let before = self.state.ledger.account(number);
+        self.may_turn(number, (before.ok_or_else(|| Reject::new("unknown_account", ""))?, after))
+    }
+
+    /// As [`Engine::may_become`], where the ledger has moved on from `before` already.
+    pub(super) fn may_turn(&self, number: u32, (from, after): (&Account, &Account)) -> Result<Check, Reject> {
         let failed = |e: plimsoll_margin::MarginError| Reject::new("margin", e.to_string());
         let unvalued = || Reject::new("not_valid", "an instrument of the account cannot be valued");
-        let before = self.valued.totals(number).ok_or_else(unvalued)?.clone().map_err(failed)?;
+        let Some(Ok(before)) = self.valued.totals(number).cloned() else {
+            return self.may_reduce(from, after);
+        };
         let portfolio = self.valued.portfolio(after).ok_or_else(unvalued)?;
         let then = self.valued.totals_of(&portfolio).map_err(failed)?;
         let unconfirmed = self.unconfirmed(after);
@@ -54,13 +62,37 @@ impl Engine {
         })
     }
 
+    /// Whether an account that cannot be valued whole may become another: of the part that can be valued it must hold less risk,
+    /// and of the rest as much as before.
+    fn may_reduce(&self, before: &Account, after: &Account) -> Result<Check, Reject> {
+        let unvalued = || Reject::new("not_valid", "an instrument of the account cannot be valued");
+        let failed = |e: plimsoll_margin::MarginError| Reject::new("margin", e.to_string());
+        let (of_before, rest_before) = self.valued.part(before).ok_or_else(unvalued)?;
+        let (of_after, rest_after) = self.valued.part(after).ok_or_else(unvalued)?;
+        let before = self.valued.totals_of(&of_before).map_err(failed)?;
+        let then = self.valued.totals_of(&of_after).map_err(failed)?;
+        let less =
+            rest_before == rest_after && refusal(&before, &then, (Ticks(0), Validity::Halted)).is_empty();
+        let reason = if less { "" } else { "not_valid" };
+        Ok(Check {
+            allowed: less,
+            reason: reason.to_owned(),
+            im_excess_before: before.im_excess,
+            im_excess_after: then.im_excess,
+            mm_excess_before: before.mm_excess,
+            mm_excess_after: then.mm_excess,
+            unconfirmed: Ticks(0),
+        })
+    }
+
     fn validity_of_account(&self, account: &Account) -> Validity {
         let listed = self.state.ledger.instruments();
         let held = account.positions.iter().filter_map(|held| listed.get(held.instrument as usize));
         held.map(|listed| self.validity_of(&listed.instrument)).max().unwrap_or_default()
     }
 
-    /// What an account would lose if every underlying stood at its stable price, ticks, if that is a loss.
+    /// What an account would lose if every underlying and every coin of its collateral stood at its stable price, ticks, if that is
+    /// a loss.
     fn unconfirmed(&self, account: &Account) -> Ticks {
         let (state, units) = (&self.state, &self.rules.params.units);
         let mut stable = surface(&self.rules, state);
@@ -74,6 +106,7 @@ impl Engine {
         }
         let listed = state.ledger.instruments();
         let mut gain = 0.0;
+        let Some(account) = self.valued.cashed(account) else { return Ticks(i128::from(i64::MAX)) };
         for held in &account.positions {
             let Some(entry) = listed.get(held.instrument as usize) else { continue };
             let price = |on| value(on, &entry.instrument, units).map(|v| v.price).unwrap_or(f64::NAN);
@@ -85,6 +118,12 @@ impl Engine {
             let worth = |on| price(on) * if coin { index(on) } else { 1.0 };
             gain += (worth(&self.valued.surface) - worth(&stable)) * lot * held.lots as f64;
         }
+        for (asset, nano) in account.collateral.iter().filter(|(asset, _)| *asset != units.currency) {
+            let price = self.valued.surface.assets.get(asset).map(|(price, _)| *price);
+            let confirmed = state.stable.get(asset).map(|stable| stable.price().to_f64());
+            gain +=
+                price.zip(confirmed).map_or(0.0, |(price, stable)| price - stable) * (*nano as f64 * 1e-9);
+        }
         let ticks = quantise(gain * units.ticks_per_unit as f64, Rounding::Up);
         // What has no number is not covered by anything.
         Ticks(ticks.map_or(i128::from(i64::MAX), i128::from).max(0))
@@ -92,14 +131,13 @@ impl Engine {
 
     /// Both sides of a trade that is asked for.
     pub(super) fn trade(&mut self, fill: &Fill, touched: &mut Touched) -> Result<(), Reject> {
+        self.traded(&fill.instrument)?;
         let before = self.state.ledger.clone_of(&[&fill.buyer, &fill.seller])?;
         let parties = self.state.ledger.fill(fill)?;
         for party in parties {
-            let after = self.state.ledger.account(party).cloned();
-            let check = after.map_or_else(
-                || Err(Reject::new("unknown_account", "")),
-                |after| self.may_become(party, &after),
-            );
+            let (was, is) = (before.of(party), self.state.ledger.account(party));
+            let unknown = || Reject::new("unknown_account", "");
+            let check = was.zip(is).ok_or_else(unknown).and_then(|both| self.may_turn(party, both));
             let refused = match check {
                 Ok(check) if check.allowed => continue,
                 Ok(check) => Reject::new(&check.reason, format!("{}", check.im_excess_after.0)),
@@ -173,7 +211,7 @@ impl Engine {
         let mut after =
             self.state.ledger.account(number).cloned().ok_or_else(|| Reject::new("unknown_account", ""))?;
         for (instrument, lots) in trades {
-            let listed = self.state.ledger.number(instrument)?;
+            let listed = self.traded(instrument)?;
             let row = self.valued.row(listed).and_then(|ix| self.valued.arrays().instrument(ix));
             let mark = row.ok_or_else(|| Reject::new("not_valid", instrument.to_string()))?.mark;
             let cost = i128::from(*lots) * i128::from(mark);

@@ -1,15 +1,17 @@
 //! The policy in the loop: on clock events it is told what is new, and decides.
 //!
 //! It is told as often as the clock says, and cuts time into its own steps: a breach is answered at once. What has not been said
-//! again is not told again, so that readings age; what is halted is not told at all.
+//! again is not told again, so that readings age; what is halted is not told at all. Where something tightens the whole book is
+//! evaluated first, and who it endangers is announced with it. While a feed is in doubt nothing loosens that rests on it.
 
 use super::effect::{Effect, Reject};
 use super::engine::{Engine, Touched};
 use super::feed::Validity;
+use super::glide::Glided;
 use crate::EngineError;
 use crate::readings::implied;
-use plimsoll_policy::{Bar, Implied, Signals, UnderlyingSignals, decide, propose};
-use plimsoll_types::{AccountId, Asset};
+use plimsoll_policy::{Bar, Implied, Proposal, Signals, StepError, UnderlyingSignals, decide, propose};
+use plimsoll_types::Asset;
 
 /// The policy is told no more often than this, seconds.
 const LOOK_SECONDS: i64 = 60;
@@ -26,23 +28,40 @@ impl Engine {
             return Ok(());
         }
         self.state.policy_due = now.plus_seconds(LOOK_SECONDS);
+        // It is shown the market of now.
+        self.revalue(&std::mem::take(touched), effects)?;
         let signals = self.signals();
-        let policy = &self.rules.policy;
         let version = self.state.policy.board().version();
-        let decision = propose(policy, &mut self.state.policy, &signals)
-            .and_then(|proposal| decide(policy, &mut self.state.policy, proposal, None, now));
-        match decision {
-            Ok(decision) => {
-                let endangered: Vec<AccountId> = Vec::new();
-                if !decision.changes.is_empty() {
-                    effects.push(Effect::Parameters { decision: Box::new(decision), endangered });
-                }
-            }
-            Err(error) => effects.push(Effect::Rejected(Reject::new("policy", error.to_string()))),
+        let refused = |e: StepError| Reject::new("policy", e.to_string());
+        let decided = propose(&self.rules.policy, &mut self.state.policy, &signals)
+            .map_err(refused)
+            .and_then(|proposal| self.choose(proposal));
+        match decided {
+            Ok(Some(announced)) => effects.push(announced),
+            Ok(None) => {}
+            Err(reject) => effects.push(Effect::Rejected(reject)),
         }
         // Parameters that begin are in force too, and are no change.
         touched.all |= self.state.policy.board().version() != version;
         Ok(())
+    }
+
+    /// Puts so much of a proposal in force as the book bears; what is announced of it, where anything changes.
+    fn choose(&mut self, proposal: Proposal) -> Result<Option<Effect>, Reject> {
+        if self.loosens_in_doubt(&proposal) {
+            return Ok(None);
+        }
+        let policy = &self.rules.policy;
+        // Nobody is endangered by what loosens.
+        let book = proposal.tightens().then(|| self.glide(&proposal)).transpose();
+        let book = book.map_err(|e| Reject::new("glide", e.to_string()))?;
+        let impacts = book.as_ref().filter(|_| policy.glide().is_some()).map(Glided::impacts);
+        let decision = decide(policy, &mut self.state.policy, proposal, impacts.as_deref(), self.state.now)
+            .map_err(|e| Reject::new("policy", e.to_string()))?;
+        let chosen = decision.glide.map(|choice| choice.candidate);
+        let endangered = book.map_or_else(Vec::new, |book| book.endangered(chosen));
+        let changes = !decision.changes.is_empty();
+        Ok(changes.then(|| Effect::Parameters { decision: Box::new(decision), endangered }))
     }
 
     /// What is new since the last look; it is not new any more then.
@@ -56,8 +75,12 @@ impl Engine {
         };
         for asset in seen {
             let Some(bar) = self.bar(&asset) else { continue };
+            let interest = self.state.interest.remove(&asset);
             let of = UnderlyingSignals {
                 bar: Some(bar),
+                open_interest: interest.map(|of| of.open_interest),
+                daily_volume: interest.and_then(|of| of.daily_volume),
+                concentration: interest.and_then(|of| of.concentration),
                 implied: self.implied(&asset),
                 venues: self.state.depth.remove(&asset).unwrap_or_default(),
                 ..UnderlyingSignals::default()

@@ -16,6 +16,8 @@ pub enum Standing {
     Healthy,
     /// It covers maintenance margin only: no new risk.
     Call,
+    /// It holds what has no price: no new risk, no liquidation.
+    Unvalued,
     /// It does not cover maintenance margin.
     Liquidatable,
     /// It is below zero.
@@ -52,7 +54,15 @@ pub enum Effect {
         /// Whether a feed behind it is degraded.
         flagged: bool,
     },
-    /// An account is to be liquidated by a plan. Delivered at least once, effective once.
+    /// An account cannot be valued: told once, and again only for another reason. [`Effect::Standing`] says when it can be again.
+    Unvalued {
+        /// Whose.
+        account: AccountId,
+        /// A stable code and what it is about: `expired`, `missing_smile`, `missing_index`, `overflow`.
+        reason: String,
+    },
+    /// An account is to be liquidated by a plan. Delivered at least once, effective once. Said again of the same intent when
+    /// its plan no longer restores initial margin: the last plan counts, and steps of one before are taken as far as they are in it.
     Liquidate {
         /// The intent: told apart from all others for ever.
         intent: u64,
@@ -69,6 +79,19 @@ pub enum Effect {
         account: AccountId,
         /// Why: `cured`, `replaced`, `taken_over`, `halted`.
         why: String,
+    },
+    /// Collateral was sold at its whole price, since the account owes more than it has beside it.
+    Seized {
+        /// Whose.
+        account: AccountId,
+        /// What.
+        asset: Asset,
+        /// Billionths.
+        nano: i128,
+        /// What was paid to the account for it.
+        paid: Ticks,
+        /// Who bought; nothing stands for the insurance fund.
+        by: Option<AccountId>,
     },
     /// A loss was taken over.
     Covered {
@@ -102,6 +125,13 @@ pub enum Effect {
         to: Validity,
         /// Why.
         causes: BTreeSet<Cause>,
+    },
+    /// A feed has been halted for so long that a person should look: told once for every halt.
+    Escalated {
+        /// Of what.
+        feed: Asset,
+        /// Since when.
+        since: Timestamp,
     },
     /// Quotes of a chain that were not used.
     Issues {

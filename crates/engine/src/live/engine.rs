@@ -9,12 +9,13 @@ use super::feed::{Accepted, Feed, FeedParams, Refused, Validity};
 use super::ledger::{LedgerError, OpenOrder};
 use super::market::ChainRefused;
 use super::rules::Rules;
-use super::state::State;
+use super::settlement::{expiries, frozen_values};
+use super::state::{Interest, State};
 use super::valued::{Inputs, Valued};
 use crate::EngineError;
 use plimsoll_margin::venue::mango::StablePrice;
 use plimsoll_market::Surface;
-use plimsoll_policy::{Knob, Place};
+use plimsoll_policy::{Knob, Place, Quoted};
 use plimsoll_types::{AccountId, Asset, Fixed, Instrument, Ppb, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,8 @@ pub struct Engine {
     pub(super) rules: Rules,
     pub(super) state: State,
     pub(super) valued: Valued,
+    /// Expiries to come; follows from the state.
+    pub(super) expiries: BTreeSet<(Timestamp, Asset)>,
 }
 
 /// What an event has touched.
@@ -53,9 +56,11 @@ impl Engine {
     /// When the scenarios cannot be made.
     pub fn resume(rules: Rules, mut state: State) -> Result<Self, EngineError> {
         rules.check().map_err(|e| EngineError::Rules { reason: e.to_string() })?;
+        rules.quotes().map_err(|reason| EngineError::Rules { reason })?;
         state.ledger.index();
         let valued = valued(&rules, &state)?;
-        Ok(Self { rules, state, valued })
+        let expiries = expiries(&state);
+        Ok(Self { rules, state, valued, expiries })
     }
 
     /// Everything it remembers.
@@ -82,6 +87,11 @@ impl Engine {
         let mut effects = Vec::new();
         let mut touched = Touched::default();
         self.tick(event.at, &mut touched, &mut effects);
+        self.freeze(&mut touched);
+        if touched.all {
+            // Nothing is decided on what expired as if it had not.
+            self.revalue(&std::mem::take(&mut touched), &mut effects)?;
+        }
         let known = event.key.as_ref().map_or(Ok(()), |key| self.state.once.first(key));
         let done = known
             .map_err(|code| Reject::new(code, ""))
@@ -118,6 +128,7 @@ impl Engine {
             });
             // Waiting is not refused, and a price that was taken once can be taken again.
             debug_assert!(done.is_ok(), "{done:?}");
+            self.escalate(&asset, effects);
             let price =
                 self.state.feeds.get(&asset).and_then(Feed::accepted).map(|a| Fixed::from_f64(a.price));
             if let (Some(Ok(price)), Some(stable)) = (price, self.state.stable.get_mut(&asset)) {
@@ -128,12 +139,25 @@ impl Engine {
         }
     }
 
+    /// Tells a person of a feed that is halted for too long.
+    fn escalate(&mut self, asset: &Asset, effects: &mut Vec<Effect>) {
+        let (params, feed) = (self.rules.feeds.get(asset), self.state.feeds.get_mut(asset));
+        let since = params.zip(feed).and_then(|(params, feed)| feed.escalate(params, self.state.now));
+        effects.extend(since.map(|since| Effect::Escalated { feed: asset.clone(), since }));
+    }
+
     fn apply(&mut self, body: &Body, touched: &mut Touched, effects: &mut Vec<Effect>) -> Result<(), Reject> {
         match body {
             Body::Clock => Ok(()),
             Body::Price { asset, source, seen } => {
                 let now = self.state.now;
                 self.feed(asset, touched, effects, |feed, params| feed.observe(params, (source, seen), now))
+            }
+            Body::Heartbeat { asset, source, time } => {
+                let now = self.state.now;
+                self.feed(asset, touched, effects, |feed, params| {
+                    feed.heartbeat(params, (source, *time), now)
+                })
             }
             Body::Chain { underlying, time, quotes } => {
                 self.chain(underlying, (quotes, *time), touched, effects)
@@ -145,16 +169,14 @@ impl Engine {
                     Ok(())
                 })
             }
-            Body::Depth { underlying, venue, quoted } => {
-                if !(quoted.depth.is_finite()
-                    && quoted.depth >= 0.0
-                    && quoted.spread.is_finite()
-                    && quoted.spread >= 0.0)
-                {
-                    return Err(Reject::new("non_finite", format!("depth of {underlying} on {venue}")));
-                }
-                self.state.depth.entry(underlying.clone()).or_default().insert(venue.clone(), *quoted);
-                Ok(())
+            Body::Depth { underlying, venue, quoted } => self.depth((underlying, venue), *quoted),
+            Body::OpenInterest { underlying, open_interest, daily_volume, concentration } => {
+                let of = Interest {
+                    open_interest: *open_interest,
+                    daily_volume: *daily_volume,
+                    concentration: *concentration,
+                };
+                self.interest(underlying, of)
             }
             Body::Pool { coverage } => number(*coverage, "pool").map(|x| self.state.pool = Some(x)),
             Body::Sentiment { value } => number(*value, "sentiment").map(|x| self.state.sentiment = Some(x)),
@@ -187,6 +209,33 @@ impl Engine {
         }
     }
 
+    /// Depth and spread of a venue. A book that is crossed has no depth, whatever rests in it.
+    fn depth(&mut self, (underlying, venue): (&Asset, &str), quoted: Quoted) -> Result<(), Reject> {
+        if !(quoted.depth.is_finite() && quoted.depth >= 0.0 && quoted.spread.is_finite()) {
+            return Err(Reject::new("non_finite", format!("depth of {underlying} on {venue}")));
+        }
+        if !self.state.feeds.contains_key(underlying) {
+            return Err(Reject::new("unknown_feed", underlying.to_string()));
+        }
+        let crossed = quoted.spread < 0.0;
+        let quoted = if crossed { Quoted { depth: 0.0, spread: 0.0 } } else { quoted };
+        let resting = self.state.resting.entry(underlying.clone()).or_default();
+        resting.entry(venue.to_owned()).or_default().quote(quoted, self.state.now);
+        self.state.depth.entry(underlying.clone()).or_default().insert(venue.to_owned(), quoted);
+        Ok(())
+    }
+
+    /// Open interest, for the policy.
+    fn interest(&mut self, underlying: &Asset, of: Interest) -> Result<(), Reject> {
+        if !self.state.feeds.contains_key(underlying) {
+            return Err(Reject::new("unknown_feed", underlying.to_string()));
+        }
+        let stated = [Some(of.open_interest), of.daily_volume, of.concentration];
+        stated.into_iter().flatten().try_for_each(|x| number(x, "open interest").map(drop))?;
+        self.state.interest.insert(underlying.clone(), of);
+        Ok(())
+    }
+
     /// What happens to the ledger.
     fn book(&mut self, body: &Body, touched: &mut Touched, effects: &mut Vec<Effect>) -> Result<(), Reject> {
         let ledger = &mut self.state.ledger;
@@ -196,6 +245,8 @@ impl Engine {
                     return Err(Reject::new("expired", instrument.to_string()));
                 }
                 ledger.list(instrument)?;
+                let underlying = instrument.underlying().clone();
+                self.expiries.extend(instrument.expiry().map(|expiry| (expiry, underlying)));
                 touched.all = true;
             }
             Body::Settle { instrument } => self.settle(instrument, touched, effects)?,
@@ -221,7 +272,7 @@ impl Engine {
             Body::Order { account, id, instrument, lots, limit } => {
                 let number = ledger.find(account)?;
                 let order =
-                    OpenOrder { id: *id, instrument: ledger.number(instrument)?, lots: *lots, limit: *limit };
+                    OpenOrder { id: *id, instrument: self.traded(instrument)?, lots: *lots, limit: *limit };
                 self.place_order(number, order)?;
                 touched.accounts.insert(number);
             }
@@ -266,16 +317,20 @@ impl Engine {
         if before != after || moved {
             touched.markets.insert(asset.clone());
         }
+        let halted = |validity| validity == Validity::Halted;
+        if let Some(accepted) = accepted.filter(|_| moved || halted(before) != halted(after)) {
+            let trail = self.state.trail.entry(asset.clone()).or_default();
+            trail.push(self.state.now, if halted(after) { 0.0 } else { accepted.price });
+        }
         if let Some(accepted) = accepted.filter(|_| moved) {
             self.moved(asset, accepted)?;
         }
         done.map_err(|refused| Reject::new(&refused.to_string(), asset.to_string()))
     }
 
-    /// What else follows a new price: the trail of settlement, the stable price, the policy's bar.
+    /// What else follows a new price: the stable price, the policy's bar.
     fn moved(&mut self, asset: &Asset, accepted: Accepted) -> Result<(), Reject> {
         let (state, price) = (&mut self.state, accepted.price);
-        state.trail.entry(asset.clone()).or_default().push(state.now, price);
         let fixed = Fixed::from_f64(price).map_err(|e| Reject::new("overflow", e.to_string()))?;
         let failed = |e: plimsoll_margin::venue::VenueError| Reject::new("overflow", e.to_string());
         match state.stable.get_mut(asset) {
@@ -367,6 +422,9 @@ impl Engine {
 
     /// How far the value of an instrument may be relied on.
     pub fn validity_of(&self, instrument: &Instrument) -> Validity {
+        if self.has_expired(instrument) {
+            return if self.is_frozen(instrument) { Validity::Normal } else { Validity::Halted };
+        }
         let index = self.feed_validity(instrument.underlying());
         let smile = instrument.option().and(instrument.expiry()).map_or(Validity::Normal, |expiry| {
             let market = self.state.markets.get(instrument.underlying());
@@ -428,6 +486,7 @@ pub(super) fn valued(rules: &Rules, state: &State) -> Result<Valued, EngineError
         surface: &surface,
         params: &rules.params,
         series: &rules.series,
+        frozen: &frozen_values(state, &rules.params.units),
         initial: &initial,
         maintenance: ramped(state).then_some(&maintenance as _),
     })?;

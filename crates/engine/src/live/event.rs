@@ -46,6 +46,15 @@ pub enum Body {
         /// What it says.
         seen: Observation,
     },
+    /// A source is alive and has no new price.
+    Heartbeat {
+        /// Of which feed.
+        asset: Asset,
+        /// Which source.
+        source: String,
+        /// When it said so; rises.
+        time: Timestamp,
+    },
     /// A chain of quotes: forwards, futures, perpetuals, options, smiles of others. Its index prices are not looked at.
     Chain {
         /// Of which underlying.
@@ -71,6 +80,19 @@ pub enum Body {
         venue: String,
         /// What is quoted there.
         quoted: Quoted,
+    },
+    /// Open interest in an underlying, for the policy to read.
+    OpenInterest {
+        /// Which.
+        underlying: Asset,
+        /// Of the protocol, quote units; >= 0.
+        open_interest: f64,
+        /// Traded a day, quote units; > 0.
+        #[serde(default)]
+        daily_volume: Option<f64>,
+        /// Share of it that the largest ten accounts hold; in [0, 1].
+        #[serde(default)]
+        concentration: Option<f64>,
     },
     /// The collateral pool over what it must cover.
     Pool {

@@ -62,6 +62,8 @@ pub enum Cause {
     ClockSkew,
     /// The chain below was down, by its own word.
     ChainDown,
+    /// A surface with arbitrage in it was refused, and the one before stays.
+    Arbitrage,
 }
 
 impl Cause {
@@ -80,7 +82,8 @@ impl Cause {
             | Self::Jump
             | Self::Divergence
             | Self::Recovering
-            | Self::ClockSkew => Validity::Degraded,
+            | Self::ClockSkew
+            | Self::Arbitrage => Validity::Degraded,
         }
     }
 }
@@ -125,7 +128,16 @@ pub enum Refused {
     /// The source is in quarantine.
     #[error("quarantined")]
     Quarantined,
+    /// The first price of a source is too far from what the others agree on: another unit or other decimals.
+    #[error("activation")]
+    Activation,
+    /// A sign of life of a source that is not configured to give any.
+    #[error("unexpected")]
+    Unexpected,
 }
+
+/// The first price of a source over that of the feed lies within these.
+const ACTIVATION: (f64, f64) = (0.9, 1.1);
 
 /// A price that was accepted.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -145,7 +157,7 @@ pub struct Candidate {
     pub price: f64,
     /// Its confidence.
     pub confidence: f64,
-    /// Observations that agreed on it.
+    /// Observations that agreed on it since it was first seen, that one among them.
     pub count: u32,
 }
 
@@ -165,6 +177,12 @@ pub struct Feed {
     grace_until: Option<Timestamp>,
     /// Whether the chain below is down, by its uptime feed.
     chain_down: bool,
+    /// When it was halted, while it is.
+    #[serde(default)]
+    halted_since: Option<Timestamp>,
+    /// Whether a person was told of this halt.
+    #[serde(default)]
+    escalated: bool,
 }
 
 impl Feed {
@@ -232,47 +250,84 @@ impl Feed {
         let known = self.sources.get(name).copied().unwrap_or_default();
         match known.next(seen, (params, of), now) {
             Ok(next) => {
+                let first = known.last.is_none_or(|last| last.forgotten);
+                if first && !self.may_join(params, &next, now) {
+                    return Err(Refused::Activation);
+                }
                 self.sources.insert(name.to_owned(), next);
-                self.judge(params, now, true);
+                self.judge(params, now, Some(name));
                 Ok(())
             }
             Err(refused) => {
                 if let Some(quarantine) = Quarantine::of(refused) {
                     let source = Source { quarantine: Some(quarantine), ..known };
                     self.sources.insert(name.to_owned(), source);
-                    self.judge(params, now, false);
+                    self.judge(params, now, None);
                 }
                 Err(refused)
             }
         }
     }
 
+    /// A source is alive and has nothing new to say: its price is as good as if it had said it again.
+    pub fn heartbeat(
+        &mut self,
+        params: &FeedParams,
+        (name, time): (&str, Timestamp),
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        let of = params.sources.get(name).ok_or(Refused::UnknownSource)?;
+        of.heartbeat_ms.ok_or(Refused::Unexpected)?;
+        let known = self.sources.get(name).copied().unwrap_or_default();
+        self.sources.insert(name.to_owned(), known.beat(params, time, now)?);
+        self.judge(params, now, None);
+        Ok(())
+    }
+
+    /// When the feed was halted, if that is so long ago that a person should look and nobody was told.
+    pub(super) fn escalate(&mut self, params: &FeedParams, now: Timestamp) -> Option<Timestamp> {
+        let since = self.halted_since.filter(|_| !self.escalated)?;
+        self.escalated = since.plus_seconds(params.escalate_seconds) <= now;
+        self.escalated.then_some(since)
+    }
+
+    /// Whether a source that has said nothing yet may join with its first price: not where most of the others agree on another.
+    fn may_join(&self, params: &FeedParams, next: &Source, now: Timestamp) -> bool {
+        let settled = self.validity == Validity::Normal && 2 * self.heard(params, now) > params.sources.len();
+        let both = self.accepted.filter(|_| settled).zip(next.last);
+        both.is_none_or(|(accepted, heard)| {
+            let ratio = heard.price / accepted.price;
+            ratio >= ACTIVATION.0 && ratio <= ACTIVATION.1
+        })
+    }
+
     /// Lets time pass.
     pub fn wait(&mut self, params: &FeedParams, now: Timestamp) {
-        self.judge(params, now, false);
+        self.judge(params, now, None);
     }
 
     /// The middle of our own market, or that there is none.
     pub fn own(&mut self, params: &FeedParams, middle: Option<f64>, now: Timestamp) {
         self.own = middle.filter(|x| x.is_finite() && *x > 0.0);
-        self.judge(params, now, false);
+        self.judge(params, now, None);
     }
 
     /// The chain below went down or came back.
     pub fn chain(&mut self, params: &FeedParams, down: bool, now: Timestamp) {
         self.chain_down = down;
-        self.judge(params, now, false);
+        self.judge(params, now, None);
     }
 
     /// Takes a source out of quarantine: somebody has looked. What it said is forgotten, its sequence is not.
     pub fn pardon(&mut self, params: &FeedParams, name: &str, now: Timestamp) -> Result<(), Refused> {
         let source = self.sources.get_mut(name).ok_or(Refused::UnknownSource)?;
         source.pardon();
-        self.judge(params, now, false);
+        self.judge(params, now, None);
         Ok(())
     }
 
-    fn judge(&mut self, params: &FeedParams, now: Timestamp, fresh: bool) {
+    /// `fresh` is the source that has just said something.
+    fn judge(&mut self, params: &FeedParams, now: Timestamp, fresh: Option<&str>) {
         let verdict = self.verdict(params, now);
         self.quarantine(&verdict);
         let mut causes = verdict.causes;
@@ -280,7 +335,7 @@ impl Feed {
             causes.extend(self.take(params, found, fresh));
         }
         self.causes = causes;
-        self.settle(params, now, fresh);
+        self.settle(params, now, fresh.is_some());
     }
 
     fn quarantine(&mut self, verdict: &Verdict) {
@@ -292,7 +347,7 @@ impl Feed {
     }
 
     /// Accepts what the sources agree on, or holds it until it is confirmed.
-    fn take(&mut self, params: &FeedParams, found: Found, fresh: bool) -> Option<Cause> {
+    fn take(&mut self, params: &FeedParams, found: Found, fresh: Option<&str>) -> Option<Cause> {
         let Found { price, confidence, time, enough } = found;
         let next = Accepted { price, confidence, time };
         let apart = |a: f64, b: f64| (a - b).abs() > params.jump_max * b;
@@ -301,7 +356,11 @@ impl Feed {
             return None;
         };
         let agreed = self.candidate.filter(|c| !apart(price, c.price)).map_or(0, |c| c.count);
-        let count = agreed.saturating_add(u32::from(fresh || agreed == 0));
+        // Only what says so itself confirms: an observation counts once, and one of something else not at all.
+        let said = fresh.and_then(|name| self.sources.get(name)?.last);
+        let confirms =
+            said.is_some_and(|heard| (heard.price - price).abs() <= params.disagreement_max * price);
+        let count = agreed.saturating_add(u32::from(confirms));
         if enough && count >= params.confirmations {
             (self.accepted, self.candidate) = (Some(next), None);
             return None;
@@ -323,7 +382,11 @@ impl Feed {
         let halted = self.validity == Validity::Halted;
         if worst == Validity::Halted {
             self.grace_until = None;
-        } else if halted {
+            self.halted_since = self.halted_since.or(Some(now));
+        } else {
+            (self.halted_since, self.escalated) = (None, false);
+        }
+        if worst != Validity::Halted && halted {
             self.grace_until = Some(now.plus_seconds(params.grace_seconds));
         }
         self.validity = worst;

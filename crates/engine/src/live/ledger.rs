@@ -401,6 +401,13 @@ impl Ledger {
 #[derive(Clone, Debug)]
 pub(super) struct Before(Vec<(u32, Account)>);
 
+impl Before {
+    /// An account as it was.
+    pub(super) fn of(&self, number: u32) -> Option<&Account> {
+        self.0.iter().find(|(n, _)| *n == number).map(|(_, account)| account)
+    }
+}
+
 impl Ledger {
     /// Copies of some accounts, to go back to.
     pub(super) fn clone_of(&self, ids: &[&AccountId]) -> Result<Before, LedgerError> {
@@ -475,7 +482,7 @@ fn bounded(held: i128, more: i128, what: &'static str) -> Result<i128, LedgerErr
 }
 
 /// Ticks as billionths of the currency, rounded down where a tick is finer.
-fn nano_of(ticks: i128, per_unit: i64) -> Result<i128, LedgerError> {
+pub(super) fn nano_of(ticks: i128, per_unit: i64) -> Result<i128, LedgerError> {
     let down = plimsoll_types::Rounding::Down;
     mul_div(ticks, i128::from(NANO), i128::from(per_unit), down).ok_or(OVERFLOW)
 }

@@ -40,7 +40,7 @@ impl Default for MarketParams {
     }
 }
 
-/// Why a chain was not taken. Nothing has changed then but the count of a jump.
+/// Why a chain was not taken. Nothing has changed then but the count of a jump, and that there was arbitrage.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum ChainRefused {
     /// Dated in the future.
@@ -84,8 +84,17 @@ pub struct Market {
     quoted: Option<Timestamp>,
     /// When each smile was fitted.
     smiles: BTreeMap<Timestamp, Timestamp>,
-    /// Chains in a row beyond the band.
+    /// Chains in a row beyond the band that say the same.
     jumps: u32,
+    /// The last of them: volatility at the money by expiry.
+    #[serde(default)]
+    candidate: BTreeMap<Timestamp, f64>,
+    /// Whether the last chain was refused for arbitrage between expiries.
+    #[serde(default)]
+    crossed: bool,
+    /// Expiries of the last chain whose own smile was refused for arbitrage, and that kept the one before.
+    #[serde(default)]
+    arbitrage: BTreeSet<Timestamp>,
 }
 
 impl Market {
@@ -113,25 +122,37 @@ impl Market {
         self.within_band(limits, &new)?;
         let fresh: BTreeSet<Timestamp> = new.slices.iter().map(|slice| slice.expiry).collect();
         self.keep_smiles(&mut new, time);
-        uncrossed(&new)?;
+        if let Err(refused) = uncrossed(&new) {
+            self.crossed = true;
+            return Err(refused);
+        }
+        self.crossed = false;
+        self.arbitrage = arbitrage(&issues).filter(|expiry| !fresh.contains(expiry)).collect();
         self.smiles.retain(|expiry, _| new.slices.iter().any(|slice| slice.expiry == *expiry));
         self.smiles.extend(fresh.into_iter().map(|expiry| (expiry, time)));
         (self.fitted, self.quoted, self.jumps) = (Some(new), Some(time), 0);
+        self.candidate.clear();
         Ok(issues)
     }
 
-    /// A chain whose smiles moved too far is held back until several say so.
+    /// A chain whose smiles moved too far is held back until several say the same.
     fn within_band(&mut self, limits: &MarketParams, new: &UnderlyingSurface) -> Result<(), ChainRefused> {
         let Some(old) = &self.fitted else { return Ok(()) };
         let level = |slice: &Slice| slice.svi.vol(0.0, slice.tau);
+        let most = 1.0 + limits.vol_jump_max;
+        let beyond = |from: f64, to: f64| to > from * most || to * most < from;
         let moved = new.slices.iter().find_map(|slice| {
             let before = old.slices.iter().find(|other| other.expiry == slice.expiry)?;
             let (from, to) = (level(before), level(slice));
-            let most = 1.0 + limits.vol_jump_max;
-            (to > from * most || to * most < from).then_some((slice.expiry, from, to))
+            beyond(from, to).then_some((slice.expiry, from, to))
         });
         let Some((expiry, from, to)) = moved else { return Ok(()) };
-        self.jumps = self.jumps.saturating_add(1);
+        let levels: BTreeMap<Timestamp, f64> = new.slices.iter().map(|s| (s.expiry, level(s))).collect();
+        let mut common =
+            levels.iter().filter_map(|(expiry, to)| Some((*self.candidate.get(expiry)?, *to))).peekable();
+        let agrees = common.peek().is_some() && common.all(|(from, to)| !beyond(from, to));
+        self.jumps = if agrees { self.jumps.saturating_add(1) } else { 1 };
+        self.candidate = levels;
         if self.jumps >= limits.confirmations {
             return Ok(());
         }
@@ -184,6 +205,9 @@ impl Market {
         match millis(time, now) {
             age if age > params.hard_stale_ms => (Validity::Halted, Some(Cause::HardStale)),
             age if age > params.soft_stale_ms => (Validity::Degraded, Some(Cause::SoftStale)),
+            _ if self.crossed || self.arbitrage.contains(&expiry) => {
+                (Validity::Degraded, Some(Cause::Arbitrage))
+            }
             _ if self.jumps > 0 => (Validity::Degraded, Some(Cause::Jump)),
             _ => (Validity::Normal, None),
         }
@@ -215,6 +239,12 @@ fn fitted(
         market.refused = Vec::new();
     }
     (found, issues)
+}
+
+/// Expiries whose smile was refused for arbitrage.
+fn arbitrage(issues: &[Issue]) -> impl Iterator<Item = Timestamp> {
+    let found = issues.iter().filter(|issue| matches!(issue.reason, Reason::Butterfly | Reason::Calendar));
+    found.filter_map(|issue| issue.expiry)
 }
 
 /// Neighbouring smiles must not cross.

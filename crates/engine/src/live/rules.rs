@@ -41,12 +41,33 @@ pub struct LiquidationRules {
     pub backstop: Option<AccountId>,
     /// The most the backstop may lose by it in all, ticks.
     pub backstop_loss_max: Ticks,
+    /// The distance from the middle within which [`super::Body::Depth`] counts depth, a share of the price; in (0, 1].
+    #[serde(default = "depth_within")]
+    pub depth_within: f64,
+    /// Probability that a loss goes beyond a tightening before its next step; see [`crate::Absorption`].
+    #[serde(default = "breach")]
+    pub breach: f64,
+}
+
+fn depth_within() -> f64 {
+    0.01
+}
+
+fn breach() -> f64 {
+    0.01
 }
 
 impl Default for LiquidationRules {
-    /// Three confidences; five minutes for the market; no backstop.
+    /// Three confidences; five minutes for the market; no backstop; depth within 1 %, one loss in a hundred beyond.
     fn default() -> Self {
-        Self { confidences: 3.0, backstop_seconds: 300, backstop: None, backstop_loss_max: Ticks(0) }
+        Self {
+            confidences: 3.0,
+            backstop_seconds: 300,
+            backstop: None,
+            backstop_loss_max: Ticks(0),
+            depth_within: depth_within(),
+            breach: breach(),
+        }
     }
 }
 
@@ -54,6 +75,18 @@ impl Rules {
     /// Whether every limit is one.
     pub fn check(&self) -> Result<(), FeedParamError> {
         self.feeds.values().try_for_each(FeedParams::check)
+    }
+
+    /// Whether every source quotes in the valuation currency: a price in another unit is composed before it comes here.
+    pub(super) fn quotes(&self) -> Result<(), String> {
+        let currency = &self.params.units.currency;
+        for (asset, feed) in &self.feeds {
+            let mut stated = feed.sources.iter().filter_map(|(name, of)| Some((name, of.quote.as_ref()?)));
+            if let Some((name, quote)) = stated.find(|(_, quote)| *quote != currency) {
+                return Err(format!("unit: source {name} of {asset} quotes in {quote}: expected {currency}"));
+            }
+        }
+        Ok(())
     }
 
     /// Whether an asset counts as collateral and has a price: the valuation currency needs none.

@@ -2,6 +2,7 @@
 
 use super::effect::Standing;
 use super::feed::Feed;
+use super::glide::Resting;
 use super::ledger::Ledger;
 use super::liquidation::Plan;
 use super::market::Market;
@@ -35,8 +36,15 @@ pub struct State {
     pub(super) stable: BTreeMap<Asset, StablePrice>,
     /// Index over time, for settlement.
     pub(super) trail: BTreeMap<Asset, Trail>,
+    /// Mean index of the last half hour before an expiry that has come, until all of it is settled; nothing where the feed said
+    /// nothing sound then.
+    #[serde(default)]
+    pub(super) frozen: BTreeMap<Asset, BTreeMap<Timestamp, Option<f64>>>,
     /// By account number.
     pub(super) standings: Vec<Standing>,
+    /// Accounts that cannot be valued, by number, and why.
+    #[serde(default)]
+    pub unvalued: BTreeMap<u32, String>,
     /// Accounts whose totals say more than their feeds allow: looked at again whenever the clock says.
     pub(super) held_back: BTreeSet<u32>,
     /// Liquidations given so far: their numbers.
@@ -45,12 +53,21 @@ pub struct State {
     pub intents: BTreeMap<u64, Intent>,
     /// The insurance fund, ticks.
     pub insurance: Ticks,
+    /// Collateral that the insurance fund has bought, billionths.
+    #[serde(default)]
+    pub insured: BTreeMap<Asset, i128>,
     /// What the backstop has lost by taking over, ticks.
     pub backstop_lost: Ticks,
     /// The policy's own.
     pub policy: plimsoll_policy::State,
     pub(super) bars: BTreeMap<Asset, Bar>,
     pub(super) depth: BTreeMap<Asset, BTreeMap<String, Quoted>>,
+    /// What rests in order books, by venue: what a liquidation would meet.
+    #[serde(default)]
+    pub resting: BTreeMap<Asset, BTreeMap<String, Resting>>,
+    /// Open interest since the last look of the policy.
+    #[serde(default)]
+    pub(super) interest: BTreeMap<Asset, Interest>,
     pub(super) pool: Option<f64>,
     pub(super) sentiment: Option<f64>,
     /// As of when each market was last valued, and the parameters in force looked up: what follows from them follows from
@@ -63,6 +80,17 @@ pub struct State {
     pub(super) policy_due: Timestamp,
     /// Whether the last event came from a clock that does not go with the others.
     pub clock_skew: bool,
+}
+
+/// Open interest in an underlying, as it was said.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Interest {
+    /// Quote units.
+    pub open_interest: f64,
+    /// Traded a day, quote units.
+    pub daily_volume: Option<f64>,
+    /// Share of the largest ten accounts.
+    pub concentration: Option<f64>,
 }
 
 /// A liquidation under way.
@@ -79,7 +107,7 @@ pub struct Intent {
 /// An index over time: price times seconds since the start, so that any mean is a difference of two.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Trail {
-    /// Instant and price from then on, oldest first; no older than twice the time of settlement but for the first.
+    /// Instant and price from then on, zero while the feed is halted; oldest first; no older than twice the time of settlement but for the first.
     points: Vec<(Timestamp, f64)>,
 }
 
@@ -94,7 +122,8 @@ impl Trail {
         self.points.drain(..keep);
     }
 
-    /// The time-weighted mean price over the settlement time before `end`; `None` where it was not seen then.
+    /// The time-weighted mean price over the settlement time before `end`, as far as the feed was not halted; `None` where it was
+    /// not seen then.
     pub(super) fn mean(&self, end: Timestamp) -> Option<f64> {
         let start = end.plus_seconds(-SETTLEMENT_SECONDS);
         let first = self.points.partition_point(|(time, _)| *time <= start).saturating_sub(1);
@@ -104,7 +133,7 @@ impl Trail {
             let until = inside.get(i + 1).map_or(end, |(next, _)| *next);
             let from = if *from < start { start } else { *from };
             let until = if until > end { end } else { until };
-            if until > from {
+            if until > from && *price > 0.0 {
                 let span = from.seconds_until(until);
                 sum += price * span;
                 seconds += span;
@@ -131,15 +160,20 @@ impl State {
             markets: BTreeMap::new(),
             stable: BTreeMap::new(),
             trail: BTreeMap::new(),
+            frozen: BTreeMap::new(),
             standings: Vec::new(),
+            unvalued: BTreeMap::new(),
             held_back: BTreeSet::new(),
             given: 0,
             intents: BTreeMap::new(),
             insurance: Ticks(0),
+            insured: BTreeMap::new(),
             backstop_lost: Ticks(0),
             policy: plimsoll_policy::State::new(&rules.policy, now)?,
             bars: BTreeMap::new(),
             depth: BTreeMap::new(),
+            resting: BTreeMap::new(),
+            interest: BTreeMap::new(),
             pool: None,
             sentiment: None,
             valued_at: BTreeMap::new(),

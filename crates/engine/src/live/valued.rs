@@ -7,7 +7,7 @@
 //! A future or perpetual counts at its price less the funding paid, and what its lots cost counts against it; so its mark
 //! is not nothing here, as it is in arrays from [`plimsoll_risk::Plan`].
 
-use super::ledger::{Account, Ledger, OpenOrder};
+use super::ledger::{Account, Ledger, OpenOrder, nano_of};
 use crate::fill::{Scale, edge};
 use crate::{Adjusted, EngineError, ParamSet};
 use plimsoll_lanes::Path;
@@ -22,6 +22,7 @@ use plimsoll_types::{
     Asset, Book, Contract, Holding, Instrument, InstrumentIx, Lots, Order, Portfolio, Position, Ppb,
     RiskArrays, Rounding, Ticks, UnderlyingIx, Units, nearest_f64, quantise,
 };
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The value of a knob for an underlying or asset.
@@ -49,6 +50,8 @@ pub struct Valued {
     numbers: Vec<u32>,
     /// Listed instruments that cannot be valued.
     unvalued: BTreeSet<u32>,
+    /// What expired instruments are worth until they are settled, ticks of a lot, by number: they have no row.
+    frozen: BTreeMap<u32, i64>,
     book: Book,
     /// By account number, its index in the book; `None` while it holds what cannot be valued.
     places: Vec<Option<u32>>,
@@ -71,6 +74,8 @@ pub(super) struct Inputs<'a> {
     pub params: &'a ParamSet,
     /// Return series of historical scenarios.
     pub series: &'a BTreeMap<String, ReturnSeries>,
+    /// What expired instruments will be settled at, ticks of a lot, by number.
+    pub frozen: &'a BTreeMap<u32, i64>,
     /// What binds new risk.
     pub initial: Values<'a>,
     /// What binds existing positions, where it is not the same.
@@ -86,7 +91,7 @@ impl Valued {
         let units = &from.params.units;
         let (mut numbers, mut unvalued, mut listed) = (Vec::new(), BTreeSet::new(), Vec::new());
         for (entry, number) in from.ledger.instruments().iter().zip(0..) {
-            if entry.settled.is_some() {
+            if entry.settled.is_some() || from.frozen.contains_key(&number) {
                 continue;
             }
             if value(from.surface, &entry.instrument, units).is_ok() {
@@ -107,6 +112,7 @@ impl Valued {
             maintenance,
             numbers,
             unvalued,
+            frozen: from.frozen.clone(),
             book: Book::default(),
             places: Vec::new(),
             accounts: Vec::new(),
@@ -142,6 +148,7 @@ impl Valued {
             maintenance: self.maintenance.clone(),
             numbers: self.numbers.clone(),
             unvalued: self.unvalued.clone(),
+            frozen: self.frozen.clone(),
             book: Book::default(),
             places: Vec::new(),
             accounts: Vec::new(),
@@ -153,6 +160,11 @@ impl Valued {
     /// Every account that can be valued.
     pub fn book(&self) -> &Book {
         &self.book
+    }
+
+    /// Gives futures and perpetuals their marks in other arrays of the same rows.
+    pub(super) fn mark_rows(&self, ledger: &Ledger, arrays: &mut RiskArrays) {
+        mark(arrays, (ledger, &self.numbers), (&self.surface, &self.units), None);
     }
 
     /// Numbers of listed instruments that cannot be valued.
@@ -176,8 +188,49 @@ impl Valued {
         u32::try_from(at).ok().map(InstrumentIx)
     }
 
+    /// Whether an instrument number has a value.
+    pub(super) fn knows(&self, number: u32) -> bool {
+        self.row(number).is_some() || self.frozen.contains_key(&number)
+    }
+
+    /// An account with what has expired as the money it will be; `None` where that leaves its integer.
+    pub(super) fn cashed<'a>(&self, account: &'a Account) -> Option<Cow<'a, Account>> {
+        let expired = |number: &u32| self.frozen.contains_key(number);
+        let mut numbers = account.positions.iter().map(|held| held.instrument);
+        let ordered = account.orders.iter().any(|order| expired(&order.instrument));
+        if self.frozen.is_empty() || !(ordered || numbers.any(|number| expired(&number))) {
+            return Some(Cow::Borrowed(account));
+        }
+        let mut cashed = account.clone();
+        for held in &account.positions {
+            let Some(value) = self.frozen.get(&held.instrument) else { continue };
+            let ticks = i128::from(held.lots).checked_mul(i128::from(*value))?.checked_sub(held.cost)?;
+            cashed.pay(&self.units.currency, nano_of(ticks, self.units.ticks_per_unit).ok()?)?;
+        }
+        cashed.positions.retain(|held| !expired(&held.instrument));
+        cashed.orders.retain(|order| !expired(&order.instrument));
+        Some(Cow::Owned(cashed))
+    }
+
+    /// The part of an account that can be valued, and the rest of it.
+    pub(super) fn part(&self, account: &Account) -> Option<(Portfolio, Account)> {
+        let mut known = self.cashed(account)?.into_owned();
+        let mut rest = known.clone();
+        let priced = |(asset, _): &(Asset, i128)| self.initial.arrays.asset(asset).is_some();
+        known.positions.retain(|held| self.row(held.instrument).is_some());
+        known.orders.retain(|open| order(open, self).is_some());
+        known.collateral.retain(priced);
+        rest.positions.retain(|held| self.row(held.instrument).is_none());
+        rest.orders.retain(|open| order(open, self).is_none());
+        rest.collateral.retain(|held| !priced(held));
+        Some((portfolio(&known, self)?, rest))
+    }
+
     /// The mark of a lot of an instrument number, ticks: of a future or perpetual its price less the funding paid.
     pub fn mark_of(&self, number: u32) -> Option<i64> {
+        if let Some(value) = self.frozen.get(&number) {
+            return Some(*value);
+        }
         let row = self.row(number)?;
         Some(self.initial.arrays.instrument(row)?.mark)
     }
@@ -258,8 +311,7 @@ impl Valued {
         self.surface = surface;
         let place = self.initial.arrays.underlyings.iter().position(|row| row.asset == *moved);
         let Some(place) = place else {
-            let matters =
-                self.surface.underlyings.contains_key(moved) || self.initial.arrays.asset(moved).is_some();
+            let matters = self.surface.assets.contains_key(moved);
             let gained = RefreshError::UnderlyingChanged { asset: moved.clone(), gained: true };
             return if matters { Err(gained) } else { Ok(Vec::new()) };
         };
@@ -378,7 +430,7 @@ impl Valued {
                 continue;
             }
             let account = self.accounts.get(*place as usize).and_then(|number| ledger.account(*number));
-            let orders = account.and_then(|account| orders(account, self));
+            let orders = account.and_then(|account| orders(&*self.cashed(account)?, self));
             if let Some(orders) = orders {
                 // The place is the book's own.
                 self.book.set_orders(*place as usize, orders).unwrap_or_else(|e| unreachable!("{e}"));
@@ -488,6 +540,7 @@ fn linear_mark(surface: &Surface, instrument: &Instrument, units: &Units) -> Opt
 
 /// An account on the rows; `None` when it holds what has none.
 fn portfolio(account: &Account, on: &Valued) -> Option<Portfolio> {
+    let account = &*on.cashed(account)?;
     let mut positions = Vec::with_capacity(account.positions.len());
     for held in &account.positions {
         let instrument = on.row(held.instrument)?;

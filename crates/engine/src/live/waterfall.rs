@@ -1,6 +1,6 @@
 //! What becomes of an account that the market does not take.
 //!
-//! **The one idea:** in order: the backstop takes over all of it at the mark and pays its debt, as far as its margin and its limit of loss allow; what
+//! **The one idea:** in order: what an insolvent account owes is taken from its collateral; the backstop takes over all of it at the mark and pays its debt, as far as its margin and its limit of loss allow; what
 //! it cannot take is closed against those who gain most from it, hedges left alone; a debt that remains is paid
 //! by the insurance fund, and what that cannot pay by everybody, in proportion to what they have. Every stage is an effect
 //! of its own, and money is conserved in each.
@@ -35,6 +35,13 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Result<(), EngineError> {
         let mut touched = Touched::default();
+        if matches!(self.valued.totals(number), Some(Ok(totals)) if totals.equity.0 < 0) {
+            self.seize(number, &mut touched, effects);
+            self.revalue(&std::mem::take(&mut touched), effects)?;
+            if !self.state.intents.contains_key(&intent) {
+                return Ok(());
+            }
+        }
         if !self.backstop_takes(number, &mut touched) {
             self.deleverage(number, &mut touched, effects);
         }

@@ -4,5 +4,8 @@
 
 mod course;
 mod faults;
+mod policy;
 mod replay;
+mod settlement;
+mod waterfall;
 mod world;

@@ -107,6 +107,7 @@ impl Harbour {
             backstop_seconds: BACKSTOP_SECONDS,
             backstop: Some(BACKSTOP.parse()?),
             backstop_loss_max: Ticks((backstop_loss(spec.accounts) * per_unit) as i128),
+            ..LiquidationRules::default()
         };
         let market = MarketParams::default();
         Ok(Rules {

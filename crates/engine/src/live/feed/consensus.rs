@@ -68,12 +68,22 @@ impl Feed {
             .filter_map(|(name, of)| {
                 let source = self.sources.get(name).filter(|source| source.quarantine.is_none())?;
                 let heard = source.last.filter(|heard| !heard.forgotten)?;
-                let fresh = nanos_since(heard.seen.time, now) <= limit_ms.saturating_mul(1_000_000);
+                // A source that gives signs of life is as old as the last of them, and lost when they stop.
+                let (since, limit_ms) = match of.heartbeat_ms {
+                    Some(most) => (source.last_word()?, limit_ms.min(most)),
+                    None => (heard.seen.time, limit_ms),
+                };
+                let fresh = nanos_since(since, now) <= limit_ms.saturating_mul(1_000_000);
                 fresh.then_some(Voice { name, heard, bounds: of.bounds })
             })
             .collect();
         voices.sort_by(|a, b| a.heard.price.total_cmp(&b.heard.price));
         voices
+    }
+
+    /// How many sources count now.
+    pub(super) fn heard(&self, params: &FeedParams, now: Timestamp) -> usize {
+        self.voices(params, now, params.soft_stale_ms).len()
     }
 
     fn doubts(&self, params: &FeedParams, found: Found, agreeing: &[Voice]) -> Vec<Cause> {

@@ -1,5 +1,6 @@
 //! The limits of a feed.
 
+use plimsoll_types::Asset;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -35,6 +36,13 @@ pub struct FeedParams {
     pub recover: u32,
     /// Seconds without liquidations after a halt.
     pub grace_seconds: i64,
+    /// Seconds of a halt after which a person is told.
+    #[serde(default = "escalate_seconds")]
+    pub escalate_seconds: i64,
+}
+
+fn escalate_seconds() -> i64 {
+    600
 }
 
 /// One source of a feed.
@@ -50,12 +58,19 @@ pub struct SourceParams {
     /// Whether its sequence has no gaps.
     #[serde(default)]
     pub gapless: bool,
+    /// Longest time between two words of it, prices or signs of life, milliseconds, where it gives such: a source that is silent
+    /// for longer is lost. Its price is as old as its last word then. Without, a price ages and no sign of life is taken.
+    #[serde(default)]
+    pub heartbeat_ms: Option<i64>,
+    /// What its numbers are quoted in, where that is stated: nothing but the valuation currency is taken.
+    #[serde(default)]
+    pub quote: Option<Asset>,
 }
 
 impl Default for FeedParams {
     /// Soft 60 s, hard 180 s, 2 s into the future; sources within 1 %, moves of 10 % without confirmation and three
     /// observations with; confidence 2 % with a floor of 5 bp; 10 % from our own market; ten times one price; five
-    /// observations to recover; two minutes of grace.
+    /// observations to recover; two minutes of grace; a person is told of ten minutes of halt.
     fn default() -> Self {
         Self {
             sources: BTreeMap::new(),
@@ -72,6 +87,7 @@ impl Default for FeedParams {
             pinned: 10,
             recover: 5,
             grace_seconds: 120,
+            escalate_seconds: escalate_seconds(),
         }
     }
 }
@@ -102,16 +118,19 @@ impl FeedParams {
             let sound = value > 0.0 && value < 1.0;
             sound.then_some(()).ok_or(FeedParamError { field, value, expected: "between 0 and 1" })?;
         }
+        let beats = self.sources.values().filter_map(|of| of.heartbeat_ms);
         let counts = [
             ("soft_stale_ms", self.soft_stale_ms, 1),
             ("hard_stale_ms", self.hard_stale_ms, self.soft_stale_ms),
             ("future_ms", self.future_ms, 0),
             ("grace_seconds", self.grace_seconds, 0),
+            ("escalate_seconds", self.escalate_seconds, 0),
             ("pinned", i64::from(self.pinned), 2),
             ("confirmations", i64::from(self.confirmations), 1),
             ("quorum", i64::from(self.quorum), 1),
         ];
-        for (field, value, least) in counts {
+        let beats = beats.map(|value| ("heartbeat_ms", value, 1));
+        for (field, value, least) in counts.into_iter().chain(beats) {
             let sound = value >= least;
             let expected = "larger: see the limits beside it";
             sound.then_some(()).ok_or(FeedParamError { field, value: value as f64, expected })?;

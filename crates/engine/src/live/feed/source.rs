@@ -77,6 +77,9 @@ pub(super) struct Source {
     pub(super) quarantine: Option<Quarantine>,
     /// How often it was left out of the median.
     pub(super) outliers: u64,
+    /// Its last sign of life without a price.
+    #[serde(default)]
+    pub(super) alive: Option<Timestamp>,
 }
 
 /// An observation that was kept.
@@ -146,6 +149,25 @@ impl Source {
         }
         let gap = of.gapless && seen.sequence - last.seen.sequence != 1;
         if gap { Err(Refused::SequenceGap) } else { Ok(()) }
+    }
+
+    /// The source after a sign of life.
+    pub(super) fn beat(self, params: &FeedParams, time: Timestamp, now: Timestamp) -> Result<Self, Refused> {
+        if millis_since(now, time) > params.future_ms {
+            return Err(Refused::Future);
+        }
+        if self.quarantine.is_some() {
+            return Err(Refused::Quarantined);
+        }
+        if self.last_word().is_some_and(|last| time <= last) {
+            return Err(Refused::OutOfOrder);
+        }
+        Ok(Self { alive: Some(time), ..self })
+    }
+
+    /// The instant of its last price or sign of life.
+    pub(super) fn last_word(&self) -> Option<Timestamp> {
+        self.last.map(|last| last.seen.time).max(self.alive)
     }
 
     pub(super) fn pardon(&mut self) {
