@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
+mod book;
 mod course;
 mod faults;
+mod oracle;
 mod policy;
+mod quotes;
 mod replay;
 mod settlement;
 mod waterfall;
