@@ -4,9 +4,11 @@
 
 mod book;
 mod course;
+mod day;
 mod faults;
 mod oracle;
 mod policy;
+mod promises;
 mod quotes;
 mod replay;
 mod settlement;
