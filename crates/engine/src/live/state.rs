@@ -114,7 +114,8 @@ pub struct Trail {
 impl Trail {
     pub(super) fn push(&mut self, at: Timestamp, price: f64) {
         match self.points.last_mut() {
-            Some(last) if last.0 >= at => last.1 = price,
+            // A second is short beside half an hour, and a burst must not fill the memory.
+            Some(last) if last.0 >= at || last.0.seconds() == at.seconds() => last.1 = price,
             _ => self.points.push((at, price)),
         }
         let oldest = at.plus_seconds(-2 * SETTLEMENT_SECONDS);

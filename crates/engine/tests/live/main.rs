@@ -2,9 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
+mod book;
 mod course;
+mod day;
 mod faults;
+mod oracle;
 mod policy;
+mod promises;
+mod quotes;
 mod replay;
 mod settlement;
 mod waterfall;

@@ -1,7 +1,7 @@
 //! An engine on the bundled market, and short ways to tell it things.
 
 use plimsoll_engine::ParamSet;
-use plimsoll_engine::live::feed::{FeedParams, Observation, SourceParams, Stated};
+use plimsoll_engine::live::feed::{FeedParams, Observation, SourceParams, Stated, Validity};
 use plimsoll_engine::live::ledger::Fill;
 use plimsoll_engine::live::{Body, Effect, Engine, Event, LiquidationRules, MarketParams, Rules, Standing};
 use plimsoll_policy::Policy;
@@ -82,13 +82,19 @@ impl World {
     }
 
     pub(crate) fn with(rules: Rules) -> Self {
+        let sources: Vec<String> = rules.feeds[&asset("ETH")].sources.keys().cloned().collect();
+        let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+        Self::only(rules, &sources)
+    }
+
+    /// As [`World::with`], where only some of the sources have spoken.
+    pub(crate) fn only(rules: Rules, sources: &[&str]) -> Self {
         let snapshot = snapshot();
         let now = snapshot.as_of;
-        let sources: Vec<String> = rules.feeds[&asset("ETH")].sources.keys().cloned().collect();
         let engine = Engine::new(rules, now).unwrap();
         let mut world = Self { engine, snapshot, now, sequence: 0 };
         for (name, price) in [("BTC", 96_400.0), ("ETH", 3_310.0), ("SOL", 142.5), ("USDC", 1.0)] {
-            for source in &sources {
+            for source in sources {
                 let body = world.seen(name, source, price);
                 world.ok(body);
             }
@@ -161,6 +167,29 @@ impl World {
     pub(crate) fn chain(&self, name: &str) -> Body {
         let quotes = Box::new(self.snapshot.underlyings[&asset(name)].clone());
         Body::Chain { underlying: asset(name), time: self.snapshot.as_of, quotes }
+    }
+
+    /// A chain of now by mark volatilities alone: of each expiry the bundled ones times a factor, or nothing.
+    pub(crate) fn requote(&self, name: &str, factor: impl Fn(Timestamp) -> Option<f64>) -> Body {
+        let mut quotes = self.snapshot.underlyings[&asset(name)].clone();
+        quotes.options.retain(|option| factor(option.instrument.expiry().unwrap()).is_some());
+        for option in &mut quotes.options {
+            let times = factor(option.instrument.expiry().unwrap()).unwrap();
+            option.mark_vol = option.mark_vol.map(|vol| vol * times);
+            (option.bid, option.ask, option.mark) = (None, None, None);
+            option.time = self.now;
+        }
+        quotes.perpetuals.iter_mut().for_each(|quote| quote.time = self.now);
+        quotes.forwards.iter_mut().for_each(|quote| quote.time = self.now);
+        Body::Chain { underlying: asset(name), time: self.now, quotes: Box::new(quotes) }
+    }
+
+    pub(crate) fn validity(&self, name: &str) -> Validity {
+        self.engine.state().feeds[&asset(name)].validity()
+    }
+
+    pub(crate) fn number(&self, name: &str) -> u32 {
+        self.engine.state().ledger.find(&account(name)).unwrap()
     }
 
     /// Opens an account with some dollars.
