@@ -236,7 +236,7 @@ fn a_file_that_could_loosen_without_limit_or_contradicts_itself_is_no_policy() {
     assert!(matches!(refused("motion = \"scan\"", "motion = \"none\""), PolicyError::NoMotion { .. }));
     assert!(matches!(refused("each_underlying = true", ""), PolicyError::NoSeries(_)));
     assert!(matches!(refused("floor = 0.85 ", "floor = 1.85 "), PolicyError::Target { .. }));
-    assert!(matches!(refused("confidence = 0.99 ", "confidence = 1.99 "), PolicyError::Target { .. }));
+    assert!(matches!(refused("confidence = 0.99 ", "confidence = 1.99 "), PolicyError::Range { .. }));
     assert!(matches!(refused("value = 0.8 }", "value = 1.2 }"), PolicyError::Uncovered { .. }));
     let scoped = |scope: &str| format!("knob = \"term_scan\"\nscope = {{ {scope} }} #");
     let bucket = refused("knob = \"term_scan\"", &scoped("tenor = 9"));
