@@ -2,7 +2,7 @@
 //! who that is, before it applies.
 //!
 //! **The one idea:** the policy asks and chooses, and never sees an account. Each candidate's values go into the parameter set
-//! ([`Adjusted`]), the arrays are built anew, and every account is margined by the code that runs live
+//! ([`Bucketed`]: by tenor and moneyness, and by tier where accounts have one), the arrays are built anew, and every account is margined by the code that runs live
 //! ([`plimsoll_margin::summaries`]). Existing positions are held to maintenance margin, so a candidate is judged where its ramp
 //! ends, against what binds them now. What was announced before and has not come is part of every candidate, of the first too.
 //!
@@ -14,12 +14,13 @@
 //! waiting     breach x sum over accounts not liquidatable of max(0, loss - equity), loss the worst scenario of the whole step
 //! ```
 
+use crate::bucketed::{Said, in_force};
 use crate::lint::findings;
-use crate::{Adjusted, Desk, EngineError};
+use crate::{Adjusted, Asked, Bucketed, Desk, EngineError};
 use plimsoll_lanes::Path;
 use plimsoll_margin::{BookTerms, LintCode, MarginError, Totals, summaries};
-use plimsoll_policy::{Decision, Impact, Key, Knob, Leg, Place, Policy, Proposal, Scope, State, covering};
-use plimsoll_types::{AccountId, Asset, Instrument, Ppb, Ticks, Timestamp, UnderlyingIx};
+use plimsoll_policy::{Decision, Impact, Leg, Policy, Proposal, Scope, State, covering};
+use plimsoll_types::{AccountId, Asset, Instrument, Ticks, Timestamp, UnderlyingIx};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,8 +115,11 @@ struct Margined {
 /// Everything that does not depend on the candidate.
 struct WholeBook<'a> {
     desk: &'a Desk,
-    adjusted: Adjusted,
+    policy: &'a Policy,
+    base: Adjusted,
     names: Vec<Instrument>,
+    /// Places of the accounts of each tier; the others are of none.
+    tiers: BTreeMap<&'a str, Vec<usize>>,
 }
 
 impl Desk {
@@ -125,22 +129,37 @@ impl Desk {
     /// When a number of `market` is none, or arrays cannot be built: nobody can say then what a step would do.
     pub fn glide(
         &self,
-        (policy, state): (&Policy, &State),
+        of: (&Policy, &State),
         proposal: &Proposal,
         market: &Absorption,
     ) -> Result<GlidePath, EngineError> {
+        self.glide_by_tier(of, proposal, market, &BTreeMap::new())
+    }
+
+    /// The same where accounts have tiers: what is said of a tier binds those of it. An account that is not among `tiers` is of none.
+    ///
+    /// # Errors
+    /// As [`Desk::glide`].
+    pub fn glide_by_tier(
+        &self,
+        (policy, state): (&Policy, &State),
+        proposal: &Proposal,
+        market: &Absorption,
+        tiers: &BTreeMap<AccountId, String>,
+    ) -> Result<GlidePath, EngineError> {
         market.check()?;
         let candidates = proposal.candidates(policy).map_err(|e| policy_refuses(&e))?;
-        let mut book = WholeBook::new(self)?;
-        let now = proposal.now();
-        let binding = |knob, asset: &Asset| {
-            let place = Place { underlying: Some(asset.as_str()), ..Place::default() };
-            Some(policy.in_force(state.board(), knob, &place, now)?.maintenance)
-        };
-        let now = book.margined(&binding)?.margins;
+        let book = WholeBook::new(self, policy, tiers)?;
+        let asked = Asked { tier: None, maintenance: true, at: proposal.now() };
+        let scopes: Vec<&Scope> = state.board().parameters().keys().map(|key| &key.scope).collect();
+        let binding = |knob, scope: &Scope| in_force(state.board(), knob, scope, asked);
+        let now = book.margined(&scopes, &binding)?.margins;
         let mut all: Vec<Margined> = Vec::with_capacity(candidates.len());
         for values in &candidates {
-            all.push(book.margined(&|knob, asset| valued(values, knob, asset))?);
+            let scopes: Vec<&Scope> = values.keys().map(|key| &key.scope).collect();
+            all.push(book.margined(&scopes, &|knob, scope| {
+                covering(values, knob, scope).first().map(|(_, value)| **value)
+            })?);
         }
         let (Some(first), Some(whole)) = (all.first(), all.last()) else {
             return Ok(GlidePath { candidates: Vec::new(), unvalued: Vec::new() });
@@ -160,11 +179,6 @@ impl Desk {
 
 fn policy_refuses(reason: &dyn std::error::Error) -> EngineError {
     EngineError::Argument { what: "proposal", value: reason.to_string(), expected: "one of this policy" }
-}
-
-/// What a complete set of values says of a knob and an underlying.
-fn valued(values: &BTreeMap<Key, Ppb>, knob: Knob, asset: &Asset) -> Option<Ppb> {
-    covering(values, knob, &Scope::of(asset.as_str())).first().map(|(_, value)| **value)
 }
 
 impl Absorption {
@@ -196,22 +210,55 @@ impl Depth {
 }
 
 impl<'a> WholeBook<'a> {
-    fn new(desk: &'a Desk) -> Result<Self, EngineError> {
-        let adjusted = Adjusted::new(&desk.params, &desk.scenarios.underlyings, &desk.series)?;
+    fn new(
+        desk: &'a Desk,
+        policy: &'a Policy,
+        of: &'a BTreeMap<AccountId, String>,
+    ) -> Result<Self, EngineError> {
+        let base = Adjusted::new(&desk.params, &desk.scenarios.underlyings, &desk.series)?;
         let names = desk.arrays.instruments.iter().map(|row| row.instrument.clone()).collect();
-        Ok(Self { desk, adjusted, names })
+        let mut tiers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (place, portfolio) in desk.book.iter().enumerate().filter(|_| !of.is_empty()) {
+            if let Some(tier) = of.get(&portfolio.account) {
+                tiers.entry(tier).or_default().push(place);
+            }
+        }
+        Ok(Self { desk, policy, base, names, tiers })
     }
 
-    /// Every account under some values. The rows of the arrays are those of the desk: the surface is the same.
-    fn margined(&mut self, values: &dyn Fn(Knob, &Asset) -> Option<Ppb>) -> Result<Margined, EngineError> {
-        self.adjusted.set(values);
-        let (desk, scenarios) = (self.desk, &self.adjusted.scenarios);
-        let surface = &desk.market.surface;
-        let built = plimsoll_risk::build(surface, &self.names, scenarios, &desk.params.units, desk.mode)?;
-        let terms = BookTerms::new(&built.arrays, &self.adjusted.margin);
+    /// Every account under some values, those of tiers, tenors and moneyness where they are said.
+    fn margined(&self, scopes: &[&Scope], values: Said<'_>) -> Result<Margined, EngineError> {
+        let mut all = self.margined_as(None, scopes, values)?;
+        for (tier, accounts) in &self.tiers {
+            if !scopes.iter().any(|scope| scope.tier.as_deref() == Some(*tier)) {
+                continue;
+            }
+            let own = self.margined_as(Some(tier), scopes, values)?;
+            all.against.extend(own.against);
+            for account in accounts {
+                let pair = all.margins.get_mut(*account).zip(own.margins.get(*account));
+                if let Some((into, from)) = pair {
+                    into.clone_from(from);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Every account as if it were of a tier. The rows of the arrays are those of the desk: the surface is the same.
+    fn margined_as(
+        &self,
+        tier: Option<&str>,
+        scopes: &[&Scope],
+        values: Said<'_>,
+    ) -> Result<Margined, EngineError> {
+        let bucketed = Bucketed::by(&self.base, self.policy, (scopes, tier), values);
+        let (desk, margin) = (self.desk, &bucketed.whole().margin);
+        let built = bucketed.build(&desk.market.surface, &self.names, &desk.params.units, desk.mode)?;
+        let terms = BookTerms::new(&built.arrays, margin);
         let mut margins = Vec::new();
         summaries(Path::best(), &desk.book, &terms, &mut margins);
-        let against = findings(scenarios, &self.adjusted.margin).into_iter();
+        let against = bucketed.sets().flat_map(|set| findings(&set.scenarios, margin));
         Ok(Margined { margins, against: against.map(|f| (f.code, f.subject)).collect() })
     }
 }

@@ -246,7 +246,7 @@ fn a_file_that_could_loosen_without_limit_or_contradicts_itself_is_no_policy() {
         let reach = refused(knob, &scoped(scope).replace("term_scan", "short_option"));
         assert!(matches!(reach, PolicyError::Reach { .. }), "{reach}");
     }
-    assert!(matches!(refused("product_max = 2.0", "product_max = 0.5"), PolicyError::Adjuster(_)));
+    assert!(matches!(refused("product_max = 2.0", "product_max = 0.5"), PolicyError::Range { .. }));
     assert!(matches!(refused("skew = { half_life", "regime_ = { half_life"), PolicyError::Unreadable { .. }));
     assert!(matches!(
         refused("skew = { half_life = 60.0, needed = 60 }", ""),
