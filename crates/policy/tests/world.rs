@@ -252,10 +252,10 @@ fn a_file_that_could_loosen_without_limit_or_contradicts_itself_is_no_policy() {
         refused("skew = { half_life = 60.0, needed = 60 }", ""),
         PolicyError::NoReading(Cause::Skew)
     ));
-    assert!(matches!(refused("half_life = 60.0", "half_life = 0.0"), PolicyError::Statistic { .. }));
+    assert!(matches!(refused("half_life = 60.0", "half_life = 0.0"), PolicyError::Range { .. }));
     assert!(matches!(refused("fractions = [0.25, 0.5", "fractions = [0.5, 0.25"), PolicyError::Field { .. }));
     assert!(matches!(refused("times = [1.0, 1.25", "times = [1.25, 1.0"), PolicyError::Field { .. }));
-    assert!(matches!(refused("step_seconds = 86400", "step_seconds = 0"), PolicyError::Field { .. }));
+    assert!(matches!(refused("step_seconds = 86400", "step_seconds = 0"), PolicyError::Range { .. }));
     assert!(matches!(
         refused("tenor_days = [7.0, 30.0", "tenor_days = [30.0, 7.0"),
         PolicyError::Field { .. }

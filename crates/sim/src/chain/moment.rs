@@ -50,6 +50,9 @@ pub struct Misplaced {
 /// A mark so many times its value at the venue's own volatility, or as many times less, is another unit or a misprint.
 const MARK_RATIO_MAX: f64 = 3.0;
 
+/// What an option pays may have moved by this share of its strike, or of the index, since it was marked.
+const LATE_SHARE: f64 = 0.01;
+
 /// Marks are told apart from each other down to this share of the index: a few ticks.
 const MARK_SLACK: f64 = 5e-4;
 
@@ -178,25 +181,28 @@ fn misplaced(options: &[OptionQuote], index: f64, at: Timestamp) -> Vec<Misplace
 
 /// The least and the most that a coin of an option may be marked at, quote units: no arbitrage (beneath what it pays at the forward;
 /// a call above a coin, a put above its strike), and where the venue says a volatility, three times its value at that either way.
+/// Inverse options are marked in coins of the forward, which the chain counts at the index.
 fn bounds(option: &OptionQuote, index: f64, at: Timestamp) -> Option<(f64, f64)> {
     let (expiry, (strike, kind)) = (option.instrument.expiry()?, option.instrument.option()?);
     let (strike, slack) = (nearest_f64(strike), MARK_SLACK * index);
     let forward = option.forward.filter(|forward| *forward > 0.0 && forward.is_finite()).unwrap_or(index);
-    let (inner, kind) = match kind {
-        OptionKind::Call => (forward - strike, black::OptionKind::Call),
-        OptionKind::Put => (strike - forward, black::OptionKind::Put),
+    let inverse = option.instrument.settlement() == Settlement::Inverse;
+    // What a linear option's value is discounted by lies between nothing and the basis.
+    let (coin, apart) = if inverse { (index / forward, 0.0) } else { (1.0, (forward - index).abs()) };
+    let (inner, whole, kind) = match kind {
+        OptionKind::Call => (forward - strike, forward, black::OptionKind::Call),
+        OptionKind::Put => (strike - forward, strike, black::OptionKind::Put),
     };
-    // Forward and index are not of the same instant, and coins count at either.
-    let apart = (forward - index).abs() + slack;
-    let least = inner - apart;
-    let whole = if kind == black::OptionKind::Call { forward.max(index) } else { strike };
+    let slack = slack + apart;
+    // Forward, index and mark are of instants some minutes apart.
+    let late = apart + LATE_SHARE * strike.max(index);
+    let (least, most) = (coin * inner - late, coin * whole + late);
     let tau = at.years_until(expiry);
     let stated = option.mark_vol.filter(|vol| *vol > 0.0 && vol.is_finite() && tau > 0.0);
-    let Some(worth) = stated.map(|vol| black::price(kind, forward, strike, vol, tau)) else {
-        return Some((least, whole + apart));
+    let Some(worth) = stated.map(|vol| coin * black::price(kind, forward, strike, vol, tau)) else {
+        return Some((least, most));
     };
-    let least = least.max(worth / MARK_RATIO_MAX - apart);
-    Some((least, (whole + apart).min(worth * MARK_RATIO_MAX + apart)))
+    Some((least.max(worth / MARK_RATIO_MAX - slack), most.min(worth * MARK_RATIO_MAX + slack)))
 }
 
 /// The venue's mark, quote units per coin.
