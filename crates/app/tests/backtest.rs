@@ -345,8 +345,8 @@ fn nothing_is_judged_as_something_else() {
     refused(&daily, &["--from", "soon"], &["soon", "a day such as 2026-03-27"]);
     refused(&daily, &["--books", "10"], &["--books 10", "open interest of recorded chains", "--chains"]);
     refused(&daily, &["--seed", "7"], &["--seed 7", "--chains"]);
-    // A venue's own method that does not serve says which scenario, by name.
-    refused(&daily, &["--preset", "paradex"], &["the weight of a tail of BTC", "which is not known"]);
+    // A venue's own method that does not serve says of which scenario.
+    refused(&daily, &["--preset", "paradex"], &["the weight of a tail of spot -66 % vol up x 0.18"]);
     let minutes = format!(
         "BTC={}",
         file("minutes.csv", dated(4000, |s| (1_500_076_800 + (s - 1_500_076_800) / 1440).to_string()))
