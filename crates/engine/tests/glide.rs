@@ -242,8 +242,8 @@ fn what_is_said_of_a_tenor_makes_those_liquidatable_who_hold_it() {
     let params = ParamSet::preset("plimsoll").unwrap();
     let mut book = BookBuilder::new(&params.units);
     for (who, option) in [("near", "BTC-6FEB26-65000-C"), ("far", "BTC-26JUN26-65000-C")] {
-        for n in 0..60 {
-            let (account, collateral) = (format!("{who}{n:02}"), (20_000 + 2_000 * n).to_string());
+        for n in 0..140 {
+            let (account, collateral) = (format!("{who}{n:03}"), (20_000 + 2_000 * n).to_string());
             book.position(&account, option, "-10", None).unwrap();
             book.collateral(&account, "USDC", collateral.as_str(), None).unwrap();
         }
