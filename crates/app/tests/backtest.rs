@@ -287,6 +287,39 @@ fn what_is_bridged_is_counted_in_every_form() {
 }
 
 #[test]
+fn lines_are_counted_alike_however_they_end() {
+    let text = "Date,Close\n2020-01-01,7\n2020-01-02,8\nnever,9\n";
+    for text in [text.to_owned(), text.replace('\n', "\r\n")] {
+        let prices = format!("BTC={}", file("lines.csv", text));
+        run(&["backtest", "--prices", &prices, "--policy", "ewma"]).refused(&["line 4", "never"]);
+    }
+}
+
+#[test]
+fn files_of_an_asset_that_contradict_each_other_are_refused() {
+    let all = |from: usize, shift: i64| {
+        let text = dated(400, |seconds| (seconds + shift).to_string());
+        let rows: Vec<&str> = text.lines().skip(1).skip(from).collect();
+        format!("BTC={}", file(&format!("part{from}.csv"), format!("time,close\n{}\n", rows.join("\n"))))
+    };
+    let (one, other) = (all(0, 0), all(200, 0));
+    run(&["backtest", "--prices", &one, &other, "--policy", "static", "--warm-up", "100"]).ok();
+    let text = std::fs::read_to_string(other.strip_prefix("BTC=").unwrap()).unwrap();
+    let row = |(i, line): (usize, &str)| match line.split_once(',') {
+        Some((time, close)) if i % 20 == 3 => {
+            format!("{time},{}\n", 1.5 * close.parse::<f64>().unwrap())
+        }
+        _ => format!("{line}\n"),
+    };
+    let apart = format!("BTC={}", file("apart.csv", text.lines().enumerate().map(row).collect::<String>()));
+    run(&["backtest", "--prices", &one, &apart, "--policy", "static"]).refused(&[
+        "BTC: two files have 200 instants in common",
+        "10 of them",
+        "1.25 times apart",
+    ]);
+}
+
+#[test]
 fn nothing_is_judged_as_something_else() {
     let daily = format!("BTC={}", file("btc.csv", prices(400)));
     let refused = |prices: &str, more: &[&str], parts: &[&str]| {
@@ -306,6 +339,14 @@ fn nothing_is_judged_as_something_else() {
         &["BTC: rows are from 2017", "from 2030-01-01T00:00:00Z"],
     );
     refused(&daily, &["--from", "2018-01-01T00:00:00Z", "--to", "2017-12-01T00:00:00Z"], &["before the end"]);
+    // A plain day is its midnight, and books are of chains alone.
+    refused(&daily, &["--from", "2030-01-01"], &["from 2030-01-01T00:00:00Z"]);
+    refused(&daily, &["--from", "2018-01-01", "--to", "2017-12-01"], &["before the end"]);
+    refused(&daily, &["--from", "soon"], &["soon", "a day such as 2026-03-27"]);
+    refused(&daily, &["--books", "10"], &["--books 10", "open interest of recorded chains", "--chains"]);
+    refused(&daily, &["--seed", "7"], &["--seed 7", "--chains"]);
+    // A venue's own method that does not serve says of which scenario.
+    refused(&daily, &["--preset", "paradex"], &["the weight of a tail of spot -66 % vol up x 0.18"]);
     let minutes = format!(
         "BTC={}",
         file("minutes.csv", dated(4000, |s| (1_500_076_800 + (s - 1_500_076_800) / 1440).to_string()))

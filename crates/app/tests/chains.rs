@@ -131,6 +131,6 @@ fn what_is_no_implied_volatility_or_chain_is_refused_by_name() {
     with(&implied("date,level\n2026-01-01,50\n")).refused(&["implied.csv", "line 1", "dvol_close"]);
     with(&implied("date,dvol_close\nnever,50\n")).refused(&["line 2", "field `time`", "never"]);
     let sound = implied("date,dvol_close\n2026-01-01,50\n2026-01-02,52\n");
-    with(&sound).refused(&["chain.csv"]);
+    with(&sound).refused(&["chain.csv", "it lacks the columns instrument_name", "implied_volatility"]);
     run(&["backtest", "--prices", &prices, "--policy", "static", "--implied", &sound]).refused(&["--chains"]);
 }

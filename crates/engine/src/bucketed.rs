@@ -26,6 +26,9 @@ pub struct Asked<'a> {
 /// Buckets of tenor and moneyness, by their places among the edges of the policy.
 type Bucket = (Option<u8>, Option<u8>);
 
+/// What is said of a knob at a place.
+pub(crate) type Said<'v> = &'v dyn Fn(Knob, &Scope) -> Option<Ppb>;
+
 /// Scenarios and margin parameters as a policy has them, bucket by bucket.
 #[derive(Clone, Debug)]
 pub struct Bucketed<'p> {
@@ -37,18 +40,27 @@ pub struct Bucketed<'p> {
 impl<'p> Bucketed<'p> {
     /// The values of a board in the place of those of `base`.
     pub fn new(base: &Adjusted, policy: &'p Policy, board: &Board, of: Asked<'_>) -> Self {
-        let set = |(tenor, moneyness): Bucket| {
+        let scopes: Vec<&Scope> = board.parameters().keys().map(|key| &key.scope).collect();
+        Self::by(base, policy, (&scopes, of.tier), &|knob, scope| in_force(board, knob, scope, of))
+    }
+
+    /// What `value` says of a knob at a place, in the place of the values of `base`; `scopes` are those that anything is said of.
+    pub(crate) fn by(
+        base: &Adjusted,
+        policy: &'p Policy,
+        (scopes, tier): (&[&Scope], Option<&str>),
+        value: Said<'_>,
+    ) -> Self {
+        let set = |bucket: Bucket| {
             let mut adjusted = base.clone();
-            adjusted
-                .set(&|knob, asset| in_force(board, knob, &scope(asset, of.tier, (tenor, moneyness)), of));
+            adjusted.set(&|knob, asset| value(knob, &scope(asset, tier, bucket)));
             adjusted
         };
         let spoken = |bucket: &Bucket| {
             let inside = |own: Option<u8>, at: Option<u8>| own.is_none() || own == at;
-            board.parameters().keys().any(|key| {
-                let Scope { tenor, moneyness, .. } = key.scope;
+            scopes.iter().any(|Scope { tenor, moneyness, .. }| {
                 let finer = tenor.is_some() || moneyness.is_some();
-                finer && inside(tenor, bucket.0) && inside(moneyness, bucket.1)
+                finer && inside(*tenor, bucket.0) && inside(*moneyness, bucket.1)
             })
         };
         let buckets = buckets(policy).filter(spoken).map(|bucket| (bucket, set(bucket)));
@@ -58,6 +70,11 @@ impl<'p> Bucketed<'p> {
     /// What holds where the policy says nothing of tenor and moneyness; its margin parameters are those of every bucket.
     pub fn whole(&self) -> &Adjusted {
         &self.whole
+    }
+
+    /// Every set of scenarios: the whole, then those of buckets.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = &Adjusted> {
+        std::iter::once(&self.whole).chain(self.finer.values())
     }
 
     /// Builds the risk arrays of instruments, each under the scenarios of its bucket.
@@ -72,6 +89,9 @@ impl<'p> Bucketed<'p> {
         mode: Mode,
     ) -> Result<Built, BuildError> {
         let mut built = build(surface, instruments, &self.whole.scenarios, units, mode)?;
+        if self.finer.is_empty() {
+            return Ok(built);
+        }
         let mut members: BTreeMap<Bucket, Vec<Instrument>> = BTreeMap::new();
         for instrument in instruments {
             let bucket = self.bucket(surface, instrument, units);
@@ -126,7 +146,7 @@ fn scope(asset: &Asset, tier: Option<&str>, (tenor, moneyness): Bucket) -> Scope
     Scope { tier, side: None, moneyness, tenor, underlying: Some(asset.as_str().to_owned()) }
 }
 
-fn in_force(board: &Board, knob: Knob, scope: &Scope, of: Asked<'_>) -> Option<Ppb> {
+pub(crate) fn in_force(board: &Board, knob: Knob, scope: &Scope, of: Asked<'_>) -> Option<Ppb> {
     let (_, state) = covering(board.parameters(), knob, scope).into_iter().next()?;
     Some(if of.maintenance { state.maintenance(of.at) } else { state.value() })
 }

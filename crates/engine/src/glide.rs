@@ -2,7 +2,7 @@
 //! who that is, before it applies.
 //!
 //! **The one idea:** the policy asks and chooses, and never sees an account. Each candidate's values go into the parameter set
-//! ([`Adjusted`]), the arrays are built anew, and every account is margined by the code that runs live
+//! ([`Bucketed`]: by tenor and moneyness, and by tier where accounts have one), the arrays are built anew, and every account is margined by the code that runs live
 //! ([`plimsoll_margin::summaries`]). Existing positions are held to maintenance margin, so a candidate is judged where its ramp
 //! ends, against what binds them now. What was announced before and has not come is part of every candidate, of the first too.
 //!
@@ -14,11 +14,12 @@
 //! waiting     breach x sum over accounts not liquidatable of max(0, loss - equity), loss the worst scenario of the whole step
 //! ```
 
+use crate::bucketed::{Said, in_force};
 use crate::lint::findings;
-use crate::{Adjusted, Desk, EngineError};
+use crate::{Adjusted, Asked, Bucketed, Desk, EngineError};
 use plimsoll_lanes::Path;
 use plimsoll_margin::{BookTerms, LintCode, MarginError, Params, Totals, summaries};
-use plimsoll_policy::{Decision, Impact, Key, Knob, Leg, Place, Policy, Proposal, Scope, State, covering};
+use plimsoll_policy::{Decision, Impact, Key, Knob, Leg, Policy, Proposal, Scope, State, covering};
 use plimsoll_risk::ScenarioSet;
 use plimsoll_types::{AccountId, Asset, Book, Instrument, Ppb, RiskArrays, Ticks, Timestamp, UnderlyingIx};
 use serde::Serialize;
@@ -105,9 +106,6 @@ pub struct Announcement {
 }
 
 pub(crate) type Margins = Vec<Result<Totals, MarginError>>;
-/// The value of a knob for an underlying or asset.
-pub(crate) type Values<'a> = &'a dyn Fn(Knob, &Asset) -> Option<Ppb>;
-
 /// A book margined under some values, and what the linter has against them.
 pub(crate) struct Margined {
     pub(crate) margins: Margins,
@@ -116,14 +114,14 @@ pub(crate) struct Margined {
 
 impl Margined {
     /// A book under some scenarios and parameters, whose arrays are made.
-    pub(crate) fn new(
+    pub(crate) fn new<'s>(
         book: &Book,
         arrays: &RiskArrays,
-        (scenarios, margin): (&ScenarioSet, &Params),
+        (sets, margin): (impl Iterator<Item = &'s ScenarioSet>, &Params),
     ) -> Self {
         let mut margins = Vec::new();
         summaries(Path::best(), book, &BookTerms::new(arrays, margin), &mut margins);
-        let against = findings(scenarios, margin).into_iter();
+        let against = sets.flat_map(|set| findings(set, margin));
         Self { margins, against: against.map(|f| (f.code, f.subject)).collect() }
     }
 }
@@ -131,8 +129,11 @@ impl Margined {
 /// Everything that does not depend on the candidate.
 struct WholeBook<'a> {
     desk: &'a Desk,
-    adjusted: Adjusted,
+    policy: &'a Policy,
+    base: Adjusted,
     names: Vec<Instrument>,
+    /// Places of the accounts of each tier; the others are of none.
+    tiers: BTreeMap<&'a str, Vec<usize>>,
 }
 
 impl Desk {
@@ -142,21 +143,38 @@ impl Desk {
     /// When a number of `market` is none, or arrays cannot be built: nobody can say then what a step would do.
     pub fn glide(
         &self,
-        (policy, state): (&Policy, &State),
+        of: (&Policy, &State),
         proposal: &Proposal,
         market: &Absorption,
     ) -> Result<GlidePath, EngineError> {
+        self.glide_by_tier(of, proposal, market, &BTreeMap::new())
+    }
+
+    /// The same where accounts have tiers: what is said of a tier binds those of it. An account that is not among `tiers` is of none.
+    ///
+    /// # Errors
+    /// As [`Desk::glide`].
+    pub fn glide_by_tier(
+        &self,
+        (policy, state): (&Policy, &State),
+        proposal: &Proposal,
+        market: &Absorption,
+        tiers: &BTreeMap<AccountId, String>,
+    ) -> Result<GlidePath, EngineError> {
         market.check()?;
         let candidates = proposal.candidates(policy).map_err(|e| policy_refuses(&e))?;
-        let mut book = WholeBook::new(self)?;
-        let now = proposal.now();
-        let binding = |knob, asset: &Asset| {
-            let place = Place { underlying: Some(asset.as_str()), ..Place::default() };
-            Some(policy.in_force(state.board(), knob, &place, now)?.maintenance)
-        };
-        let now = book.margined(&binding)?.margins;
+        let book = WholeBook::new(self, policy, tiers)?;
+        let asked = Asked { tier: None, maintenance: true, at: proposal.now() };
+        let scopes: Vec<&Scope> = state.board().parameters().keys().map(|key| &key.scope).collect();
+        let binding = |knob, scope: &Scope| in_force(state.board(), knob, scope, asked);
+        let now = book.margined(&scopes, &binding)?.margins;
         let shown = Shown { book: &self.book, arrays: &self.arrays, market, now: &now };
-        let candidates = shown.under_each(&candidates, |values| book.margined(values))?;
+        let candidates = shown.under_each(&candidates, |values| {
+            let scopes: Vec<&Scope> = values.keys().map(|key| &key.scope).collect();
+            book.margined(&scopes, &|knob, scope| {
+                covering(values, knob, scope).first().map(|(_, value)| **value)
+            })
+        })?;
         let unvalued = now.iter().enumerate().filter(|(_, totals)| totals.is_err());
         let unvalued = unvalued.filter_map(|(account, _)| self.book.id(account)).collect();
         Ok(GlidePath { candidates, unvalued })
@@ -178,9 +196,8 @@ impl Shown<'_> {
     pub(crate) fn under_each(
         &self,
         candidates: &[BTreeMap<Key, Ppb>],
-        mut margined: impl FnMut(Values<'_>) -> Result<Margined, EngineError>,
+        mut under: impl FnMut(&BTreeMap<Key, Ppb>) -> Result<Margined, EngineError>,
     ) -> Result<Vec<Evaluated>, EngineError> {
-        let mut under = |values: &BTreeMap<Key, Ppb>| margined(&|knob, asset| valued(values, knob, asset));
         let [first, between @ .., last] = candidates else { return Ok(Vec::new()) };
         let whole = under(last)?;
         let losses = losses(&whole.margins);
@@ -205,7 +222,7 @@ pub(crate) fn policy_refuses(reason: &dyn std::error::Error) -> EngineError {
 }
 
 /// What a complete set of values says of a knob and an underlying.
-fn valued(values: &BTreeMap<Key, Ppb>, knob: Knob, asset: &Asset) -> Option<Ppb> {
+pub(crate) fn valued(values: &BTreeMap<Key, Ppb>, knob: Knob, asset: &Asset) -> Option<Ppb> {
     covering(values, knob, &Scope::of(asset.as_str())).first().map(|(_, value)| **value)
 }
 
@@ -238,19 +255,53 @@ impl Depth {
 }
 
 impl<'a> WholeBook<'a> {
-    fn new(desk: &'a Desk) -> Result<Self, EngineError> {
-        let adjusted = Adjusted::new(&desk.params, &desk.scenarios.underlyings, &desk.series)?;
+    fn new(
+        desk: &'a Desk,
+        policy: &'a Policy,
+        of: &'a BTreeMap<AccountId, String>,
+    ) -> Result<Self, EngineError> {
+        let base = Adjusted::new(&desk.params, &desk.scenarios.underlyings, &desk.series)?;
         let names = desk.arrays.instruments.iter().map(|row| row.instrument.clone()).collect();
-        Ok(Self { desk, adjusted, names })
+        let mut tiers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (place, portfolio) in desk.book.iter().enumerate().filter(|_| !of.is_empty()) {
+            if let Some(tier) = of.get(&portfolio.account) {
+                tiers.entry(tier).or_default().push(place);
+            }
+        }
+        Ok(Self { desk, policy, base, names, tiers })
     }
 
-    /// Every account under some values. The rows of the arrays are those of the desk: the surface is the same.
-    fn margined(&mut self, values: Values<'_>) -> Result<Margined, EngineError> {
-        self.adjusted.set(values);
-        let (desk, scenarios) = (self.desk, &self.adjusted.scenarios);
-        let surface = &desk.market.surface;
-        let built = plimsoll_risk::build(surface, &self.names, scenarios, &desk.params.units, desk.mode)?;
-        Ok(Margined::new(&desk.book, &built.arrays, (scenarios, &self.adjusted.margin)))
+    /// Every account under some values, those of tiers, tenors and moneyness where they are said.
+    fn margined(&self, scopes: &[&Scope], values: Said<'_>) -> Result<Margined, EngineError> {
+        let mut all = self.margined_as(None, scopes, values)?;
+        for (tier, accounts) in &self.tiers {
+            if !scopes.iter().any(|scope| scope.tier.as_deref() == Some(*tier)) {
+                continue;
+            }
+            let own = self.margined_as(Some(tier), scopes, values)?;
+            all.against.extend(own.against);
+            for account in accounts {
+                let pair = all.margins.get_mut(*account).zip(own.margins.get(*account));
+                if let Some((into, from)) = pair {
+                    into.clone_from(from);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Every account as if it were of a tier. The rows of the arrays are those of the desk: the surface is the same.
+    fn margined_as(
+        &self,
+        tier: Option<&str>,
+        scopes: &[&Scope],
+        values: Said<'_>,
+    ) -> Result<Margined, EngineError> {
+        let bucketed = Bucketed::by(&self.base, self.policy, (scopes, tier), values);
+        let (desk, margin) = (self.desk, &bucketed.whole().margin);
+        let built = bucketed.build(&desk.market.surface, &self.names, &desk.params.units, desk.mode)?;
+        let sets = bucketed.sets().map(|set| &set.scenarios);
+        Ok(Margined::new(&desk.book, &built.arrays, (sets, margin)))
     }
 }
 

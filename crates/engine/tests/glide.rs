@@ -9,7 +9,8 @@ use plimsoll_engine::{
     Absorption, Adjusted, BookBuilder, BuildOptions, Depth, Desk, GlidePath, Market, ParamSet,
 };
 use plimsoll_policy::{
-    Bar, Knob, Place, Policy, Proposal, Signals, State, UnderlyingSignals, decide, propose, step,
+    Bar, Key, Knob, ParameterSpec, Place, Policy, Proposal, Scheduled, Scope, Signals, State, TargetSpec,
+    UnderlyingSignals, Vote, decide, propose, step,
 };
 use plimsoll_types::{AccountId, Asset, Ppb, Timestamp};
 use std::collections::BTreeMap;
@@ -205,4 +206,78 @@ fn leverage_follows_the_scan_and_the_open_interest_of_the_book() {
     let of = desk.open_interest()[&btc()];
     assert!((of.long / 200_000.0 - 1.0).abs() < 1e-3 && of.short == 0.0, "{of:?}");
     assert!((of.concentration - 0.5).abs() < 1e-12 && of.larger() == of.long);
+}
+
+/// A policy that states 8 % of a scan, and once more for a part of it, which a vote raises to 10 % today.
+fn raised(knob: Knob, part: Scope) -> (Policy, State, Proposal) {
+    let mut file = Policy::shipped("plimsoll").unwrap().file().clone();
+    let stated = |scope: Scope| ParameterSpec {
+        knob,
+        scope,
+        each_underlying: false,
+        motion: "slow".to_owned(),
+        target: TargetSpec::Stated { value: Ppb(80_000_000) },
+        buffer: None,
+    };
+    (file.adjusters, file.leverage) = (None, None);
+    file.parameters = vec![stated(Scope::default()), stated(part.clone())];
+    file.schedule = vec![Scheduled {
+        id: "raise".to_owned(),
+        key: Key { knob, scope: part },
+        value: Ppb(100_000_000),
+        proposed: as_of().plus_seconds(-4 * DAY),
+        effective: as_of().plus_seconds(-DAY),
+        expires: None,
+        vote: Vote { reference: "test".to_owned(), yes: 1, no: 0 },
+    }];
+    let policy = Policy::new(file).unwrap();
+    let mut state = State::new(&policy, as_of().plus_seconds(-2 * DAY)).unwrap();
+    let proposal = propose(&policy, &mut state, &signals(0, 100.0)).unwrap();
+    assert!(proposal.tightens());
+    (policy, state, proposal)
+}
+
+#[test]
+fn what_is_said_of_a_tenor_makes_those_liquidatable_who_hold_it() {
+    let params = ParamSet::preset("plimsoll").unwrap();
+    let mut book = BookBuilder::new(&params.units);
+    for (who, option) in [("near", "BTC-6FEB26-65000-C"), ("far", "BTC-26JUN26-65000-C")] {
+        for n in 0..140 {
+            let (account, collateral) = (format!("{who}{n:03}"), (20_000 + 2_000 * n).to_string());
+            book.position(&account, option, "-10", None).unwrap();
+            book.collateral(&account, "USDC", collateral.as_str(), None).unwrap();
+        }
+    }
+    let market_of = Market::new(snapshot(PLAIN), &params);
+    let desk = Desk::assemble(params, market_of, book, &[], &BuildOptions::default()).unwrap();
+    let all = |scope: Scope| {
+        let (policy, state, proposal) = raised(Knob::PriceScanUp, scope);
+        let path = desk.glide((&policy, &state), &proposal, &market(1e9)).unwrap();
+        assert!(path.candidates[0].affected.is_empty());
+        names(&path.candidates[5].affected)
+    };
+    let (near, both) = (all(Scope { tenor: Some(0), ..Scope::default() }), all(Scope::of("BTC")));
+    let of = |who: &str| both.iter().filter(|id| id.as_str().starts_with(who)).cloned().collect::<Vec<_>>();
+    assert!(!of("near").is_empty() && !of("far").is_empty(), "{both:?}");
+    assert_eq!(near, of("near"));
+    assert_eq!(all(Scope { moneyness: Some(0), ..Scope::default() }), Vec::<AccountId>::new());
+}
+
+#[test]
+fn what_is_said_of_a_tier_makes_accounts_of_that_tier_liquidatable() {
+    let desk = desk();
+    let (policy, state, proposal) =
+        raised(Knob::PriceScanDown, Scope { tier: Some("maker".to_owned()), ..Scope::default() });
+    let tiers: BTreeMap<AccountId, String> = (0..40)
+        .map(|n| {
+            (AccountId::new(&format!("long{n:02}")).unwrap(), if n % 2 == 0 { "maker" } else { "standard" })
+        })
+        .map(|(id, tier)| (id, tier.to_owned()))
+        .collect();
+    let path = desk.glide_by_tier((&policy, &state), &proposal, &market(1e9), &tiers).unwrap();
+    let affected = names(&path.candidates[5].affected);
+    assert!(!affected.is_empty() && affected.iter().all(|id| tiers[id] == "maker"), "{affected:?}");
+    // Of no tier, nobody is meant.
+    let path = desk.glide((&policy, &state), &proposal, &market(1e9)).unwrap();
+    assert!(path.candidates[5].affected.is_empty());
 }

@@ -20,6 +20,7 @@ pub use own::write_json;
 
 use plimsoll_types::{Issue, Snapshot, Timestamp};
 use select::{Choice, Sink};
+use std::cmp::Reverse;
 use std::io::BufRead;
 use std::ops::ControlFlow;
 
@@ -97,8 +98,22 @@ pub fn detect(first: &[u8]) -> Result<Format, ReadError> {
     Err(unknown(text))
 }
 
+/// The first characters of what is of no known form, and what it lacks of the table whose columns it has most of.
 fn unknown(text: &str) -> ReadError {
-    ReadError::UnknownFormat { start: text.chars().take(60).collect() }
+    let header = text.lines().next().unwrap_or_default();
+    let known: Vec<&str> = header.split(',').map(str::trim).collect();
+    let start: String = text.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let start = start.trim_end().to_owned();
+    let forms: [(&'static str, &[&str]); 2] =
+        [("Deribit chain", &chain::REQUIRED), ("tardis options_chain", &tardis::REQUIRED)];
+    let lacks = |columns: &[&str]| -> Vec<String> {
+        columns.iter().filter(|column| !known.contains(column)).map(|&column| column.to_owned()).collect()
+    };
+    let nearest = forms.map(|(form, columns)| (form, columns.len(), lacks(columns)));
+    let met = nearest.into_iter().filter(|(_, all, missing)| missing.len() < *all);
+    let nearest = met.min_by_key(|(_, all, missing)| Reverse(all - missing.len()));
+    let (form, missing) = nearest.map_or(("", Vec::new()), |(form, _, missing)| (form, missing));
+    ReadError::UnknownFormat { start, form, missing }
 }
 
 /// Reads one snapshot of a file.

@@ -361,3 +361,26 @@ fn the_form_is_told_from_the_first_bytes() {
     assert!(matches!(detect(b"{\"x\":1}"), Err(ReadError::UnknownFormat { .. })));
     assert!(matches!(detect(&[0x28, 0xb5, 0x2f, 0xfd]), Err(ReadError::UnknownFormat { .. })));
 }
+
+#[test]
+fn what_is_of_no_known_form_says_which_columns_it_lacks_of_the_nearest() {
+    let refused = detect(b"timestamp,instrument_name,mark_price\r\n1,2,3\r\n").unwrap_err().to_string();
+    let lacks = "for a Deribit chain CSV it lacks the columns underlying, bid_price, ask_price, implied_volatility, open_interest, index_price";
+    assert!(refused.contains(lacks), "{refused}");
+    let refused = detect(b"symbol,timestamp,bid_price,ask_price,mark_price,underlying_price,open_interest\n");
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("for a tardis options_chain CSV it lacks the column mark_iv"), "{refused}");
+    let refused = detect(b"a,b\n").unwrap_err().to_string();
+    assert!(refused.contains("starts `a,b`:"), "{refused}");
+}
+
+#[test]
+fn lines_are_counted_alike_however_they_end() {
+    for (from, to) in [("0.0113", "abc"), (",90000.25,1", "")] {
+        let text = format!("{HEADER}{ROW}{ROW}{}", ROW.replace(from, to));
+        for text in [text.clone(), text.replace('\n', "\r\n")] {
+            let refused = chain(&text, &At::Only).unwrap_err().to_string();
+            assert!(refused.contains("line 4:"), "{text:?}: {refused}");
+        }
+    }
+}

@@ -57,7 +57,7 @@ pub struct Governance {
 const TIMELOCK_MAX: i64 = 366 * 86_400;
 
 /// Why a vote does not count.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum GovernanceError {
     /// The policy knows no votes.
     #[error("`{id}`: the policy has no [governance]")]
@@ -146,6 +146,20 @@ pub enum GovernanceError {
         no: u64,
         /// The quorum.
         quorum: u64,
+    },
+    /// It falls further at once than limits let a value fall within their window.
+    #[error(
+        "`{id}`: {value} after {from} falls further than limits let it in a window: expected {least} at least, or several votes"
+    )]
+    Falls {
+        /// Its name.
+        id: String,
+        /// The value.
+        value: Ppb,
+        /// What was stated before it.
+        from: Ppb,
+        /// The least that it may ask for.
+        least: f64,
     },
     /// A value outside the hard limits could never be reached.
     #[error("`{id}`: {value} is outside {minimum} to {maximum}")]

@@ -47,6 +47,7 @@ mod migrate;
 mod parameter;
 mod policy;
 mod ramp;
+mod ranges;
 mod readings;
 mod scope;
 mod series;

@@ -30,7 +30,7 @@ pub struct Limits {
     pub window_up: Ppb,
     /// `new >= (1 - window_down) x largest value in force in the window`; in (0, 1).
     pub window_down: Ppb,
-    /// Least time from any change to the next rise, seconds; >= 0.
+    /// Least time from any change to the next rise, seconds; >= 0, at most a day unless `unbounded`.
     pub delay_up_seconds: i64,
     /// Least time from any change to the next fall, seconds; >= 0.
     pub delay_down_seconds: i64,
@@ -38,8 +38,8 @@ pub struct Limits {
     pub expiry_seconds: i64,
     /// Values are multiples of this; > 0.
     pub step: Ppb,
-    /// Whether a value may fall faster than [`DAY_FALL_MAX`] and [`WEEK_FALL_MAX`] let it: for base lines, which answer to no
-    /// governance. The linter reports it.
+    /// Whether a value may fall faster than [`DAY_FALL_MAX`] and [`WEEK_FALL_MAX`] let it, and rise later than within a day: for
+    /// base lines, which answer to no governance. The linter reports it.
     #[serde(default)]
     pub unbounded: bool,
 }
@@ -57,6 +57,9 @@ const RANGE_MAX: i64 = 10_000;
 const SECONDS_MAX: i64 = 315_360_000;
 
 const DAY: i64 = 86_400;
+
+/// Longest life of a proposal, seconds: thirty days. What is older is of another world.
+const EXPIRY_MAX: i64 = 30 * DAY;
 
 /// Why limits are no limits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -284,6 +287,11 @@ impl Limits {
         field(self.window_up >= self.up, "window_up", self.window_up, "at least `up`")?;
         let below_one = self.window_down >= self.down && share(self.window_down);
         field(below_one, "window_down", self.window_down, "at least `down` and less than 1")?;
+        let soon = self.unbounded || self.delay_up_seconds <= DAY;
+        let expected = "a day at most, or `unbounded`: what may not rise for longer does not follow a storm";
+        seconds(soon, "delay_up_seconds", self.delay_up_seconds, expected)?;
+        let fresh = self.expiry_seconds <= EXPIRY_MAX;
+        seconds(fresh, "expiry_seconds", self.expiry_seconds, "thirty days at most")?;
         for (name, time, least) in [
             ("window_seconds", self.window_seconds, 1),
             ("delay_up_seconds", self.delay_up_seconds, 0),

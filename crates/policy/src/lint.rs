@@ -166,7 +166,9 @@ fn motion(of: &Parameter) -> Vec<(Rule, String)> {
     let (limits, stabiliser, announce) = (of.motion.limits, of.motion.stabiliser, of.motion.announce);
     if limits.unbounded {
         let (least, _) = limits.within_time(86_400);
-        let text = format!("`unbounded`: may fall to {least} of itself in a day");
+        let delay = limits.delay_up_seconds;
+        let text =
+            format!("`unbounded`: may fall to {least} of itself in a day, and rise {delay} s after a change");
         found.push((Rule::Unbounded, text));
     }
     let down = limits.window_down.to_f64();

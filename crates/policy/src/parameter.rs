@@ -11,16 +11,16 @@ use std::sync::Arc;
 
 const DAY: f64 = 86_400.0;
 
-/// Longest notice and longest ramp, seconds: thirty days. What takes longer never binds.
-const ANNOUNCE_MAX: i64 = 30 * 86_400;
+/// Longest notice, ramp and both together, seconds: fourteen days. What takes longer comes after the storm.
+const ANNOUNCE_MAX: i64 = 14 * 86_400;
 
 /// How a tightening reaches existing positions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Announce {
-    /// From the announcement to the first move, seconds; from 0 to thirty days.
+    /// From the announcement to the first move, seconds; from 0 to fourteen days.
     pub notice_seconds: i64,
-    /// From there until the whole is in force, seconds; from 0 to thirty days.
+    /// From there until the whole is in force, seconds; from 0 to fourteen days.
     pub ramp_seconds: i64,
 }
 
@@ -103,7 +103,7 @@ pub enum MotionSpecError {
     #[error(transparent)]
     Limits(#[from] LimitsError),
     /// When positions feel it.
-    #[error("announce `{field}` is {seconds} s: expected from 0 to thirty days")]
+    #[error("announce `{field}` is {seconds} s: expected from 0 to fourteen days")]
     Announce {
         /// Its name.
         field: &'static str,
@@ -134,7 +134,9 @@ impl Motion {
         self.limits.check()?;
         self.stabiliser.check(self.limits.unbounded)?;
         let Announce { notice_seconds, ramp_seconds } = self.announce;
-        for (field, seconds) in [("notice_seconds", notice_seconds), ("ramp_seconds", ramp_seconds)] {
+        let both = notice_seconds.saturating_add(ramp_seconds);
+        let all = [("notice_seconds", notice_seconds), ("ramp_seconds", ramp_seconds)];
+        for (field, seconds) in all.into_iter().chain([("notice_seconds + ramp_seconds", both)]) {
             if !(0..=ANNOUNCE_MAX).contains(&seconds) {
                 return Err(MotionSpecError::Announce { field, seconds });
             }

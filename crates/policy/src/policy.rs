@@ -149,6 +149,28 @@ pub enum PolicyError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A number is outside what it may be.
+    #[error("{place}: `{field}` is {value}: expected from {least} to {most}")]
+    Range {
+        /// Where it stands.
+        place: String,
+        /// Its name.
+        field: &'static str,
+        /// The number.
+        value: f64,
+        /// The least that it may be.
+        least: f64,
+        /// The most.
+        most: f64,
+    },
+    /// A number is so small that it is neither 0 nor meant.
+    #[error("`{place}` is {value}: expected 0, or 1e-9 in size at least")]
+    Misprint {
+        /// Where it stands.
+        place: String,
+        /// The number.
+        value: f64,
+    },
     /// A motion is none.
     #[error("motion `{name}`: {source}")]
     Motion {
@@ -299,6 +321,7 @@ impl Policy {
     /// # Errors
     /// As [`Policy::from_toml`].
     pub fn new(file: PolicyFile) -> Result<Self, PolicyError> {
+        file.check_ranges()?;
         file.observation.check()?;
         file.buckets.check()?;
         for (name, motion) in &file.motions {
@@ -356,6 +379,23 @@ impl Policy {
             self.check_vote(vote, vote.proposed)?;
             if ids.insert(&vote.id, ()).is_some() {
                 return Err(GovernanceError::Twice { id: vote.id.clone() }.into());
+            }
+        }
+        self.check_falls()
+    }
+
+    /// No vote of the file asks for less than limits let a value fall within their window, from what was stated before it.
+    fn check_falls(&self) -> Result<(), PolicyError> {
+        let mut votes: Vec<&Scheduled> = self.file.schedule.iter().collect();
+        votes.sort_by_key(|vote| (vote.effective, &vote.id));
+        let mut before: BTreeMap<&Key, Ppb> = BTreeMap::new();
+        for vote in votes {
+            let Some(of) = self.parameter(&vote.key) else { continue };
+            let from = before.insert(&vote.key, vote.value).unwrap_or(of.target.first());
+            let share = 1.0 - of.motion.limits.window_down.to_f64();
+            if vote.value.to_f64() < from.to_f64() * share * (1.0 - 1e-9) {
+                let (id, value, least) = (vote.id.clone(), vote.value, from.to_f64() * share);
+                return Err(GovernanceError::Falls { id, value, from, least }.into());
             }
         }
         Ok(())

@@ -235,7 +235,7 @@ fn what_options_imply_counts_while_it_is_there_and_the_larger_wins() {
 
 #[test]
 fn shapes_of_the_surface_are_estimated_from_their_differences() {
-    let ewma = Estimator::Ewma { half_life: 1e9, needed: 10, nu: None };
+    let ewma = Estimator::Ewma { half_life: 1e4, needed: 10, nu: None };
     for (series, size) in [(Series::Skew, 0.04), (Series::Wing, 0.02), (Series::Term, 0.06)] {
         let of = Quantile { series, times: 2.0, ..quantile(vec![ewma], 1) };
         let policy = following(&of);

@@ -477,3 +477,50 @@ fn an_asset_that_was_never_seen_does_not_take_the_worst_of_the_others() {
     assert!(value("BTC") > Ppb(NANO / 24), "{}", value("BTC"));
     assert_eq!(value("SOL"), Ppb(NANO * 6 / 100));
 }
+
+#[test]
+fn a_fit_that_fails_is_said_by_name_and_the_last_one_stays() {
+    let mut file = plimsoll().file().clone();
+    for parameter in &mut file.parameters {
+        if let TargetSpec::Quantile(of) = &mut parameter.target {
+            of.now = vec![Estimator::Tail { window: 60, level: 0.8, needed: 50, refit_every: 10 }];
+            (of.stress, of.tracking, of.shock) = (None, None, 0.0);
+        }
+    }
+    let policy = Policy::new(file).unwrap();
+    let mut state = State::new(&policy, at(0)).unwrap();
+    let mut dice = Dice(12);
+    let weather: Vec<f64> = (0..100).map(|_| 0.2 * dice.bell()).collect();
+    let failed = |decision: &Decision| why(decision).iter().filter(|text| text.contains("tail")).count();
+    let decisions = along(&policy, &mut state, 0, &weather);
+    assert_eq!(decisions.iter().map(failed).sum::<usize>(), 0);
+    let fitted = scan(&state, "BTC");
+    // Losses of one size have no law beyond a threshold.
+    let decisions = along(&policy, &mut state, 100, &alternating(0.01, 200));
+    let reasons: Vec<String> = decisions.iter().flat_map(why).collect();
+    assert!(reasons.iter().any(|text| text.contains("price_scan_down[BTC]: tail")), "{reasons:?}");
+    // Not every day, but when one is due.
+    let days = decisions.iter().filter(|decision| failed(decision) > 0).count();
+    assert!((5..=25).contains(&days), "{days}");
+    assert!(decisions.iter().flat_map(|d| &d.notes).all(|note| !matches!(note, Note::NoEstimate { .. })));
+    assert!(scan(&state, "BTC") > 0.0 && fitted > 0.0);
+}
+
+#[test]
+fn a_price_beyond_the_range_of_its_first_unit_is_refused_and_the_series_goes_on() {
+    let policy = plimsoll();
+    let mut state = State::new(&policy, at(0)).unwrap();
+    let mut day = 0;
+    let mut tell = |close: f64| {
+        day += 1;
+        step(&policy, &mut state, &price(DAY * day, close)).unwrap()
+    };
+    (0..5).for_each(|_| drop(tell(1e30)));
+    // The unit changes by sixty powers of ten, which the second number says again.
+    tell(1e-30);
+    let notes = tell(1e-30).notes;
+    assert!(notes.iter().any(|note| matches!(note, Note::Rescaled { .. })), "{notes:?}");
+    let decision = tell(1e30);
+    assert!(why(&decision)[0].contains("in its first unit: expected from 1e-90 to 1e90"), "{decision:?}");
+    assert!(why(&tell(1e-30)).is_empty());
+}

@@ -166,7 +166,7 @@ fn votes_come_along_and_those_of_the_new_file_wait_for_their_timelock() {
     state.vote(&from, of("too high", 204, Ppb(NANO * 9 / 10)), at(NOW)).unwrap();
     let to = with(|file| {
         file.motions.get_mut("share").unwrap().limits.maximum = Ppb(NANO * 85 / 100);
-        file.schedule = vec![of("due long ago", 100, Ppb(NANO / 10)), of("in time", 210, Ppb(NANO / 3))];
+        file.schedule = vec![of("due long ago", 100, Ppb(NANO * 3 / 10)), of("in time", 210, Ppb(NANO / 3))];
     });
     let moved = state.migrate(&from, &to, at(NOW)).unwrap();
     let ids: Vec<&str> = moved.state.schedule().votes().map(|vote| vote.id.as_str()).collect();

@@ -11,6 +11,7 @@ use plimsoll_policy::{
 };
 use plimsoll_quant::special::ln;
 use plimsoll_types::{NANO, Ppb};
+use serde_json::Value;
 
 fn global(knob: Knob) -> Key {
     Key { knob, scope: Scope::default() }
@@ -650,5 +651,60 @@ fn the_most_specific_statement_wins_and_is_named() {
     for bad in [f64::NAN, f64::INFINITY] {
         let place = Place { tenor_days: Some(bad), ..Place::default() };
         assert_eq!(policy.in_force(state.board(), Knob::TermScan, &place, at(0)), None);
+    }
+}
+
+/// A state as it may come from elsewhere: maintenance in force above initial margin.
+fn uncovered(policy: &Policy) -> State {
+    let state = State::new(policy, at(0)).unwrap();
+    let mut json = serde_json::to_value(&state).unwrap();
+    let (old, new) =
+        (serde_json::to_value(Ppb(800_000_000)).unwrap(), serde_json::to_value(Ppb(NANO * 3 / 2)).unwrap());
+    let mut count = 0;
+    replace(&mut json, "mm_scale", &old, &new, &mut count);
+    assert!(count > 0, "the state is written in another way");
+    serde_json::from_value(json).unwrap()
+}
+
+/// Puts a number in the place of another in what stands beside the key of a knob.
+fn replace(json: &mut Value, knob: &str, old: &Value, new: &Value, count: &mut usize) {
+    fn within(json: &mut Value, old: &Value, new: &Value, count: &mut usize) {
+        match json {
+            found if found == old => (*found, *count) = (new.clone(), *count + 1),
+            Value::Array(all) => all.iter_mut().for_each(|part| within(part, old, new, count)),
+            Value::Object(all) => all.values_mut().for_each(|part| within(part, old, new, count)),
+            _ => (),
+        }
+    }
+    match json {
+        Value::Array(pair) if pair.len() == 2 && pair[0]["knob"] == knob => {
+            within(&mut pair[1], old, new, count)
+        }
+        Value::Array(all) => all.iter_mut().for_each(|part| replace(part, knob, old, new, count)),
+        Value::Object(all) => all.values_mut().for_each(|part| replace(part, knob, old, new, count)),
+        _ => (),
+    }
+}
+
+#[test]
+fn scales_that_are_uncovered_already_come_together_and_never_further_apart() {
+    let policy = plimsoll();
+    let value = |state: &State, knob| state.board().get(&global(knob)).unwrap().value();
+    for coverage in [0.1, 5.0] {
+        let mut state = uncovered(&policy);
+        assert_eq!(
+            (value(&state, Knob::ImScale), value(&state, Knob::MmScale)),
+            (Ppb(NANO), Ppb(NANO * 3 / 2))
+        );
+        let mut last = NANO / 2;
+        let mut said = false;
+        for day in 0..60 {
+            let decision = step(&policy, &mut state, &pool(DAY * day, coverage)).unwrap();
+            said |= decision.notes.iter().any(|note| matches!(note, Note::Uncovered { .. }));
+            let lacks = value(&state, Knob::MmScale).0 - value(&state, Knob::ImScale).0;
+            assert!(lacks <= last.max(0), "{coverage}, day {day}: {lacks} after {last}");
+            last = lacks;
+        }
+        assert!(said && last <= 0, "{coverage}: {last}");
     }
 }

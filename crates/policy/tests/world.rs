@@ -236,7 +236,7 @@ fn a_file_that_could_loosen_without_limit_or_contradicts_itself_is_no_policy() {
     assert!(matches!(refused("motion = \"scan\"", "motion = \"none\""), PolicyError::NoMotion { .. }));
     assert!(matches!(refused("each_underlying = true", ""), PolicyError::NoSeries(_)));
     assert!(matches!(refused("floor = 0.85 ", "floor = 1.85 "), PolicyError::Target { .. }));
-    assert!(matches!(refused("confidence = 0.99 ", "confidence = 1.99 "), PolicyError::Target { .. }));
+    assert!(matches!(refused("confidence = 0.99 ", "confidence = 1.99 "), PolicyError::Range { .. }));
     assert!(matches!(refused("value = 0.8 }", "value = 1.2 }"), PolicyError::Uncovered { .. }));
     let scoped = |scope: &str| format!("knob = \"term_scan\"\nscope = {{ {scope} }} #");
     let bucket = refused("knob = \"term_scan\"", &scoped("tenor = 9"));
@@ -246,16 +246,16 @@ fn a_file_that_could_loosen_without_limit_or_contradicts_itself_is_no_policy() {
         let reach = refused(knob, &scoped(scope).replace("term_scan", "short_option"));
         assert!(matches!(reach, PolicyError::Reach { .. }), "{reach}");
     }
-    assert!(matches!(refused("product_max = 2.0", "product_max = 0.5"), PolicyError::Adjuster(_)));
+    assert!(matches!(refused("product_max = 2.0", "product_max = 0.5"), PolicyError::Range { .. }));
     assert!(matches!(refused("skew = { half_life", "regime_ = { half_life"), PolicyError::Unreadable { .. }));
     assert!(matches!(
         refused("skew = { half_life = 60.0, needed = 60 }", ""),
         PolicyError::NoReading(Cause::Skew)
     ));
-    assert!(matches!(refused("half_life = 60.0", "half_life = 0.0"), PolicyError::Statistic { .. }));
+    assert!(matches!(refused("half_life = 60.0", "half_life = 0.0"), PolicyError::Range { .. }));
     assert!(matches!(refused("fractions = [0.25, 0.5", "fractions = [0.5, 0.25"), PolicyError::Field { .. }));
     assert!(matches!(refused("times = [1.0, 1.25", "times = [1.25, 1.0"), PolicyError::Field { .. }));
-    assert!(matches!(refused("step_seconds = 86400", "step_seconds = 0"), PolicyError::Field { .. }));
+    assert!(matches!(refused("step_seconds = 86400", "step_seconds = 0"), PolicyError::Range { .. }));
     assert!(matches!(
         refused("tenor_days = [7.0, 30.0", "tenor_days = [30.0, 7.0"),
         PolicyError::Field { .. }

@@ -30,6 +30,8 @@ use std::collections::BTreeMap;
 const BAD_SHARE_MAX: f64 = 0.01;
 /// The longest gap that one return may span, seconds.
 pub(crate) const GAP_SECONDS_MAX: i64 = 31 * 86_400;
+/// Two files of one asset agree on an instant where their ratio is within this factor of what it usually is.
+pub(crate) const SHARED_MOST: f64 = 1.25;
 /// So many equal prices running are stale.
 const STALE_ROWS: usize = 10;
 
@@ -148,6 +150,26 @@ pub enum HistoryError {
         /// First row of the later file.
         at: Timestamp,
         /// Its price over the last before.
+        ratio: f64,
+    },
+    /// Files of one asset that do not say the same of the instants that both have.
+    #[error(
+        "{asset}: two files have {shared} instants in common, and at {count} of them their prices are more than {SHARED_MOST} times apart, first at {at} ({first} and {second}, else {ratio} times): one of them is wrong, or of another asset"
+    )]
+    Disagree {
+        /// Of what.
+        asset: Asset,
+        /// How many instants both have.
+        shared: usize,
+        /// At how many they are apart.
+        count: usize,
+        /// The first of these.
+        at: Timestamp,
+        /// What one says there.
+        first: f64,
+        /// And the other.
+        second: f64,
+        /// What the second is times the first, usually.
         ratio: f64,
     },
     /// A gap too long for one return.

@@ -139,10 +139,7 @@ impl Bench {
     /// [`MarginingError`] when the parameter set does not serve.
     pub fn margining(&self) -> Result<Margining<'_>, MarginingError> {
         let mut adjusted = Adjusted::new(&self.params, &self.assets, &BTreeMap::new())?;
-        // Nobody reads the labels, and every plan would copy them.
-        for scenario in adjusted.scenarios.blocks.iter_mut().flat_map(|block| &mut block.scenarios) {
-            scenario.label.clear();
-        }
+        forget_labels(&mut adjusted);
         Ok(Margining {
             bench: self,
             adjusted,
@@ -170,6 +167,16 @@ impl Bench {
                 set(market, at, index, points);
             }
         }
+    }
+}
+
+/// Takes the labels off scenarios, which every plan would copy; a venue's own method reads them, or names them in a refusal.
+pub(crate) fn forget_labels(adjusted: &mut Adjusted) {
+    if matches!(adjusted.margin.aggregation, Aggregation::Venue(_)) {
+        return;
+    }
+    for scenario in adjusted.scenarios.blocks.iter_mut().flat_map(|block| &mut block.scenarios) {
+        scenario.label.clear();
     }
 }
 

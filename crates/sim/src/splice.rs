@@ -5,8 +5,9 @@
 //! are parts of one series: the return between them is that of their prices. One that ends before another does adds nothing after
 //! its own rows, and is left out.
 
-use crate::history::{Fault, Findings, GAP_SECONDS_MAX, History, HistoryError};
+use crate::history::{Fault, Findings, GAP_SECONDS_MAX, History, HistoryError, SHARED_MOST};
 use plimsoll_policy::Bar;
+use std::collections::BTreeMap;
 
 /// Parts that share no instant are one series only where the price between them moves by no more than this factor either way.
 const LEVEL_MAX: f64 = 5.0;
@@ -15,7 +16,7 @@ const LEVEL_MAX: f64 = 5.0;
 ///
 /// # Errors
 /// [`HistoryError::Spacing`] where the sources have rows at another spacing, [`HistoryError::Gap`] where nothing is between them for
-/// longer than is bridged, [`HistoryError::Seam`] where parts that share no instant look to be in different units.
+/// longer than is bridged, [`HistoryError::Disagree`] where two say different things of the same instants, [`HistoryError::Seam`] where parts that share no instant look to be in different units.
 pub fn splice(mut sources: Vec<History>) -> Result<Option<History>, HistoryError> {
     sources.sort_by_key(|history| history.rows.first().map(|row| row.0));
     let mut all = sources.into_iter();
@@ -30,8 +31,28 @@ pub fn splice(mut sources: Vec<History>) -> Result<Option<History>, HistoryError
     Ok(Some(joined))
 }
 
+/// Refuses sources that are apart at more than one in a hundred of the instants that both have, beside the ratio they usually are.
+fn agree(before: &History, after: &History) -> Result<(), HistoryError> {
+    let known: BTreeMap<_, f64> = before.rows.iter().map(|(time, bar)| (*time, bar.close)).collect();
+    let pair = |(time, bar): &(_, Bar)| Some((*time, *known.get(time)?, bar.close));
+    let shared: Vec<_> = after.rows.iter().filter_map(pair).collect();
+    let mut ratios: Vec<f64> = shared.iter().map(|(_, first, second)| second / first).collect();
+    ratios.sort_by(f64::total_cmp);
+    let Some(ratio) = ratios.get(ratios.len() / 2).copied() else { return Ok(()) };
+    let near = 1.0 / SHARED_MOST..=SHARED_MOST;
+    let apart = |(_, first, second): &&(_, f64, f64)| !near.contains(&(second / first / ratio));
+    let mut all = shared.iter().filter(apart);
+    let Some((at, first, second)) = all.next().copied() else { return Ok(()) };
+    let (asset, count, shared) = (before.asset.clone(), 1 + all.count(), shared.len());
+    if 100 * count <= shared {
+        return Ok(());
+    }
+    Err(HistoryError::Disagree { asset, shared, count, at, first, second, ratio })
+}
+
 fn join(before: History, after: History) -> Result<History, HistoryError> {
     let Some((start, first)) = after.rows.first().copied() else { return Ok(before) };
+    agree(&before, &after)?;
     let last = |history: &History| history.rows.last().map(|row| row.0);
     if last(&after) <= last(&before) {
         return Ok(History { findings: found(&before, &after).into_list(), ..before });
@@ -119,6 +140,18 @@ mod tests {
         assert!(matches!(dearer, Err(HistoryError::Seam { .. })), "another unit");
         let apart = splice(vec![source(0..45, wave), source(80..120, wave)]);
         assert!(matches!(apart, Err(HistoryError::Gap { .. })));
+    }
+
+    #[test]
+    fn files_that_say_different_things_of_the_same_days_are_refused() {
+        let wave = |day: i64| 100.0 + 40.0 * ((day * 3 % 7) as f64);
+        let whole = source(0..90, wave);
+        // Another level is no contradiction, one far point is a misprint of one source, and another path is another asset.
+        splice(vec![whole.clone(), source(10..120, |day| 1.3 * wave(day))]).unwrap();
+        let refused = splice(vec![whole.clone(), source(10..120, |day| wave(day + 2))]).unwrap_err();
+        assert!(matches!(refused, HistoryError::Disagree { shared: 80, .. }), "{refused}");
+        let within = splice(vec![whole, source(30..60, |day| wave(day + 2))]).unwrap_err();
+        assert!(matches!(within, HistoryError::Disagree { shared: 30, .. }), "{within}");
     }
 
     #[test]

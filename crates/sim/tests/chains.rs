@@ -332,7 +332,70 @@ fn chains_come_in_order_and_once() {
     let mut all = moments(&path(4, 8));
     all.reverse();
     all.push(all[1].clone());
-    let (ordered, again) = in_order(all);
+    let (ordered, again) = in_order(all).unwrap();
     assert_eq!((ordered.len(), again), (4, 1));
     assert!(ordered.windows(2).all(|pair| pair[0].at < pair[1].at));
+}
+
+/// Files of two underlyings at one instant are one moment; two of one underlying say the same, or are refused by name.
+#[test]
+fn chains_of_one_instant_are_put_together_and_may_not_contradict_each_other() {
+    let one = moments(&path(1, 8)).remove(0);
+    let eth = Asset::new("ETH").unwrap();
+    let mut other = one.clone();
+    let listing = other.listings.remove(&btc()).unwrap();
+    other.listings.insert(eth.clone(), listing);
+    let (joined, again) = in_order(vec![one.clone(), other.clone()]).unwrap();
+    assert_eq!((joined.len(), again), (1, 0));
+    assert_eq!(joined[0].listings.keys().collect::<Vec<_>>(), [&btc(), &eth]);
+    other = one.clone();
+    other.listings.get_mut(&btc()).unwrap().quotes[3].mark *= 1.001;
+    let refused = in_order(vec![one.clone(), other.clone()]).unwrap_err();
+    assert_eq!((&refused.asset, refused.at), (&btc(), one.at));
+    assert!(refused.to_string().contains("BTC-"), "{refused}");
+    other.listings.get_mut(&btc()).unwrap().index += 1.0;
+    assert!(in_order(vec![one, other]).unwrap_err().to_string().contains("an index of "));
+}
+
+/// The moment of a chain with one mark changed, of an option near the money and of one far in it.
+fn marked(change: impl Fn(&mut OptionQuote)) -> Moment {
+    let mut of = snapshot(Timestamp::from_seconds(START), 90_000.0, 0.5);
+    let market = of.underlyings.get_mut(&btc()).unwrap();
+    for name in ["BTC-27FEB26-88000-C", "BTC-27MAR26-96000-P"] {
+        let instrument: Instrument = name.parse().unwrap();
+        let found = market.options.iter_mut().find(|option| option.instrument == instrument).unwrap();
+        (found.bid, found.ask) = (None, None);
+        change(found);
+    }
+    Moment::new(&of, &params())
+}
+
+#[test]
+fn a_mark_in_another_unit_or_beyond_arbitrage_is_named_and_left_out() {
+    let names = |moment: &Moment| {
+        let listing = &moment.listings[&btc()];
+        listing.misplaced.iter().map(|bad| bad.instrument.to_string()).collect::<Vec<_>>()
+    };
+    let sound = marked(|_| ());
+    assert!(names(&sound).is_empty());
+    let both = ["BTC-27FEB26-88000-C", "BTC-27MAR26-96000-P"];
+    let times = |by: f64| marked(move |option| option.mark = option.mark.map(|mark| mark * by));
+    for by in [10.0, 0.1, 1e4, 1e-4] {
+        let moment = times(by);
+        assert_eq!(names(&moment), both, "times {by}");
+        let listing = &moment.listings[&btc()];
+        for name in both {
+            let instrument: Instrument = name.parse().unwrap();
+            assert!(listing.find(&instrument).is_none() && listing.mark(&instrument).is_none());
+        }
+        let bad = &listing.misplaced[0];
+        assert!(!(bad.least..=bad.most).contains(&bad.mark), "{bad:?}");
+        assert_eq!(listing.quotes.len() + 2, sound.listings[&btc()].quotes.len());
+        assert_eq!(listing.unmarked, sound.listings[&btc()].unmarked);
+    }
+    // Without a volatility of the venue, no arbitrage alone: a call above a coin, an option beneath what it pays.
+    let alone = |mark: f64| marked(move |option| (option.mark_vol, option.mark) = (None, Some(mark)));
+    assert_eq!(names(&alone(1.2)), both);
+    assert_eq!(names(&alone(1e-6)), both);
+    assert!(names(&alone(0.08)).is_empty());
 }

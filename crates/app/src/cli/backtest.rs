@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::io::params::{params, policy};
-use crate::io::prices::{Label, PriceFile, histories};
+use crate::io::prices::{Label, PriceFile, histories, instant};
 use crate::io::progress::Progress;
 use crate::io::source::Source;
 use crate::output::{Answer, Cell, Format, Kind, Table};
@@ -45,23 +45,23 @@ pub(super) struct BacktestArgs {
     /// With --chains, implied volatility before them: CSV files of assets named by file or as ASSET=FILE
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "chains")]
     pub(super) implied: Vec<PriceFile>,
-    /// With --chains, books of each style and underlying
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    pub(super) books: usize,
-    /// With --chains, seed of what the books hold
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub(super) seed: u64,
+    /// With --chains, books of each style and underlying [default: 50]
+    #[arg(long, value_name = "N")]
+    pub(super) books: Option<usize>,
+    /// With --chains, seed of what the books hold [default: 5]
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
     /// Policies: names of those that come with the program, or TOML files (./NAME for one of such a name); pictures show the first
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub(super) policy: Vec<PathBuf>,
     /// Portfolios: `std` for the standard ones, or a TOML file
     #[arg(long, value_name = "FILE", default_value = "std")]
     portfolios: PathBuf,
-    /// Judge margins set at or after this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// Judge margins set at or after this time: RFC 3339, or a day (its midnight in UTC)
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) from: Option<Timestamp>,
-    /// Judge losses up to this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// Judge losses up to this time: RFC 3339, or a day
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) to: Option<Timestamp>,
     /// Margin periods of risk, days
     #[arg(long, value_name = "DAYS", value_delimiter = ',', default_value = "1,2")]
@@ -70,7 +70,7 @@ pub(super) struct BacktestArgs {
     #[arg(long, value_name = "DAYS", default_value_t = 730)]
     warm_up: i64,
     /// Figures are also given for the parts before and after this time
-    #[arg(long, value_name = "TIME", default_value = "2022-12-31T00:00:00Z")]
+    #[arg(long, value_name = "TIME", default_value = "2022-12-31T00:00:00Z", value_parser = instant)]
     split: Timestamp,
     /// Preset whose scenarios and charges the policies' values are put in
     #[arg(long, value_name = "NAME", default_value = "plimsoll")]
@@ -85,6 +85,7 @@ pub(super) fn run(args: &BacktestArgs, format: Format) -> anyhow::Result<Answer<
     if !args.chains.is_empty() {
         return super::chains::run(args, format);
     }
+    sampled_from_chains(args)?;
     let histories = histories(&args.prices, args.label)?;
     let study = study(args, histories)?;
     let outcome = {
@@ -111,6 +112,18 @@ pub(super) fn run(args: &BacktestArgs, format: Format) -> anyhow::Result<Answer<
     }
     let json = crate::output::JsonBody::Value(main.json());
     Ok(Answer { tables, notes, json, ..Answer::table(main) })
+}
+
+/// Refuses what speaks of sampled books where there is nothing to sample them from.
+fn sampled_from_chains(args: &BacktestArgs) -> anyhow::Result<()> {
+    let books = args.books.map(|n| ("--books", n.to_string()));
+    let seed = args.seed.map(|n| ("--seed", n.to_string()));
+    match books.or(seed) {
+        Some((option, value)) => bail!(
+            "{option} {value}: books are sampled from the open interest of recorded chains: expected --chains FILE beside it"
+        ),
+        None => Ok(()),
+    }
 }
 
 fn study(args: &BacktestArgs, histories: Vec<History>) -> anyhow::Result<Study> {
@@ -204,14 +217,25 @@ fn summary(rows: &[Row]) -> Table {
 /// Every figure, a column each; those of the parts carry `_before` and `_after`.
 pub(crate) fn main_table(rows: &[Row]) -> Table {
     let others: BTreeSet<&String> = rows.iter().flat_map(|row| row.capital_against.keys()).collect();
-    let mut table = Table::default();
-    for row in rows {
+    let cells = |row: &Row| {
         let mut cells = row_cells(row);
         cells.extend(figures("", Some(&row.whole)));
         cells.extend(maintenance(row.maintenance.as_ref()));
         cells.extend(comparisons(row, &others));
         cells.extend(figures("_before", row.before.as_ref()));
         cells.extend(figures("_after", row.after.as_ref()));
+        cells
+    };
+    named(rows.iter().map(cells))
+}
+
+/// A cell with the name and the kind of its column.
+pub(super) type Named = (String, Kind, Cell);
+
+/// A table whose rows name their columns.
+pub(super) fn named(rows: impl Iterator<Item = Vec<Named>>) -> Table {
+    let mut table = Table::default();
+    for cells in rows {
         if table.columns.is_empty() {
             table.columns = cells.iter().map(|(name, kind, _)| (name.clone(), *kind)).collect();
         }
@@ -220,7 +244,22 @@ pub(crate) fn main_table(rows: &[Row]) -> Table {
     table
 }
 
-pub(super) type Named = (String, Kind, Cell);
+/// Which row it is, and over which time.
+pub(super) fn identity(
+    [policy, asset, portfolio, side]: [&str; 4],
+    horizon_seconds: i64,
+    (first, last): (Timestamp, Timestamp),
+) -> Vec<Named> {
+    vec![
+        word("policy", policy),
+        word("asset", asset),
+        word("portfolio", portfolio),
+        word("side", side),
+        number("horizon_days", Some(horizon_seconds as f64 / DAY)),
+        word("first", first),
+        word("last", last),
+    ]
+}
 
 pub(super) fn number(name: &str, value: Option<f64>) -> Named {
     (name.to_owned(), Kind::Number, Cell::number(value, 6))
@@ -231,15 +270,8 @@ pub(super) fn word(name: &str, value: impl ToString) -> Named {
 }
 
 fn row_cells(row: &Row) -> Vec<Named> {
-    let mut cells = vec![
-        word("policy", &row.policy),
-        word("asset", &row.asset),
-        word("portfolio", &row.portfolio),
-        word("side", &row.side),
-        number("horizon_days", Some(row.horizon_seconds as f64 / DAY)),
-        word("first", row.first),
-        word("last", row.last),
-    ];
+    let names = [&*row.policy, &*row.asset, &*row.portfolio, &*row.side];
+    let mut cells = identity(names, row.horizon_seconds, (row.first, row.last));
     cells.extend(faults(&row.faults));
     cells
 }

@@ -1,6 +1,6 @@
 //! `plimsoll backtest --chains`: policies judged on recorded option chains.
 
-use super::backtest::{BacktestArgs, Named, findings, horizons, number, policies, word};
+use super::backtest::{BacktestArgs, Named, findings, horizons, identity, named, number, policies, word};
 use super::say;
 use crate::io::chains::{chains, implied};
 use crate::io::params::params;
@@ -8,13 +8,18 @@ use crate::io::prices::histories;
 use crate::io::progress::Progress;
 use crate::output::{Answer, Cell, Format, JsonBody, Kind, Table};
 use crate::report;
-use plimsoll_sim::chain::{ChainCrash, ChainOutcome, ChainRow, ChainStudy};
+use plimsoll_sim::chain::{ChainCrash, ChainOutcome, ChainRow, ChainStudy, Misplaced};
+use plimsoll_types::Asset;
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::Instant;
 
 const DAY: f64 = 86_400.0;
 const MONTH_DAYS: f64 = 31.0;
+/// Books of each style and underlying where nothing is said.
+const BOOKS: usize = 50;
+/// And the seed of what they hold.
+const SEED: u64 = 5;
 const TITLE: &str = "Books sampled from open interest (margins and losses in shares of the gross notional of a book's options; too many: probability of a mean share of breaching books this far above 1 %)";
 
 /// Answers. Forms that hold only the figures have the notes on the standard error stream.
@@ -25,7 +30,8 @@ pub(super) fn run(args: &BacktestArgs, format: Format) -> anyhow::Result<Answer<
     let implied = implied(&args.implied)?;
     let (moments, again) = chains(&args.chains, &params)?;
     let (policies, horizons) = (policies(args)?, horizons(args)?);
-    let (from, to, books, seed) = (args.from, args.to, args.books, args.seed);
+    let (books, seed) = (args.books.unwrap_or(BOOKS), args.seed.unwrap_or(SEED));
+    let (from, to) = (args.from, args.to);
     let study = ChainStudy { policies, moments, prices, implied, horizons, from, to, books, seed, params };
     let fitted = now();
     let outcome = {
@@ -198,36 +204,26 @@ fn crash_table(crashes: &[ChainCrash]) -> Table {
 /// Every figure, a column each, under the names that other backtests give them.
 fn main_table(rows: &[ChainRow]) -> Table {
     let others: BTreeSet<&String> = rows.iter().flat_map(|row| row.capital_against.keys()).collect();
-    let mut table = Table::default();
-    for row in rows {
-        let mut cells = identity(row);
+    let cells = |row: &ChainRow| {
+        let mut cells = row_cells(row);
         cells.extend(coverage(row));
         cells.extend(instants(row));
         cells.extend(capital(row, &others));
-        if table.columns.is_empty() {
-            table.columns = cells.iter().map(|(name, kind, _)| (name.clone(), *kind)).collect();
-        }
-        table.push(cells.into_iter().map(|(_, _, cell)| cell).collect());
-    }
-    table
+        cells
+    };
+    named(rows.iter().map(cells))
 }
 
 fn integer(name: &str, value: u64) -> Named {
     (name.to_owned(), Kind::Integer, Cell::Integer(i64::try_from(value).unwrap_or(i64::MAX)))
 }
 
-fn identity(row: &ChainRow) -> Vec<Named> {
-    vec![
-        word("policy", &row.policy),
-        word("asset", &row.asset),
-        word("portfolio", row.style.name()),
-        word("side", row.style.side()),
-        number("horizon_days", Some(row.horizon_seconds as f64 / DAY)),
-        word("first", row.first),
-        word("last", row.last),
-        integer("books", row.books as u64),
-        integer("instants", row.instants as u64),
-    ]
+fn row_cells(row: &ChainRow) -> Vec<Named> {
+    let names = [&*row.policy, &*row.asset, row.style.name(), row.style.side()];
+    let mut cells = identity(names, row.horizon_seconds, (row.first, row.last));
+    cells.push(integer("books", row.books as u64));
+    cells.push(integer("instants", row.instants as u64));
+    cells
 }
 
 fn coverage(row: &ChainRow) -> Vec<Named> {
@@ -303,6 +299,18 @@ fn capital(row: &ChainRow, others: &BTreeSet<&String>) -> Vec<Named> {
     cells
 }
 
+/// Marks that were left out, and the first of them.
+fn misplaced(study: &ChainStudy, asset: &Asset) -> Option<String> {
+    let listed = study.moments.iter().filter_map(|moment| Some((moment.at, moment.listings.get(asset)?)));
+    let mut all = listed.flat_map(|(at, listing)| listing.misplaced.iter().map(move |bad| (at, bad)));
+    let (at, Misplaced { instrument, mark, least, most }) = all.next()?;
+    let count = 1 + all.count();
+    let least = least.max(0.0);
+    Some(format!(
+        "{asset}: {count} marks left out that no option of their strike, index and volatility has: the first is {instrument} at {at}, {mark:.2} where {least:.2} to {most:.2} may be"
+    ))
+}
+
 /// What was sampled, what was left out, and what policies had to do without.
 fn notes(study: &ChainStudy, outcome: &ChainOutcome, again: usize) -> Vec<String> {
     let mut notes = Vec::new();
@@ -316,6 +324,7 @@ fn notes(study: &ChainStudy, outcome: &ChainOutcome, again: usize) -> Vec<String
             unmarked += listing.unmarked;
             unread += usize::from(listing.implied.is_none());
         }
+        notes.extend(misplaced(study, asset));
         let (chains, drawn) = (sampled.places.len(), sampled.drawn);
         notes.push(format!(
             "{asset}: {chains} chains, {held} options marked and valued, {unvalued} marked and not valued, {unmarked} not marked, {unread} surfaces without a reading at 7, 30 and 90 days; {drawn} units drawn"

@@ -154,7 +154,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Verdict> {
 fn tell(plan: &Plan, running: &Host, mut view: view::View) -> anyhow::Result<plimsoll_sim::harbour::Outcome> {
     let rules = running.shared.course().engine.rules().clone();
     let mut harbour = Harbour::new(&plan.spec, &rules)?;
-    let mut tally = Tally::new(&rules);
+    let mut tally = Tally::new(&rules, plan.spec.start);
     let stop = interrupted()?;
     let mut pace: Option<Pace> = None;
     while let Some(due) = harbour.due().filter(|_| !stop.load(Ordering::Acquire)) {

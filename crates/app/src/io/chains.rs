@@ -7,6 +7,7 @@ use super::error::{Refusal, shortened};
 use super::market::each_snapshot;
 use super::prices::{PriceFile, TIMES, time};
 use super::progress::Progress;
+use super::series::WholeLines;
 use super::source::Source;
 use anyhow::{Context, anyhow, bail};
 use plimsoll_engine::ParamSet;
@@ -52,7 +53,7 @@ pub fn chains(files: &[PathBuf], params: &ParamSet) -> anyhow::Result<(Vec<Momen
         })?;
     }
     fit(&mut waiting);
-    Ok(in_order(moments))
+    Ok(in_order(moments)?)
 }
 
 /// Reads implied volatilities: an underlying a file.
@@ -70,12 +71,13 @@ pub fn implied(files: &[PriceFile]) -> anyhow::Result<Vec<ImpliedHistory>> {
 
 fn history(PriceFile { asset, path }: &PriceFile) -> anyhow::Result<ImpliedHistory> {
     let (name, reader) = Source::open(path)?.text()?;
-    let mut csv = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
+    let mut csv = csv::ReaderBuilder::new().flexible(true).from_reader(WholeLines::new(reader));
     let ((at, level), scale) = places(csv.headers().with_context(|| name.clone())?, &name)?;
+    let behind = csv.get_ref().behind();
     let (mut rows, mut bad, mut read): (Vec<(Timestamp, f64)>, usize, usize) = (Vec::new(), 0, 0);
     for record in csv.records() {
         let record = record.with_context(|| name.clone())?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |at| at.line() + behind);
         let text = record.get(at).unwrap_or_default().trim();
         let when = time(text).ok_or_else(|| {
             let expected = "expected RFC 3339, 2026-03-27, 3/27/2026 or milliseconds since 1970";

@@ -90,10 +90,11 @@ fn rows(path: &Path) -> anyhow::Result<Vec<PriceRow>> {
     let (name, reader) = Source::open(path)?.text()?;
     let mut csv = csv::ReaderBuilder::new().flexible(true).from_reader(WholeLines::new(reader));
     let places = places(csv.headers().with_context(|| name.clone())?, &name)?;
+    let behind = csv.get_ref().behind();
     let mut rows = Vec::new();
     for record in csv.records() {
         let record = record.with_context(|| name.clone())?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |at| at.line() + behind);
         let text = record.get(places.time).unwrap_or_default().trim();
         let time = time(text).ok_or_else(|| {
             let expected = "expected RFC 3339, 2026-03-27, 3/27/2026, or seconds, milliseconds, microseconds or nanoseconds since 1970";
@@ -140,6 +141,15 @@ fn close(text: &str) -> f64 {
         return f64::NAN;
     }
     text.parse().unwrap_or(0.0)
+}
+
+/// An instant of the command line, in any form that a file may have.
+///
+/// # Errors
+/// What is expected, for what is none.
+pub(crate) fn instant(text: &str) -> Result<Timestamp, String> {
+    time(text.trim())
+        .ok_or_else(|| "expected RFC 3339, or a day such as 2026-03-27, its midnight in UTC".to_owned())
 }
 
 /// RFC 3339, a day in ISO or American order, or a count since 1970 whose unit is told by its size. A day is its midnight in UTC;

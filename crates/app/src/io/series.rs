@@ -59,13 +59,14 @@ pub fn series(path: &Path) -> anyhow::Result<ReturnSeries> {
     let (name, reader) = Source::open(path)?.text()?;
     let mut csv = csv::Reader::from_reader(WholeLines::new(reader));
     let header = header(csv.headers().with_context(|| name.clone())?, &name)?;
+    let behind = csv.get_ref().behind();
     let vol = header.vol.as_ref().map(|_| Vec::new());
     let underlyings = header.underlyings.clone();
     let mut out = ReturnSeries { underlyings, times: Vec::new(), spot: Vec::new(), vol };
     let mut before: Option<Row> = None;
     for record in csv.records() {
         let record = record.with_context(|| name.clone())?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |at| at.line() + behind);
         let row = row(&record, &header).map_err(|refusal| refusal.at(&name, "line", line))?;
         if let Some(last) = &before {
             if row.time <= last.time {
@@ -149,11 +150,21 @@ pub(super) struct WholeLines<R> {
     number: u64,
     bytes: usize,
     quotes: usize,
+    /// The last byte read.
+    last: u8,
+    /// Whether the first line ends in `\r\n`; `None` before its end.
+    crlf: Option<bool>,
 }
 
 impl<R> WholeLines<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { inner, number: 1, bytes: 0, quotes: 0 }
+        Self { inner, number: 1, bytes: 0, quotes: 0, last: 0, crlf: None }
+    }
+
+    /// How far a reader of records is behind in its count of lines once it has the header: it counts one that ends in `\r\n` only
+    /// when it reads on.
+    pub(super) fn behind(&self) -> u64 {
+        u64::from(self.crlf == Some(true))
     }
 
     fn end(&mut self) -> io::Result<()> {
@@ -179,8 +190,11 @@ impl<R: Read> Read for WholeLines<R> {
                 return Err(invalid(format!("line {} is longer than {LINE_MAX} bytes", self.number)));
             }
             if piece.ends_with(b"\n") {
+                let before = piece.len().checked_sub(2).and_then(|at| piece.get(at)).unwrap_or(&self.last);
+                self.crlf.get_or_insert(*before == b'\r');
                 self.end()?;
             }
+            self.last = piece.last().copied().unwrap_or(self.last);
         }
         if read == 0 && !buffer.is_empty() {
             self.end()?;

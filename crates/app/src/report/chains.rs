@@ -1,15 +1,9 @@
 //! The report of a backtest on recorded chains.
 
-use super::columns;
-use super::page::{STYLE, html_table};
-use crate::output::Table;
+use super::{Folder, columns, page};
 use crate::output::columns::write_parquet;
-use crate::svg::{self, BooksPanel, escape};
-use anyhow::Context;
+use crate::svg::{self, BooksPanel};
 use plimsoll_sim::chain::{ChainOutcome, ChainRow, ChainSeries, ChainStudy};
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// What the first policy is compared with in a picture, if it is there.
@@ -17,18 +11,9 @@ const COMPARED: &str = "static";
 const DAY: f64 = 86_400.0;
 
 /// What a report is made of.
-pub(crate) struct Material<'a> {
-    /// What was asked.
-    pub(crate) study: &'a ChainStudy,
-    /// What was found.
-    pub(crate) outcome: &'a ChainOutcome,
-    /// Every figure.
-    pub(crate) figures: &'a Table,
-    /// What people read.
-    pub(crate) tables: &'a [Table],
-    /// Sentences below.
-    pub(crate) notes: &'a [String],
-}
+pub(crate) type Material<'a> = super::Material<'a, ChainStudy, ChainOutcome>;
+
+const TITLE: &str = "Backtest of margin policies on recorded chains";
 
 /// How it was done, for both forms.
 const METHOD: [&str; 8] = [
@@ -44,18 +29,13 @@ const METHOD: [&str; 8] = [
 
 /// Writes `report.html`, `report.md`, `figures.parquet`, `margins.parquet` and `books.parquet` into a folder, which is made.
 pub(crate) fn write(folder: &Path, of: &Material<'_>) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
-    let open = |name: &str| {
-        let path = folder.join(name);
-        File::create(&path)
-            .map(BufWriter::new)
-            .with_context(|| format!("{}: cannot be written", path.display()))
-    };
-    open("report.html")?.write_all(html(of).as_bytes()).context("report.html")?;
-    open("report.md")?.write_all(markdown(of)?.as_bytes()).context("report.md")?;
-    write_parquet(of.figures, open("figures.parquet")?)?;
-    columns::series(&of.outcome.rows, open("margins.parquet")?)?;
-    columns::books(of.study, of.outcome, open("books.parquet")?)
+    let folder = Folder::make(folder)?;
+    folder.text("report.html", &html(of))?;
+    let notes = of.notes.iter().map(String::as_str).chain(METHOD);
+    folder.text("report.md", &page::text(TITLE, &setup(of), of.tables.iter(), notes)?)?;
+    write_parquet(of.figures, folder.open("figures.parquet")?)?;
+    columns::series(&of.outcome.rows, folder.open("margins.parquet")?)?;
+    columns::books(of.study, of.outcome, folder.open("books.parquet")?)
 }
 
 fn setup(of: &Material<'_>) -> Vec<String> {
@@ -89,49 +69,12 @@ fn setup(of: &Material<'_>) -> Vec<String> {
 }
 
 fn html(of: &Material<'_>) -> String {
-    let mut out = String::new();
-    let title = "Backtest of margin policies on recorded chains";
-    let _ = writeln!(
-        out,
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>"
-    );
-    for line in setup(of) {
-        let _ = writeln!(out, "<p>{}</p>", escape(&line));
-    }
+    let mut out = page::begin(TITLE, &setup(of));
     out.push_str("<h2>Margin against loss</h2>\n");
-    for picture in pictures(of) {
-        out.push_str(&picture);
-    }
-    out.push_str("<h2>Figures</h2>\n<p class=\"note\">All of them are in figures.parquet, every instant is in margins.parquet, and the first book of every style, position by position, in books.parquet.</p>\n");
-    for table in of.tables {
-        html_table(&mut out, table);
-    }
-    for note in of.notes {
-        let _ = writeln!(out, "<p>{}</p>", escape(note));
-    }
-    out.push_str("<h2>Method</h2>\n");
-    for line in METHOD {
-        let _ = writeln!(out, "<p>{}</p>", escape(line));
-    }
-    out.push_str("</body></html>\n");
+    pictures(of).iter().for_each(|picture| out.push_str(picture));
+    let note = "All of them are in figures.parquet, every instant is in margins.parquet, and the first book of every style, position by position, in books.parquet.";
+    page::end(&mut out, note, of, &METHOD);
     out
-}
-
-fn markdown(of: &Material<'_>) -> anyhow::Result<String> {
-    let mut out = b"# Backtest of margin policies on recorded chains\n\n".to_vec();
-    for line in setup(of) {
-        out.extend(format!("- {line}\n").bytes());
-    }
-    for table in of.tables.iter().filter(|table| !table.rows.is_empty()) {
-        out.extend(format!("\n## {}\n\n", table.title).bytes());
-        let plain = Table { title: String::new(), ..table.clone() };
-        plain.print(&mut out, None)?;
-    }
-    out.extend(b"\n## Notes\n\n");
-    for line in of.notes.iter().map(String::as_str).chain(METHOD) {
-        out.extend(format!("- {line}\n").bytes());
-    }
-    Ok(String::from_utf8(out)?)
 }
 
 /// A picture an underlying, a panel a style: the first policy at the first horizon.

@@ -5,7 +5,7 @@ use crate::output::{Cell, Kind, Table};
 use crate::svg::escape;
 use std::fmt::Write as _;
 
-pub(super) const STYLE: &str = "
+const STYLE: &str = "
 body { font: 15px/1.5 'Helvetica Neue', Helvetica, Arial, sans-serif; color: #1f2933; max-width: 1140px; margin: 2em auto; padding: 0 1em; }
 h1 { font-size: 24px; } h2 { font-size: 18px; margin-top: 2em; }
 table { border-collapse: collapse; font-size: 12.5px; margin: 1em 0; display: block; overflow-x: auto; }
@@ -48,7 +48,7 @@ fn setup(of: &Material<'_>) -> Vec<String> {
 }
 
 /// A table as HTML; a cell that begins with a cross is marked.
-pub(super) fn html_table(out: &mut String, table: &Table) {
+fn html_table(out: &mut String, table: &Table) {
     if !table.title.is_empty() {
         let _ = writeln!(out, "<p class=\"note\">{}</p>", escape(&table.title));
     }
@@ -70,17 +70,34 @@ pub(super) fn html_table(out: &mut String, table: &Table) {
     out.push_str("</tbody></table>\n");
 }
 
+/// The head of a page, and what was asked.
+pub(super) fn begin(title: &str, setup: &[String]) -> String {
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n"
+    );
+    paragraphs(&mut out, setup);
+    out
+}
+
+/// Figures, notes and the method, and the end of a page.
+pub(super) fn end<S, O>(out: &mut String, where_figures_are: &str, of: &Material<'_, S, O>, method: &[&str]) {
+    let _ = writeln!(out, "<h2>Figures</h2>\n<p class=\"note\">{where_figures_are}</p>");
+    of.tables.iter().for_each(|table| html_table(out, table));
+    paragraphs(out, of.notes);
+    out.push_str("<h2>Method</h2>\n");
+    paragraphs(out, method);
+    out.push_str("</body></html>\n");
+}
+
+fn paragraphs(out: &mut String, lines: &[impl AsRef<str>]) {
+    for line in lines {
+        let _ = writeln!(out, "<p>{}</p>", escape(line.as_ref()));
+    }
+}
+
 /// One page, with everything in it.
 pub(super) fn html(of: &Material<'_>, targets: &Table) -> anyhow::Result<String> {
-    let mut out = String::new();
-    let title = "Backtest of margin policies";
-    let _ = writeln!(
-        out,
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>"
-    );
-    for line in setup(of) {
-        let _ = writeln!(out, "<p>{}</p>", escape(&line));
-    }
+    let mut out = begin("Backtest of margin policies", &setup(of));
     if !targets.rows.is_empty() {
         out.push_str("<h2>Targets</h2>\n");
         html_table(&mut out, targets);
@@ -98,18 +115,8 @@ pub(super) fn html(of: &Material<'_>, targets: &Table) -> anyhow::Result<String>
         out.push_str(&picture);
     }
     html_table(&mut out, &attribution::table(of));
-    out.push_str("<h2>Figures</h2>\n<p class=\"note\">All of them, and both parts of the sample, are in figures.parquet.</p>\n");
-    for table in of.tables {
-        html_table(&mut out, table);
-    }
-    for note in of.notes {
-        let _ = writeln!(out, "<p>{}</p>", escape(note));
-    }
-    out.push_str("<h2>Method</h2>\n");
-    for line in METHOD {
-        let _ = writeln!(out, "<p>{}</p>", escape(line));
-    }
-    out.push_str("</body></html>\n");
+    let note = "All of them, and both parts of the sample, are in figures.parquet.";
+    end(&mut out, note, of, &METHOD);
     Ok(out)
 }
 
@@ -120,14 +127,23 @@ fn plain(text: &str) -> String {
 
 /// The same for a forum, without pictures.
 pub(super) fn markdown(of: &Material<'_>, targets: &Table) -> anyhow::Result<String> {
-    let mut out = b"# Backtest of margin policies\n\n".to_vec();
-    for line in setup(of) {
-        out.extend(format!("- {}\n", plain(&line)).bytes());
-    }
     let causes = attribution::table(of);
-    let all =
-        std::iter::once(targets).chain(of.tables).chain([&causes]).filter(|table| !table.rows.is_empty());
-    for table in all {
+    let tables = std::iter::once(targets).chain(of.tables).chain([&causes]);
+    text("Backtest of margin policies", &setup(of), tables, of.notes.iter().map(String::as_str).chain(METHOD))
+}
+
+/// Markdown: what was asked, tables, and notes.
+pub(super) fn text<'a>(
+    title: &str,
+    setup: &[String],
+    tables: impl Iterator<Item = &'a Table>,
+    notes: impl Iterator<Item = &'a str>,
+) -> anyhow::Result<String> {
+    let mut out = format!("# {title}\n\n").into_bytes();
+    for line in setup {
+        out.extend(format!("- {}\n", plain(line)).bytes());
+    }
+    for table in tables.filter(|table| !table.rows.is_empty()) {
         out.extend(format!("\n## {}\n\n", plain(&table.title)).bytes());
         let mut untitled = Table { title: String::new(), ..table.clone() };
         for cell in untitled.rows.iter_mut().flatten() {
@@ -138,7 +154,7 @@ pub(super) fn markdown(of: &Material<'_>, targets: &Table) -> anyhow::Result<Str
         untitled.print(&mut out, None)?;
     }
     out.extend(b"\n## Notes\n\n");
-    for line in of.notes.iter().map(String::as_str).chain(METHOD) {
+    for line in notes {
         out.extend(format!("- {}\n", plain(line)).bytes());
     }
     Ok(String::from_utf8(out)?)

@@ -6,7 +6,8 @@
 use super::engine::Engine;
 use super::feed::Validity;
 use super::state::State;
-use crate::glide::{Margined, Shown, Values, policy_refuses};
+use super::valued::Values;
+use crate::glide::{Margined, Shown, policy_refuses, valued as said};
 use crate::{Absorption, Adjusted, Depth, EngineError, Evaluated};
 use plimsoll_lanes::Path;
 use plimsoll_policy::{Impact, Knob, Place, Proposal, Quoted};
@@ -88,7 +89,7 @@ impl Engine {
                 return Err(EngineError::Rules { reason });
             }
             valued.mark_rows(&state.ledger, &mut made);
-            Ok(Margined::new(valued.book(), &made, (&adjusted.scenarios, &adjusted.margin)))
+            Ok(Margined::new(valued.book(), &made, (std::iter::once(&adjusted.scenarios), &adjusted.margin)))
         };
         let binding = |knob: Knob, asset: &Asset| {
             let place = Place { underlying: Some(asset.as_str()), ..Place::default() };
@@ -96,7 +97,9 @@ impl Engine {
         };
         let now = margined(&binding)?.margins;
         let shown = Shown { book: valued.book(), arrays, market: &market, now: &now };
-        Ok(Glided { candidates: shown.under_each(&candidates, margined)? })
+        let candidates =
+            shown.under_each(&candidates, |values| margined(&|knob, asset| said(values, knob, asset)))?;
+        Ok(Glided { candidates })
     }
 
     /// What rests in order books: the least of some minutes, of every venue together.

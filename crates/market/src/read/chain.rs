@@ -8,7 +8,7 @@ use plimsoll_types::Timestamp;
 use std::io::Read;
 use std::ops::ControlFlow;
 
-const REQUIRED: [&str; 9] = [
+pub(super) const REQUIRED: [&str; 9] = [
     "timestamp",
     "instrument_name",
     "underlying",

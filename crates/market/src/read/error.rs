@@ -15,12 +15,16 @@ pub enum ReadError {
     },
     /// The form cannot be told from the first bytes.
     #[error(
-        "not a known market file, it starts `{start}`: expected a Deribit chain CSV, a tardis options_chain CSV, \
-             get_book_summary_by_currency or ticker JSON, or a snapshot JSON"
+        "not a known market file, it starts `{start}`{}: expected a Deribit chain CSV, a tardis options_chain CSV, \
+             get_book_summary_by_currency or ticker JSON, or a snapshot JSON", lacking(.form, .missing)
     )]
     UnknownFormat {
         /// The first characters.
         start: String,
+        /// The form of table whose columns it has most of; empty where it has none of any.
+        form: &'static str,
+        /// The columns of that form that it lacks.
+        missing: Vec<String>,
     },
     /// Columns are missing from the header.
     #[error("{name}: line {line}: missing column {}: expected a header with {}", .missing.join(", "), .expected.join(", "))]
@@ -160,4 +164,13 @@ pub enum ReadError {
         /// The first instant there is.
         first: Timestamp,
     },
+}
+
+/// What a table lacks of the form it is nearest to.
+fn lacking(form: &str, missing: &[String]) -> String {
+    if missing.is_empty() {
+        return String::new();
+    }
+    let columns = if missing.len() == 1 { "column" } else { "columns" };
+    format!(", and for a {form} CSV it lacks the {columns} {}", missing.join(", "))
 }

@@ -25,12 +25,12 @@ impl<'a, R: Read> Table<'a, R> {
         required: &[&'static str],
         optional: &[&'static str],
     ) -> Result<Self, ReadError> {
-        let lines = ShortLines { inner: reader, length: 0 };
+        let lines = ShortLines { inner: reader, length: 0, last: 0, crlf: None };
         // Quotes never occur in these files; taking them literally keeps an open one from swallowing the rest.
         let mut reader = csv::ReaderBuilder::new().quoting(false).from_reader(lines);
         let header = match reader.headers() {
             Ok(header) => header.clone(),
-            Err(error) => return Err(located(name, reader.position().line(), None, error)),
+            Err(error) => return Err(located(name, reader.position().line(), 0, None, error)),
         };
         if header.is_empty() || (header.len() == 1 && header.get(0).is_some_and(|h| h.trim().is_empty())) {
             return Err(ReadError::Empty { name: name.to_owned() });
@@ -58,15 +58,21 @@ impl<'a, R: Read> Table<'a, R> {
             }
             Err(error) => {
                 let line = self.reader.position().line();
+                let behind = self.behind();
                 let header = self.reader.headers().ok().cloned();
-                Err(located(self.name, line, header.as_ref(), error))
+                Err(located(self.name, line, behind, header.as_ref(), error))
             }
         }
     }
 
     /// The line of the current row.
     pub(super) fn line(&self) -> u64 {
-        self.row.position().map_or(0, csv::Position::line)
+        self.row.position().map_or(0, |at| at.line() + self.behind())
+    }
+
+    /// The reader counts a line that ends in `\r\n` only when it reads on: after the header every line is one too small.
+    fn behind(&self) -> u64 {
+        u64::from(self.reader.get_ref().crlf == Some(true))
     }
 
     /// The text of a column in the current row; empty when the file has not the column.
@@ -117,8 +123,14 @@ fn twice(header: &StringRecord) -> Option<String> {
     found.map(|(_, name)| (*name).to_owned())
 }
 
-fn located(name: &str, reached: u64, header: Option<&StringRecord>, error: csv::Error) -> ReadError {
-    let line = error.position().map_or(reached, csv::Position::line);
+fn located(
+    name: &str,
+    reached: u64,
+    behind: u64,
+    header: Option<&StringRecord>,
+    error: csv::Error,
+) -> ReadError {
+    let line = error.position().map_or(reached, |at| at.line() + behind);
     let name = name.to_owned();
     match error.into_kind() {
         ErrorKind::Io(source) => ReadError::Io { name, line, source },
@@ -139,12 +151,21 @@ fn located(name: &str, reached: u64, header: Option<&StringRecord>, error: csv::
 struct ShortLines<R> {
     inner: R,
     length: usize,
+    /// The last byte read.
+    last: u8,
+    /// Whether the first line ends in `\r\n`; `None` before its end.
+    crlf: Option<bool>,
 }
 
 impl<R: Read> Read for ShortLines<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         let read = &buffer[..count];
+        if let Some(at) = read.iter().position(|&b| b == b'\n').filter(|_| self.crlf.is_none()) {
+            let before = at.checked_sub(1).and_then(|at| read.get(at)).copied().unwrap_or(self.last);
+            self.crlf = Some(before == b'\r');
+        }
+        self.last = read.last().copied().unwrap_or(self.last);
         self.length = match read.iter().rposition(|&b| b == b'\n') {
             Some(at) => count - at - 1,
             None => self.length + count,

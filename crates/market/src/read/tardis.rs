@@ -6,7 +6,7 @@ use super::{At, ReadError, ReadOutcome};
 use plimsoll_types::Timestamp;
 use std::io::Read;
 
-const REQUIRED: [&str; 8] = [
+pub(super) const REQUIRED: [&str; 8] = [
     "symbol",
     "timestamp",
     "bid_price",

@@ -5,7 +5,7 @@
 
 use super::books::Held;
 use super::moment::{Listing, perpetual};
-use crate::margining::{MarginingError, Values};
+use crate::margining::{MarginingError, Values, forget_labels};
 use plimsoll_engine::{Adjusted, ParamSet};
 use plimsoll_lanes::Path;
 use plimsoll_margin::{BookTerms, summaries};
@@ -37,10 +37,7 @@ impl<'m> Stand<'m> {
         instruments.push(Instrument::spot(asset.clone()));
         instruments.extend(perpetual(asset));
         let mut adjusted = Adjusted::new(params, std::slice::from_ref(asset), &BTreeMap::new())?;
-        // Nobody reads the labels, and every plan would copy them.
-        for scenario in adjusted.scenarios.blocks.iter_mut().flat_map(|block| &mut block.scenarios) {
-            scenario.label.clear();
-        }
+        forget_labels(&mut adjusted);
         let book = book(held, listing.quotes.len() as u32)?;
         Ok(Self { listing, instruments, book, params, adjusted })
     }

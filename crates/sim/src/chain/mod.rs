@@ -24,7 +24,7 @@ mod track;
 pub use books::{Books, Held};
 pub use crash::{CHAIN_FALL_MIN, ChainCrash};
 pub use losses::{Counted, Lost, lost};
-pub use moment::{Listing, Moment, Quote, in_order};
+pub use moment::{ChainConflict, Listing, Misplaced, Moment, Quote, in_order};
 pub use rows::ChainRow;
 pub use series::ChainSeries;
 pub use study::{ChainOutcome, ChainStudy, SEPARATED, Sampled, Variant};

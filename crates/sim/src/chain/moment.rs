@@ -6,6 +6,7 @@
 use plimsoll_engine::{ParamSet, implied};
 use plimsoll_market::{PerpMark, Surface, UnderlyingSurface, fit, guard};
 use plimsoll_policy::Implied;
+use plimsoll_quant::black;
 use plimsoll_risk::value;
 use plimsoll_types::{
     Asset, Instrument, OptionKind, OptionQuote, Settlement, Snapshot, Timestamp, Units, nearest_f64,
@@ -33,6 +34,28 @@ pub struct Quote {
     pub moneyness: f64,
 }
 
+/// A mark that is none.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Misplaced {
+    /// Of which option.
+    pub instrument: Instrument,
+    /// What the venue wrote, quote units per coin.
+    pub mark: f64,
+    /// The least that it may be, quote units per coin.
+    pub least: f64,
+    /// And the most.
+    pub most: f64,
+}
+
+/// A mark so many times its value at the venue's own volatility, or as many times less, is another unit or a misprint.
+const MARK_RATIO_MAX: f64 = 3.0;
+
+/// What an option pays may have moved by this share of its strike, or of the index, since it was marked.
+const LATE_SHARE: f64 = 0.01;
+
+/// Marks are told apart from each other down to this share of the index: a few ticks.
+const MARK_SLACK: f64 = 5e-4;
+
 /// The chain of one underlying.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Listing {
@@ -47,6 +70,8 @@ pub struct Listing {
     pub unvalued: Vec<(Instrument, f64)>,
     /// Options that are quoted and not marked.
     pub unmarked: usize,
+    /// Marks that no option of its strike, index and volatility has: left out.
+    pub misplaced: Vec<Misplaced>,
     /// The surface as a trader reads it.
     pub implied: Option<Implied>,
     /// Options open, quote units at the index.
@@ -77,11 +102,17 @@ impl Moment {
         let mut listings = BTreeMap::new();
         for (asset, market) in &guarded.snapshot.underlyings {
             let Some(surface) = fitted.underlyings.remove(asset) else { continue };
-            let listing = Listing::new(asset, surface, (snapshot.as_of, &market.market.options), params);
+            let raw = snapshot.underlyings.get(asset).map_or(&[][..], |market| &market.options);
+            let misplaced = misplaced(raw, surface.index, snapshot.as_of);
+            let sound = |option: &&OptionQuote| {
+                misplaced.binary_search_by(|bad| bad.instrument.cmp(&option.instrument)).is_err()
+            };
+            let options: Vec<&OptionQuote> = market.market.options.iter().filter(sound).collect();
+            let listing = Listing::new(asset, surface, (snapshot.as_of, &options), params);
             let depth = market.market.depth.as_ref();
             let depth = depth.map(|d| if d.bid_quote < d.ask_quote { d.bid_quote } else { d.ask_quote });
             if !listing.quotes.is_empty() {
-                listings.insert(asset.clone(), Listing { depth, ..listing });
+                listings.insert(asset.clone(), Listing { depth, misplaced, ..listing });
             }
         }
         Self { at: snapshot.as_of, listings }
@@ -92,7 +123,7 @@ impl Listing {
     fn new(
         asset: &Asset,
         mut market: UnderlyingSurface,
-        (at, options): (Timestamp, &[OptionQuote]),
+        (at, options): (Timestamp, &[&OptionQuote]),
         params: &ParamSet,
     ) -> Self {
         let index = market.index;
@@ -116,7 +147,8 @@ impl Listing {
         unvalued.sort_by(|a, b| a.0.cmp(&b.0));
         let unmarked = options.len() - quotes.len() - unvalued.len();
         let open_interest = index * options.iter().filter_map(|option| option.open_interest).sum::<f64>();
-        Self { surface, index, quotes, unvalued, unmarked, implied, open_interest, depth: None }
+        let misplaced = Vec::new();
+        Self { surface, index, quotes, unvalued, unmarked, misplaced, implied, open_interest, depth: None }
     }
 
     /// The venue's mark of an option, quote units per coin.
@@ -132,6 +164,45 @@ impl Listing {
     pub fn find(&self, instrument: &Instrument) -> Option<usize> {
         self.quotes.binary_search_by(|quote| quote.instrument.cmp(instrument)).ok()
     }
+}
+
+/// Marks outside what an option may be worth, in the order of instruments.
+fn misplaced(options: &[OptionQuote], index: f64, at: Timestamp) -> Vec<Misplaced> {
+    let one = |option: &OptionQuote| {
+        let mark = mark(option, index)?;
+        let (least, most) = bounds(option, index, at)?;
+        let outside = !(least..=most).contains(&mark);
+        outside.then(|| Misplaced { instrument: option.instrument.clone(), mark, least, most })
+    };
+    let mut found: Vec<Misplaced> = options.iter().filter_map(one).collect();
+    found.sort_by(|a, b| a.instrument.cmp(&b.instrument));
+    found
+}
+
+/// The least and the most that a coin of an option may be marked at, quote units: no arbitrage (beneath what it pays at the forward;
+/// a call above a coin, a put above its strike), and where the venue says a volatility, three times its value at that either way.
+/// Inverse options are marked in coins of the forward, which the chain counts at the index.
+fn bounds(option: &OptionQuote, index: f64, at: Timestamp) -> Option<(f64, f64)> {
+    let (expiry, (strike, kind)) = (option.instrument.expiry()?, option.instrument.option()?);
+    let (strike, slack) = (nearest_f64(strike), MARK_SLACK * index);
+    let forward = option.forward.filter(|forward| *forward > 0.0 && forward.is_finite()).unwrap_or(index);
+    let inverse = option.instrument.settlement() == Settlement::Inverse;
+    // What a linear option's value is discounted by lies between nothing and the basis.
+    let (coin, apart) = if inverse { (index / forward, 0.0) } else { (1.0, (forward - index).abs()) };
+    let (inner, whole, kind) = match kind {
+        OptionKind::Call => (forward - strike, forward, black::OptionKind::Call),
+        OptionKind::Put => (strike - forward, strike, black::OptionKind::Put),
+    };
+    let slack = slack + apart;
+    // Forward, index and mark are of instants some minutes apart.
+    let late = apart + LATE_SHARE * strike.max(index);
+    let (least, most) = (coin * inner - late, coin * whole + late);
+    let tau = at.years_until(expiry);
+    let stated = option.mark_vol.filter(|vol| *vol > 0.0 && vol.is_finite() && tau > 0.0);
+    let Some(worth) = stated.map(|vol| coin * black::price(kind, forward, strike, vol, tau)) else {
+        return Some((least, most));
+    };
+    Some((least.max(worth / MARK_RATIO_MAX - slack), most.min(worth * MARK_RATIO_MAX + slack)))
 }
 
 /// The venue's mark, quote units per coin.
@@ -157,11 +228,63 @@ fn quote((option, mark): (&OptionQuote, f64), surface: &Surface, index: f64, uni
     })
 }
 
-/// Moments in the order of time, each instant once; how many were there again.
-pub fn in_order(mut moments: Vec<Moment>) -> (Vec<Moment>, usize) {
+/// Two chains of one underlying and one instant that do not say the same.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+#[error("{asset}: two chains of {at} do not say the same: {what}")]
+pub struct ChainConflict {
+    /// Of what.
+    pub asset: Asset,
+    /// When.
+    pub at: Timestamp,
+    /// What each says.
+    pub what: String,
+}
+
+/// Moments in the order of time, each instant once, its underlyings put together; how many chains of an underlying were there
+/// again and said the same.
+///
+/// # Errors
+/// [`ChainConflict`] for two that do not.
+pub fn in_order(mut moments: Vec<Moment>) -> Result<(Vec<Moment>, usize), ChainConflict> {
     moments.sort_by_key(|moment| moment.at);
-    let before = moments.len();
-    moments.dedup_by_key(|moment| moment.at);
-    let again = before - moments.len();
-    (moments, again)
+    let (mut all, mut again): (Vec<Moment>, usize) = (Vec::with_capacity(moments.len()), 0);
+    for next in moments {
+        match all.last_mut().filter(|last| last.at == next.at) {
+            Some(last) => again += last.join(next)?,
+            None => all.push(next),
+        }
+    }
+    Ok((all, again))
+}
+
+impl Moment {
+    /// Takes in another moment of the same instant; how many of its listings were here.
+    fn join(&mut self, other: Self) -> Result<usize, ChainConflict> {
+        let mut again = 0;
+        for (asset, listing) in other.listings {
+            match self.listings.get(&asset) {
+                None => drop(self.listings.insert(asset, listing)),
+                Some(known) => match known.differs(&listing) {
+                    None => again += 1,
+                    Some(what) => return Err(ChainConflict { asset, at: self.at, what }),
+                },
+            }
+        }
+        Ok(again)
+    }
+}
+
+impl Listing {
+    /// The first thing that another chain of the same instant says otherwise.
+    fn differs(&self, other: &Self) -> Option<String> {
+        if self.index != other.index {
+            return Some(format!("an index of {} and of {}", self.index, other.index));
+        }
+        if self.quotes.len() != other.quotes.len() {
+            return Some(format!("{} and {} options", self.quotes.len(), other.quotes.len()));
+        }
+        let mut pairs = self.quotes.iter().zip(&other.quotes);
+        let (one, two) = pairs.find(|(one, two)| one != two)?;
+        Some(format!("{} marked at {}, {} at {}", one.instrument, one.mark, two.instrument, two.mark))
+    }
 }
