@@ -13,6 +13,7 @@ mod grow;
 mod inputs;
 mod limits;
 mod machine;
+pub mod serve;
 mod timing;
 mod workloads;
 

@@ -1,12 +1,13 @@
 //! `plimsoll bench`: how fast the stages are, beside a plain reference and the machine's limits.
 
+use super::bench_serve::BenchServeArgs;
 use super::say;
 use crate::bench::{self, Axis, Growth, Limits, Options, Report, Row, WORKLOADS, Workload};
 use crate::output::answer::Output;
 use crate::output::{Answer, Cell, Format, JsonBody, Kind, Picture, Table, Verdict};
 use crate::svg::{GrowthLine, GrowthPanel};
 use anyhow::bail;
-use clap::{Args, Parser};
+use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -14,7 +15,10 @@ use std::path::PathBuf;
 
 /// Arguments of `bench`.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct BenchArgs {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Which workloads, W1 to W8, separated by commas; a name such as W1 runs its variants too (default: all)
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     workload: Vec<String>,
@@ -45,6 +49,13 @@ pub(super) struct BenchArgs {
     svg: Option<PathBuf>,
 }
 
+/// What is measured beside the stages.
+#[derive(Subcommand, Debug)]
+enum What {
+    /// The whole service under load: ticks while people ask, checks over HTTP, journaled events, a restart
+    Serve(BenchServeArgs),
+}
+
 /// What a `cargo bench` target is given.
 #[derive(Parser, Debug)]
 struct Target {
@@ -68,6 +79,9 @@ pub(super) fn target(workload: &str) -> anyhow::Result<Verdict> {
 
 /// Measures, or writes inputs.
 pub(super) fn run(args: &BenchArgs, output: &Output) -> anyhow::Result<Verdict> {
+    if let Some(What::Serve(args)) = &args.what {
+        return super::bench_serve::run(args, output);
+    }
     let options = Options {
         workloads: args.workload.clone(),
         threads: args.threads.iter().map(|n| usize::from(*n)).collect(),

@@ -10,7 +10,7 @@ use crate::serve::{App, listen};
 use anyhow::{Context, bail};
 use clap::Args;
 use plimsoll_engine::live::Rules;
-use plimsoll_engine::{PRESETS, ParamSet};
+use plimsoll_engine::ParamSet;
 use plimsoll_policy::{POLICIES, Policy};
 use plimsoll_sim::harbour::{Harbour, Phase, Producer, Spec, Tally};
 use std::collections::BTreeMap;
@@ -95,30 +95,32 @@ impl Plan {
         let spec = Spec { seed: args.seed, accounts: args.accounts, length_seconds, ..story };
         Ok(Self { spec, speed })
     }
+}
 
-    /// The rules of this market under a preset and a policy.
-    fn rules(&self, params: &str, policy: &str) -> anyhow::Result<Rules> {
-        Ok(Harbour::rules(&self.spec, ParamSet::preset(params)?, Policy::shipped(policy)?)?)
-    }
+/// The rules of a seeded market under a preset and a policy.
+pub(super) fn rules(spec: &Spec, params: &str, policy: &str) -> anyhow::Result<Rules> {
+    Ok(Harbour::rules(spec, ParamSet::preset(params)?, Policy::shipped(policy)?)?)
+}
 
-    /// The same, as the journal keeps them.
-    fn charter(&self, params: &str, policy: &str) -> anyhow::Result<Charter> {
-        let rules = self.rules(params, policy)?;
-        let text = |of: &[(&str, &str)], name: &str| {
-            let found = of.iter().find(|(known, _)| *known == name);
-            found.map(|(_, text)| (*text).to_owned()).with_context(|| format!("nothing ships as `{name}`"))
-        };
-        Ok(Charter {
-            since: self.spec.begins(),
-            params: text(&PRESETS, params)?,
-            policy: text(&POLICIES, policy)?,
-            series: BTreeMap::new(),
-            feeds: rules.feeds,
-            market: rules.market,
-            liquidation: rules.liquidation,
-            stable: rules.stable,
-        })
+/// The same, as the journal keeps them: with the units of the market's own coins.
+pub(super) fn charter(spec: &Spec, params: &str, policy: &str) -> anyhow::Result<Charter> {
+    let rules = rules(spec, params, policy)?;
+    let found = POLICIES.iter().find(|(known, _)| *known == policy);
+    let (_, policy) = found.with_context(|| format!("no policy ships as `{policy}`"))?;
+    let params = toml::to_string(&rules.params).context("parameters")?;
+    if ParamSet::from_toml(&params, "charter")? != rules.params {
+        bail!("the parameters of {params_name} are others when they are read again", params_name = rules.params.name);
     }
+    Ok(Charter {
+        since: spec.begins(),
+        params,
+        policy: (*policy).to_owned(),
+        series: BTreeMap::new(),
+        feeds: rules.feeds,
+        market: rules.market,
+        liquidation: rules.liquidation,
+        stable: rules.stable,
+    })
 }
 
 /// Runs the demonstration.
@@ -128,16 +130,16 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Verdict> {
     let folder = Folder::of(args.dir.as_deref())?;
     let config = Config {
         journal: JournalConfig {
-            dir: folder.path.clone(),
+            dir: folder.path().to_owned(),
             identity: "plimsoll demo".to_owned(),
             ..JournalConfig::default()
         },
         server: ServerConfig::default(),
-        charter: plan.charter("plimsoll", "plimsoll")?,
+        charter: charter(&plan.spec, "plimsoll", "plimsoll")?,
     };
     let (running, app) = serve::start(&config)?;
     if running.shared.applied() > 1 {
-        bail!("{} holds a journal already: `plimsoll replay` says what is in it", folder.path.display());
+        bail!("{} holds a journal already: `plimsoll replay` says what is in it", folder.path().display());
     }
     let others = (!args.alone).then(|| ending::others(&plan)).transpose()?;
     let door = Door::open(app, args.listen)?;
@@ -282,13 +284,17 @@ impl Door {
 }
 
 /// The folder of the journal; a temporary one is removed at the end.
-struct Folder {
+pub(super) struct Folder {
     path: PathBuf,
     temporary: bool,
 }
 
 impl Folder {
-    fn of(kept: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn of(kept: Option<&Path>) -> anyhow::Result<Self> {
         if let Some(path) = kept {
             return Ok(Self { path: path.to_owned(), temporary: false });
         }

@@ -8,6 +8,7 @@ mod args;
 mod attribute;
 pub(crate) mod backtest;
 mod bench;
+mod bench_serve;
 pub(crate) mod chains;
 mod compare;
 mod compare_json;
@@ -29,6 +30,7 @@ mod serve;
 mod span;
 mod surface;
 mod surface_scan;
+mod torture;
 mod vectors;
 mod what_if;
 
@@ -108,6 +110,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Verify a journal, or print what is in it
     Journal(journal::JournalArgs),
+    /// Cut the power of a journal thousands of times and count what is lost
+    Torture(torture::TortureArgs),
     /// How fast the stages are, beside a plain reference and the machine's limits
     Bench(bench::BenchArgs),
     /// Print completions for a shell
@@ -164,6 +168,7 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Serve(args) => serve::run(args),
         Command::Replay(args) => replay::run(args, output),
         Command::Journal(args) => journal::run(args, output),
+        Command::Torture(args) => torture::run(args, output),
         Command::Bench(args) => bench::run(args, output),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -121,11 +121,7 @@ impl Store {
     /// # Errors
     /// What the journal refuses; a charter that cannot be adopted.
     pub fn open(config: &JournalConfig, charter: &Charter) -> anyhow::Result<(Self, Recovered)> {
-        let disk = Arc::new(DirDisk::exclusive(&config.dir)?);
-        claim(&config.dir, &config.identity)?;
-        let store = Self { disk, identity: config.identity.clone(), kept: config.snapshots_kept };
-        let options = Options { segment_bytes: config.segment_mb << 20, ..Options::new(&config.identity) };
-        let (mut journal, recovery) = Journal::open_or_create(Box::new(Arc::clone(&store.disk)), options)?;
+        let (store, mut journal, repairs) = Self::journal(config)?;
         if journal.durable().sequence == 0 {
             journal.append(CHARTER_VERSION, &charter.encode()?)?;
             journal.commit()?;
@@ -140,8 +136,34 @@ impl Store {
             journal.append(CHARTER_VERSION, &charter.encode()?)?;
             course.sequence = journal.commit()?.sequence;
         }
-        let repairs = recovery.repairs;
         Ok((store, Recovered { journal, course, snapshot, replayed, repairs }))
+    }
+
+    /// Begins a journal with an engine that is there already: its charter is the first record, and a snapshot at it holds all that it
+    /// remembers, which is in no record.
+    ///
+    /// # Errors
+    /// When there is a journal already; what the disk says.
+    pub fn begin(config: &JournalConfig, course: Course) -> anyhow::Result<(Self, Recovered)> {
+        let (store, mut journal, repairs) = Self::journal(config)?;
+        if journal.durable().sequence != 0 {
+            bail!("{} holds a journal already", config.dir.display());
+        }
+        journal.append(CHARTER_VERSION, &course.charter.encode()?)?;
+        let sequence = journal.commit()?.sequence;
+        let course = Course { sequence, ..course };
+        store.save(&course)?;
+        Ok((store, Recovered { journal, course, snapshot: Some(sequence), replayed: 0, repairs }))
+    }
+
+    /// Opens the folder and the journal in it, or creates both.
+    fn journal(config: &JournalConfig) -> anyhow::Result<(Self, Journal, Vec<Repair>)> {
+        let disk = Arc::new(DirDisk::exclusive(&config.dir)?);
+        claim(&config.dir, &config.identity)?;
+        let store = Self { disk, identity: config.identity.clone(), kept: config.snapshots_kept };
+        let options = Options { segment_bytes: config.segment_mb << 20, ..Options::new(&config.identity) };
+        let (journal, recovery) = Journal::open_or_create(Box::new(Arc::clone(&store.disk)), options)?;
+        Ok((store, journal, recovery.repairs))
     }
 
     /// The course up to a record, from a snapshot or from the beginning, and how many records were replayed for it.

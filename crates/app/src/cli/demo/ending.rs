@@ -1,6 +1,6 @@
 //! What happened, and what it would have been under other rules.
 
-use super::Plan;
+use super::{Plan, rules};
 use crate::output::{Cell, Kind, Table};
 use plimsoll_journal::Anchor;
 use plimsoll_sim::harbour::{Outcome, shadow};
@@ -18,8 +18,8 @@ pub(super) type Others = JoinHandle<anyhow::Result<Vec<Outcome>>>;
 /// Begins to tell the same story to engines under other rules.
 pub(super) fn others(plan: &Plan) -> anyhow::Result<Others> {
     let spec = plan.spec.clone();
-    let rules = OTHERS.map(|(params, policy)| plan.rules(params, policy));
-    let run = move || rules.into_iter().map(|rules| Ok(shadow(&spec, rules?)?)).collect();
+    let each = OTHERS.map(|(params, policy)| rules(&plan.spec, params, policy));
+    let run = move || each.into_iter().map(|rules| Ok(shadow(&spec, rules?)?)).collect();
     Ok(std::thread::Builder::new().name("others".to_owned()).spawn(run)?)
 }
 

@@ -1,0 +1,96 @@
+//! `plimsoll bench serve`: the whole service under load.
+
+use super::demo::{Folder, charter, rules};
+use crate::bench::serve::{Load, Served, run as measure};
+use crate::host::{Chronicle, Config, Course, JournalConfig, ServerConfig};
+use crate::output::answer::Output;
+use crate::output::{Answer, Cell, Kind, Table, Verdict};
+use anyhow::Context;
+use clap::Args;
+use plimsoll_engine::live::Engine;
+use plimsoll_sim::harbour::{Harbour, Spec};
+use plimsoll_types::Asset;
+
+/// Arguments of `bench serve`.
+#[derive(Args, Debug)]
+pub(super) struct BenchServeArgs {
+    /// Accounts of the seeded market
+    #[arg(long, default_value_t = 100_000, value_name = "N")]
+    accounts: usize,
+    /// Checks asked a second
+    #[arg(long, default_value_t = 2_000, value_name = "N")]
+    rate: u32,
+    /// Seconds of each part
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    seconds: u64,
+}
+
+/// Measures and prints.
+pub(super) fn run(args: &BenchServeArgs, output: &Output) -> anyhow::Result<Verdict> {
+    let spec = Spec { accounts: args.accounts, ..Spec::default() };
+    let rules = rules(&spec, "plimsoll", "plimsoll")?;
+    let mut harbour = Harbour::new(&spec, &rules)?;
+    let engine = harbour.opened(&rules)?;
+    let folder = Folder::of(None)?;
+    let charter = charter(&spec, "plimsoll", "plimsoll")?;
+    let load = load(args, &engine, charter.clone())?;
+    let journal = JournalConfig {
+        dir: folder.path().to_owned(),
+        identity: "bench".to_owned(),
+        snapshot_events: 0,
+        ..JournalConfig::default()
+    };
+    let config = Config { journal, server: ServerConfig::default(), charter: charter.clone() };
+    let course = Course { charter, engine, chronicle: Chronicle::default(), sequence: 0 };
+    output.write(answer(&measure(&config, course, &load)?))
+}
+
+fn load(args: &BenchServeArgs, engine: &Engine, charter: crate::host::Charter) -> anyhow::Result<Load> {
+    let asset = Asset::new("ETH")?;
+    let feed = charter.feeds.get(&asset).context("no feed of ETH")?;
+    let sources = feed.sources.keys().cloned().collect();
+    let price = engine.valued().surface.underlyings.get(&asset).context("no market of ETH")?.index;
+    let accounts = engine.state().ledger.accounts().iter();
+    let asked = accounts.filter(|account| account.positions.len() >= 6).map(|account| account.id.clone());
+    let asked: Vec<_> = asked.take(1_000).collect();
+    let perpetual = engine.state().ledger.instruments().iter().map(|listed| listed.instrument.to_string());
+    let instrument = perpetual.into_iter().find(|name| name.starts_with("ETH") && name.ends_with("PERPETUAL"));
+    Ok(Load {
+        charter,
+        rate: args.rate,
+        seconds: args.seconds,
+        ticks: (asset, sources, price),
+        asked: (asked, instrument.context("no perpetual of ETH")?),
+    })
+}
+
+fn answer(served: &Served) -> Answer<'static> {
+    let columns = [
+        ("what", Kind::Text),
+        ("count", Kind::Integer),
+        ("median_ms", Kind::Number),
+        ("p99_ms", Kind::Number),
+        ("max_ms", Kind::Number),
+    ];
+    let mut table = Table::new("", &columns);
+    for latency in &served.latencies {
+        table.push(vec![
+            Cell::text(&latency.what),
+            Cell::count(latency.count),
+            Cell::number(Some(latency.median_ms), 3),
+            Cell::number(Some(latency.p99_ms), 3),
+            Cell::number(Some(latency.max_ms), 3),
+        ]);
+    }
+    let mut answer = Answer::table(table);
+    answer.notes = vec![
+        format!(
+            "{} accounts, {} positions, 4 underlyings; a tick made the margins of {} accounts new at the median",
+            served.accounts, served.positions, served.touched
+        ),
+        format!("{:.0} deposits a second were durable and applied", served.events_per_second),
+        format!("{:.2} s from opening the journal to every margin, as it was", served.restart_seconds),
+    ];
+    answer.notes.extend(served.memory_mb.map(|mb| format!("{mb:.0} MB at most")));
+    answer
+}
