@@ -28,6 +28,8 @@ const WARMING: i64 = 300;
 const WARMING_STEP: i64 = 15;
 /// Half of the confidence interval of sources in calm, a share: beneath the floor of the feeds, which counts then.
 const CONFIDENCE: f64 = 3e-4;
+/// What the pool usually has over what it must cover.
+pub(super) const COVERAGE: f64 = 1.45;
 /// How often a source is off what it watches, and by how much: most of the time the sources of a feed agree.
 const SCATTERED: f64 = 0.1;
 const SCATTER: f64 = 1e-4;
@@ -108,7 +110,7 @@ impl World<'_> {
             for coin in self.coins {
                 events.extend(VENUES.iter().map(|venue| depth(coin, venue, water, at, &mut draw)));
             }
-            events.push_back(told(at, Body::Pool { coverage: 1.45 }));
+            events.push_back(told(at, Body::Pool { coverage: COVERAGE }));
             events.push_back(told(at, Body::Clock));
         }
         Ok(())
@@ -144,6 +146,8 @@ impl World<'_> {
             before -= WARMING_STEP;
         }
         let at = self.spec.start.plus_seconds(-WARMING_STEP);
+        // What the pool holds is old news by now, and who does not know charges the most.
+        events.push_back(told(at, Body::Pool { coverage: COVERAGE }));
         for (i, coin) in self.coins.iter().enumerate() {
             let mut draw = Draw::of(self.spec.seed, &[43, i as u64]);
             events.push_back(chain(&Sight::new(coin, i, &water, at), &mut draw));
