@@ -79,11 +79,12 @@ impl World<'_> {
         let sights = sights.map(|(i, coin)| Sight::new(coin, i, &water, self.spec.start)).collect();
         let people =
             Census { seed: self.spec.seed, units: &rules.params.units, sights }.people(self.spec.accounts)?;
+        let assets: Vec<Asset> = self.coins.iter().map(|coin| coin.asset.clone()).collect();
         let nothing = vec![0.0; people.all.len()];
         let mut bare = book.clone();
-        self.bring(&mut bare, at, &people, &nothing)?;
-        let stakes = stakes(&brought(rules, &before, &bare)?, &people, &water);
-        self.bring(&mut book, at, &people, &stakes)?;
+        bring(&mut bare, at, (&people, &nothing), &assets)?;
+        let stakes = stakes(&brought(rules, &before, &bare)?, &people, water.stable);
+        bring(&mut book, at, (&people, &stakes), &assets)?;
         book.push_back(told(at, Body::Clock));
         Ok(Opening { past: events, book, before, people })
     }
@@ -154,42 +155,42 @@ impl World<'_> {
         }
         Ok(())
     }
+}
 
-    fn coins_of(&self, person: &Person) -> Option<(&Asset, i128)> {
-        let (home, nano) = person.coins.filter(|(_, nano)| *nano > 0)?;
-        Some((&self.coins.get(home)?.asset, nano))
-    }
+/// The coins that somebody puts down; underlyings in the order of their places.
+fn coins_of<'a>(person: &Person, assets: &'a [Asset]) -> Option<(&'a Asset, i128)> {
+    let (home, nano) = person.coins.filter(|(_, nano)| *nano > 0)?;
+    Some((assets.get(home)?, nano))
+}
 
-    /// Everybody with what they put down, and then the book.
-    fn bring(
-        &self,
-        events: &mut VecDeque<Event>,
-        at: Timestamp,
-        people: &People,
-        wanted: &[f64],
-    ) -> Result<(), HarbourError> {
-        let (dollar, stable) = (Asset::new(DOLLAR)?, Asset::new(STABLE)?);
-        let backstop: AccountId = BACKSTOP.parse()?;
-        let crowd = self.spec.accounts as f64;
-        events.push_back(told(at, Body::Insure { nano: nano(INSURANCE_EACH * crowd) }));
-        events.push_back(told(at, Body::Open { account: backstop.clone() }));
-        let amount = nano(BACKSTOP_EACH * crowd);
-        events.push_back(told(at, Body::Deposit { account: backstop, asset: dollar.clone(), nano: amount }));
-        for (person, wanted) in people.all.iter().zip(wanted) {
-            let account = person.id.clone();
-            events.push_back(told(at, Body::Open { account: account.clone() }));
-            if let Some((asset, nano)) = self.coins_of(person) {
-                let (account, asset) = (account.clone(), asset.clone());
-                events.push_back(told(at, Body::Deposit { account, asset, nano }));
-            }
-            let asset = if person.stable { stable.clone() } else { dollar.clone() };
-            if *wanted > 0.0 {
-                events.push_back(told(at, Body::Deposit { account, asset, nano: nano(*wanted) }));
-            }
+/// Everybody with what they put down, and then the book.
+pub(super) fn bring(
+    events: &mut VecDeque<Event>,
+    at: Timestamp,
+    (people, wanted): (&People, &[f64]),
+    assets: &[Asset],
+) -> Result<(), HarbourError> {
+    let (dollar, stable) = (Asset::new(DOLLAR)?, Asset::new(STABLE)?);
+    let backstop: AccountId = BACKSTOP.parse()?;
+    let crowd = people.all.len() as f64;
+    events.push_back(told(at, Body::Insure { nano: nano(INSURANCE_EACH * crowd) }));
+    events.push_back(told(at, Body::Open { account: backstop.clone() }));
+    let amount = nano(BACKSTOP_EACH * crowd);
+    events.push_back(told(at, Body::Deposit { account: backstop, asset: dollar.clone(), nano: amount }));
+    for (person, wanted) in people.all.iter().zip(wanted) {
+        let account = person.id.clone();
+        events.push_back(told(at, Body::Open { account: account.clone() }));
+        if let Some((asset, nano)) = coins_of(person, assets) {
+            let (account, asset) = (account.clone(), asset.clone());
+            events.push_back(told(at, Body::Deposit { account, asset, nano }));
         }
-        events.extend(people.fills.iter().map(|fill| told(at, Body::Filled(fill.clone()))));
-        Ok(())
+        let asset = if person.stable { stable.clone() } else { dollar.clone() };
+        if *wanted > 0.0 {
+            events.push_back(told(at, Body::Deposit { account, asset, nano: nano(*wanted) }));
+        }
     }
+    events.extend(people.fills.iter().map(|fill| told(at, Body::Filled(fill.clone()))));
+    Ok(())
 }
 
 /// An engine that has taken in a book at once: what it remembers is as if the events had been told it one by one, but no
@@ -224,8 +225,9 @@ pub(super) fn brought(rules: &Rules, before: &State, book: &VecDeque<Event>) -> 
     Ok(engine)
 }
 
-/// What everybody puts down in dollars, given an engine on which they hold what they hold and have put down coins only.
-fn stakes(engine: &Engine, people: &People, water: &Water) -> Vec<f64> {
+/// What everybody puts down in dollars, given an engine on which they hold what they hold and have put down coins only, and the
+/// price of the stable coin.
+pub(super) fn stakes(engine: &Engine, people: &People, stable: f64) -> Vec<f64> {
     let per_unit = people.ticks_per_unit;
     let stake = |person: &Person| {
         let number = engine.state().ledger.find(&person.id).ok();
@@ -234,7 +236,7 @@ fn stakes(engine: &Engine, people: &People, water: &Water) -> Vec<f64> {
             totals.map_or((person.gross * per_unit, 0.0), |t| (t.im.0 as f64, t.equity.0 as f64));
         let (by_margin, by_size) = ((1.0 + person.cushion) * im / per_unit, person.stake * person.gross);
         let wanted = if by_margin > by_size { by_margin } else { by_size } - equity / per_unit;
-        let par = if person.stable { 1.006 * water.stable } else { 1.0 };
+        let par = if person.stable { 1.006 * stable } else { 1.0 };
         (wanted * par).max(person.least).ceil()
     };
     people.all.iter().map(stake).collect()
@@ -256,7 +258,8 @@ pub(super) fn stable_event(asset: &Asset, source: &str, price: f64, at: Timestam
     seen(asset, source, (price, CONFIDENCE), at)
 }
 
-fn seen(asset: &Asset, source: &str, (price, confidence): (f64, f64), at: Timestamp) -> Event {
+/// What a source says of a price, and half of its confidence interval as a share.
+pub(super) fn seen(asset: &Asset, source: &str, (price, confidence): (f64, f64), at: Timestamp) -> Event {
     let seen = Observation {
         sequence: at.seconds().unsigned_abs(),
         time: at,
