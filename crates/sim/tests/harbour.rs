@@ -6,8 +6,13 @@
 use plimsoll_engine::ParamSet;
 use plimsoll_engine::live::{Body, Effect, Engine, Event, Rules, encode};
 use plimsoll_policy::Policy;
-use plimsoll_sim::harbour::{Harbour, HarbourError, Outcome, Phase, Producer, Spec, Tally, shadow, tell};
-use plimsoll_types::{Asset, Ticks, Timestamp};
+use plimsoll_quant::black::{self, OptionKind};
+use plimsoll_sim::harbour::{
+    Harbour, HarbourError, Outcome, Phase, Producer, Spec, Tally, Tape, TapeSpec, shadow, tell,
+};
+use plimsoll_types::{
+    Asset, IndexPrice, Instrument, OptionQuote, Snapshot, Ticks, Timestamp, UnderlyingMarket,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Refusals that people bring on themselves.
@@ -232,4 +237,71 @@ fn a_spec_that_tells_no_story_is_refused() {
     let refused =
         Harbour::rules(&spec, ParamSet::preset("plimsoll").unwrap(), Policy::shipped("static").unwrap());
     assert!(matches!(refused, Err(HarbourError::Spec { field: "source_seconds", value: 0, .. })));
+}
+
+/// A chain of inverse options on a smile.
+fn recorded(at: Timestamp, index: f64) -> Snapshot {
+    let mut options = Vec::new();
+    for expiry in ["30JAN26", "6FEB26", "27FEB26", "27MAR26"] {
+        for strike in (60_000..=124_000).step_by(4_000) {
+            for (kind, side) in [(OptionKind::Call, "C"), (OptionKind::Put, "P")] {
+                let instrument: Instrument = format!("BTC-{expiry}-{strike}-{side}").parse().unwrap();
+                let tau = at.years_until(instrument.expiry().unwrap());
+                let k = plimsoll_quant::special::ln(f64::from(strike) / index);
+                let vol = 0.5 + 0.1 * k * k - 0.05 * k;
+                if tau <= 0.0 {
+                    continue;
+                }
+                let mark = black::price(kind, index, f64::from(strike), vol, tau) / index;
+                options.push(OptionQuote {
+                    instrument,
+                    bid: (mark > 4e-4).then_some(mark - 2e-4),
+                    ask: Some(mark + 2e-4),
+                    mark: (mark > 1e-6).then_some(mark),
+                    mark_vol: Some(vol),
+                    forward: Some(index),
+                    open_interest: Some(f64::from(10 + strike / 4_000 % 7)),
+                    time: at,
+                });
+            }
+        }
+    }
+    let index = vec![IndexPrice { price: index, confidence: None, source: "made up".to_owned(), time: at }];
+    let market = UnderlyingMarket { index, options, ..UnderlyingMarket::default() };
+    let underlyings = BTreeMap::from([(Asset::new("BTC").unwrap(), market)]);
+    Snapshot { as_of: at, underlyings, assets: BTreeMap::new() }
+}
+
+#[test]
+fn recorded_chains_are_told_with_books_that_sum_to_nothing() {
+    let start = Timestamp::from_seconds(1_769_572_800);
+    let chains: Vec<Snapshot> =
+        (0..14).map(|i| recorded(start.plus_seconds(21_600 * i), 90_000.0 - 1_500.0 * i as f64)).collect();
+    let spec = TapeSpec { seed: 3, accounts: 60 };
+    let (params, policy) = (ParamSet::preset("plimsoll").unwrap(), Policy::shipped("static").unwrap());
+    let rules = Tape::rules(&spec, &chains, params, policy).unwrap();
+    let mut tape = Tape::new(&spec, &rules, chains).unwrap();
+    let mut engine = Engine::new(rules, tape.begins()).unwrap();
+    let (mut last, mut settled, mut refused) = (tape.begins(), 0, BTreeMap::<String, u64>::new());
+    while let Some(event) = tape.next() {
+        assert!(event.at >= last && event.at <= tape.ends());
+        last = event.at;
+        let effects = engine.step(&event).unwrap();
+        for effect in &effects {
+            match effect {
+                Effect::Rejected(reject) => *refused.entry(reject.code.clone()).or_default() += 1,
+                Effect::Settled { .. } => settled += 1,
+                _ => {}
+            }
+        }
+        tape.react(&effects, event.at);
+    }
+    assert_eq!(last, tape.ends());
+    assert!(settled > 5, "{settled} settled");
+    assert!(refused.keys().all(|code| THEIR_OWN.contains(&code.as_str())), "{refused:?}");
+    let mut sums: BTreeMap<u32, i64> = BTreeMap::new();
+    for held in engine.state().ledger.accounts().iter().flat_map(|account| &account.positions) {
+        *sums.entry(held.instrument).or_default() += held.lots;
+    }
+    assert!(sums.len() > 20 && sums.values().all(|sum| *sum == 0), "{sums:?}");
 }

@@ -193,33 +193,44 @@ pub(super) fn bring(
     Ok(())
 }
 
-/// An engine that has taken in a book at once: what it remembers is as if the events had been told it one by one, but no
-/// account was looked at in between.
+/// An engine that has taken in a book at once: what it remembers is as if the events had been told it one by one, but hardly any
+/// account was looked at in between. The last instrument is told as it is, so that everything is valued as of then.
 pub(super) fn brought(rules: &Rules, before: &State, book: &VecDeque<Event>) -> Result<Engine, HarbourError> {
     let mut state = before.clone();
     let per_unit = rules.params.units.ticks_per_unit;
+    let last = book.iter().rev().find_map(|event| match &event.body {
+        Body::List { instrument } => Some(instrument),
+        _ => None,
+    });
+    let mut rest = Vec::new();
     for event in book {
         let ledger = &mut state.ledger;
         let failed = |e: LedgerError| HarbourError::Book { reason: e.to_string() };
         match &event.body {
-            Body::List { instrument } => drop(ledger.list(instrument).map_err(failed)?),
-            Body::Open { account } => drop(ledger.open(account).map_err(failed)?),
+            Body::List { instrument } if Some(instrument) != last => {
+                ledger.list(instrument).map(drop).map_err(failed)?;
+            }
+            Body::Open { account } => ledger.open(account).map(drop).map_err(failed)?,
             Body::Deposit { account, asset, nano } => {
                 let number = ledger.find(account).map_err(failed)?;
                 ledger.deposit(number, asset, *nano).map_err(failed)?;
             }
-            Body::Filled(fill) => drop(ledger.fill(fill).map_err(failed)?),
-            Body::Insure { nano } => {
-                let ticks =
-                    mul_div(*nano, i128::from(per_unit), i128::from(NANO), Rounding::Down).unwrap_or(0);
-                state.insurance = Ticks(state.insurance.0 + ticks);
+            Body::Filled(fill) if Some(&fill.instrument) != last => {
+                ledger.fill(fill).map(drop).map_err(failed)?
             }
-            _ => continue,
+            Body::Insure { nano } => {
+                let ticks = mul_div(*nano, i128::from(per_unit), i128::from(NANO), Rounding::Down);
+                state.insurance = Ticks(state.insurance.0 + ticks.unwrap_or(0));
+            }
+            _ => {
+                rest.push(event);
+                continue;
+            }
         }
         (state.now, state.sequence) = (event.at, state.sequence + 1);
     }
     let mut engine = Engine::resume(rules.clone(), state)?;
-    for event in book.iter().filter(|event| event.body == Body::Clock) {
+    for event in rest {
         engine.step(event)?;
     }
     Ok(engine)
