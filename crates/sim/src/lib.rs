@@ -1,4 +1,5 @@
 //! Offline research on the live engine: history is replayed through the policy and the margin that an exchange would run.
+//! [`harbour`] tells a market of our own, or a recorded one, to the engine as it runs.
 //!
 //! ```text
 //! PriceRow -> clean, splice -> History -> replay (policy::step) -> margins (risk, margin) -> figures (quant)

@@ -143,7 +143,7 @@ impl Coin {
     /// What is listed at an instant: options of the second next day and of [`fridays`].
     pub(super) fn listed(shape: Shape, start: Timestamp) -> Result<Self, HarbourError> {
         let day = start.seconds().div_euclid(DAY);
-        let mut days = fridays(day);
+        let mut days = fridays(day, day + 2);
         days.insert(day + 2);
         Self::quoted((shape, shape.price), &days, start, &WIDE)
     }
@@ -151,7 +151,7 @@ impl Coin {
     /// What is quoted on a day of the past, at its price: few strikes.
     pub(super) fn past(shape: Shape, price: f64, now: Timestamp) -> Result<Self, HarbourError> {
         let day = now.seconds().div_euclid(DAY);
-        Self::quoted((shape, price), &fridays(day), now, &NARROW)
+        Self::quoted((shape, price), &fridays(day, day), now, &NARROW)
     }
 
     fn quoted(
@@ -228,12 +228,12 @@ impl Expiry {
     }
 }
 
-/// Days, counted from the epoch, on which options expire that are quoted on a day: the Fridays of two weeks, and every fourth one for a
-/// quarter. One that is quoted stays so until it expires, so that no smile is left behind.
-fn fridays(day: i64) -> BTreeSet<i64> {
+/// Days, counted from the epoch, on which options expire that are quoted on a day, from the soonest on: the Fridays of two weeks, and
+/// every fourth one for a quarter. One that is quoted stays so until it expires, so that no smile is left behind.
+fn fridays(day: i64, soonest: i64) -> BTreeSet<i64> {
     // The epoch was a Thursday.
-    let first = day + 1 - day.rem_euclid(7) + if day.rem_euclid(7) > 0 { 7 } else { 0 };
-    let all = (0..15).map(|week| first + 7 * week).filter(|friday| *friday > day + 1);
+    let first = day + (1 - day).rem_euclid(7);
+    let all = (0..16).map(|week| first + 7 * week).filter(|friday| *friday >= soonest);
     all.filter(|friday| *friday <= day + 14 || friday.rem_euclid(28) == 1 && *friday <= day + 100).collect()
 }
 

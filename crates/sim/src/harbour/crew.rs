@@ -3,16 +3,15 @@
 use super::draw::Draw;
 use super::opening::{refusal, told};
 use super::people::{People, Trade, nano, stated};
-use super::quotes::Sight;
 use plimsoll_engine::live::feed::Validity;
 use plimsoll_engine::live::liquidation::Plan;
 use plimsoll_engine::live::{Body, Effect, Event, Standing};
-use plimsoll_types::{AccountId, Asset, Instrument, Timestamp, Units, nearest_f64};
+use plimsoll_types::{AccountId, Asset, Instrument, Settlement, Timestamp, Units, nearest_f64};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The keeper begins so soon after an intent, seconds, and trades every so often.
-const KEEPER: (f64, f64) = (5.0, 40.0);
-const SLICE_SECONDS: i64 = 6;
+const KEEPER: (f64, f64) = (10.0, 60.0);
+const SLICE_SECONDS: i64 = 20;
 /// After a refusal it waits so long.
 const REFUSED_SECONDS: i64 = 20;
 /// And gives up after so many.
@@ -54,6 +53,21 @@ struct Job {
     turn: usize,
     /// Lots of what was told last.
     asked: i64,
+}
+
+/// What a keeper sees of what it is to trade, USD.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Desk {
+    pub(super) at: Timestamp,
+    pub(super) index: f64,
+    /// Quote units within 1 % of the middle.
+    pub(super) depth: f64,
+    /// Of futures and perpetuals, a share.
+    pub(super) half_spread: f64,
+    /// One unit.
+    pub(super) worth: f64,
+    /// Coins that one unit moves with.
+    pub(super) delta: f64,
 }
 
 /// Everybody who acts on effects.
@@ -116,28 +130,26 @@ impl Crew {
     pub(super) fn slice(
         &mut self,
         intent: u64,
-        sight: &Sight<'_>,
+        desk: &Desk,
         units: &Units,
         maker: impl Fn(usize) -> Option<AccountId>,
     ) -> Option<Event> {
         let job = self.jobs.get_mut(&intent)?;
         let part = job.parts.front()?;
-        let lot = nearest_f64(units.lot(&part.instrument));
-        let depth = sight.coin.shape.depth * sight.depth;
-        let most = (SLICE.0 * depth).max(SLICE.1) / (lot * sight.price);
+        let lot = nearest_f64(units.lot(&part.instrument)) * desk.index;
+        let most = (SLICE.0 * desk.depth).max(SLICE.1) / lot;
         let size = part.lots.unsigned_abs().min((most as u64).max(1));
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         job.asked = size * part.lots.signum();
-        let taken = size as f64 * lot * sight.price / depth;
-        let impact = (0.01 * taken).min(IMPACT_MAX) + sight.half_spread();
-        let worth = sight.worth(&part.instrument);
-        let spread = if part.instrument.option().is_some() { 0.01 * worth } else { 0.0 };
-        let cost = impact * sight.delta(&part.instrument).abs() * sight.price + spread;
-        let price = if part.lots > 0 { worth - cost } else { worth + cost };
+        let impact = (0.01 * size as f64 * lot / desk.depth).min(IMPACT_MAX) + desk.half_spread;
+        let spread = if part.instrument.option().is_some() { 0.01 * desk.worth } else { 0.0 };
+        let cost = impact * desk.delta.abs() * desk.index + spread;
+        let price = if part.lots > 0 { desk.worth - cost } else { desk.worth + cost };
+        let coin = part.instrument.settlement() == Settlement::Inverse;
+        let price = stated(if coin { price / desk.index } else { price });
         let taker = maker(usize::try_from(intent).unwrap_or(0).wrapping_add(job.turn))?;
         let instrument = part.instrument.clone();
-        let body = Body::Liquidated { intent, taker, instrument, lots: job.asked, price: stated(price) };
-        Some(told(sight.at, body))
+        Some(told(desk.at, Body::Liquidated { intent, taker, instrument, lots: job.asked, price }))
     }
 
     /// Hears what followed.

@@ -28,6 +28,8 @@ const WARMING: i64 = 300;
 const WARMING_STEP: i64 = 15;
 /// Half of the confidence interval of sources in calm, a share: beneath the floor of the feeds, which counts then.
 const CONFIDENCE: f64 = 3e-4;
+/// What the pool usually has over what it must cover.
+pub(super) const COVERAGE: f64 = 1.45;
 /// How often a source is off what it watches, and by how much: most of the time the sources of a feed agree.
 const SCATTERED: f64 = 0.1;
 const SCATTER: f64 = 1e-4;
@@ -77,11 +79,12 @@ impl World<'_> {
         let sights = sights.map(|(i, coin)| Sight::new(coin, i, &water, self.spec.start)).collect();
         let people =
             Census { seed: self.spec.seed, units: &rules.params.units, sights }.people(self.spec.accounts)?;
+        let assets: Vec<Asset> = self.coins.iter().map(|coin| coin.asset.clone()).collect();
         let nothing = vec![0.0; people.all.len()];
         let mut bare = book.clone();
-        self.bring(&mut bare, at, &people, &nothing)?;
-        let stakes = stakes(&brought(rules, &before, &bare)?, &people, &water);
-        self.bring(&mut book, at, &people, &stakes)?;
+        bring(&mut bare, at, (&people, &nothing), &assets)?;
+        let stakes = stakes(&brought(rules, &before, &bare)?, &people, water.stable);
+        bring(&mut book, at, (&people, &stakes), &assets)?;
         book.push_back(told(at, Body::Clock));
         Ok(Opening { past: events, book, before, people })
     }
@@ -108,7 +111,7 @@ impl World<'_> {
             for coin in self.coins {
                 events.extend(VENUES.iter().map(|venue| depth(coin, venue, water, at, &mut draw)));
             }
-            events.push_back(told(at, Body::Pool { coverage: 1.45 }));
+            events.push_back(told(at, Body::Pool { coverage: COVERAGE }));
             events.push_back(told(at, Body::Clock));
         }
         Ok(())
@@ -144,84 +147,98 @@ impl World<'_> {
             before -= WARMING_STEP;
         }
         let at = self.spec.start.plus_seconds(-WARMING_STEP);
+        // What the pool holds is old news by now, and who does not know charges the most.
+        events.push_back(told(at, Body::Pool { coverage: COVERAGE }));
         for (i, coin) in self.coins.iter().enumerate() {
             let mut draw = Draw::of(self.spec.seed, &[43, i as u64]);
             events.push_back(chain(&Sight::new(coin, i, &water, at), &mut draw));
         }
         Ok(())
     }
-
-    fn coins_of(&self, person: &Person) -> Option<(&Asset, i128)> {
-        let (home, nano) = person.coins.filter(|(_, nano)| *nano > 0)?;
-        Some((&self.coins.get(home)?.asset, nano))
-    }
-
-    /// Everybody with what they put down, and then the book.
-    fn bring(
-        &self,
-        events: &mut VecDeque<Event>,
-        at: Timestamp,
-        people: &People,
-        wanted: &[f64],
-    ) -> Result<(), HarbourError> {
-        let (dollar, stable) = (Asset::new(DOLLAR)?, Asset::new(STABLE)?);
-        let backstop: AccountId = BACKSTOP.parse()?;
-        let crowd = self.spec.accounts as f64;
-        events.push_back(told(at, Body::Insure { nano: nano(INSURANCE_EACH * crowd) }));
-        events.push_back(told(at, Body::Open { account: backstop.clone() }));
-        let amount = nano(BACKSTOP_EACH * crowd);
-        events.push_back(told(at, Body::Deposit { account: backstop, asset: dollar.clone(), nano: amount }));
-        for (person, wanted) in people.all.iter().zip(wanted) {
-            let account = person.id.clone();
-            events.push_back(told(at, Body::Open { account: account.clone() }));
-            if let Some((asset, nano)) = self.coins_of(person) {
-                let (account, asset) = (account.clone(), asset.clone());
-                events.push_back(told(at, Body::Deposit { account, asset, nano }));
-            }
-            let asset = if person.stable { stable.clone() } else { dollar.clone() };
-            if *wanted > 0.0 {
-                events.push_back(told(at, Body::Deposit { account, asset, nano: nano(*wanted) }));
-            }
-        }
-        events.extend(people.fills.iter().map(|fill| told(at, Body::Filled(fill.clone()))));
-        Ok(())
-    }
 }
 
-/// An engine that has taken in a book at once: what it remembers is as if the events had been told it one by one, but no
-/// account was looked at in between.
+/// The coins that somebody puts down; underlyings in the order of their places.
+fn coins_of<'a>(person: &Person, assets: &'a [Asset]) -> Option<(&'a Asset, i128)> {
+    let (home, nano) = person.coins.filter(|(_, nano)| *nano > 0)?;
+    Some((assets.get(home)?, nano))
+}
+
+/// Everybody with what they put down, and then the book.
+pub(super) fn bring(
+    events: &mut VecDeque<Event>,
+    at: Timestamp,
+    (people, wanted): (&People, &[f64]),
+    assets: &[Asset],
+) -> Result<(), HarbourError> {
+    let (dollar, stable) = (Asset::new(DOLLAR)?, Asset::new(STABLE)?);
+    let backstop: AccountId = BACKSTOP.parse()?;
+    let crowd = people.all.len() as f64;
+    events.push_back(told(at, Body::Insure { nano: nano(INSURANCE_EACH * crowd) }));
+    events.push_back(told(at, Body::Open { account: backstop.clone() }));
+    let amount = nano(BACKSTOP_EACH * crowd);
+    events.push_back(told(at, Body::Deposit { account: backstop, asset: dollar.clone(), nano: amount }));
+    for (person, wanted) in people.all.iter().zip(wanted) {
+        let account = person.id.clone();
+        events.push_back(told(at, Body::Open { account: account.clone() }));
+        if let Some((asset, nano)) = coins_of(person, assets) {
+            let (account, asset) = (account.clone(), asset.clone());
+            events.push_back(told(at, Body::Deposit { account, asset, nano }));
+        }
+        let asset = if person.stable { stable.clone() } else { dollar.clone() };
+        if *wanted > 0.0 {
+            events.push_back(told(at, Body::Deposit { account, asset, nano: nano(*wanted) }));
+        }
+    }
+    events.extend(people.fills.iter().map(|fill| told(at, Body::Filled(fill.clone()))));
+    Ok(())
+}
+
+/// An engine that has taken in a book at once: what it remembers is as if the events had been told it one by one, but hardly any
+/// account was looked at in between. The last instrument is told as it is, so that everything is valued as of then.
 pub(super) fn brought(rules: &Rules, before: &State, book: &VecDeque<Event>) -> Result<Engine, HarbourError> {
     let mut state = before.clone();
     let per_unit = rules.params.units.ticks_per_unit;
+    let last = book.iter().rev().find_map(|event| match &event.body {
+        Body::List { instrument } => Some(instrument),
+        _ => None,
+    });
+    let mut rest = Vec::new();
     for event in book {
         let ledger = &mut state.ledger;
         let failed = |e: LedgerError| HarbourError::Book { reason: e.to_string() };
         match &event.body {
-            Body::List { instrument } => drop(ledger.list(instrument).map_err(failed)?),
-            Body::Open { account } => drop(ledger.open(account).map_err(failed)?),
+            Body::List { instrument } if Some(instrument) != last => {
+                ledger.list(instrument).map(drop).map_err(failed)?;
+            }
+            Body::Open { account } => ledger.open(account).map(drop).map_err(failed)?,
             Body::Deposit { account, asset, nano } => {
                 let number = ledger.find(account).map_err(failed)?;
                 ledger.deposit(number, asset, *nano).map_err(failed)?;
             }
-            Body::Filled(fill) => drop(ledger.fill(fill).map_err(failed)?),
-            Body::Insure { nano } => {
-                let ticks =
-                    mul_div(*nano, i128::from(per_unit), i128::from(NANO), Rounding::Down).unwrap_or(0);
-                state.insurance = Ticks(state.insurance.0 + ticks);
+            Body::Filled(fill) if Some(&fill.instrument) != last => {
+                ledger.fill(fill).map(drop).map_err(failed)?
             }
-            _ => continue,
+            Body::Insure { nano } => {
+                let ticks = mul_div(*nano, i128::from(per_unit), i128::from(NANO), Rounding::Down);
+                state.insurance = Ticks(state.insurance.0 + ticks.unwrap_or(0));
+            }
+            _ => {
+                rest.push(event);
+                continue;
+            }
         }
         (state.now, state.sequence) = (event.at, state.sequence + 1);
     }
     let mut engine = Engine::resume(rules.clone(), state)?;
-    for event in book.iter().filter(|event| event.body == Body::Clock) {
+    for event in rest {
         engine.step(event)?;
     }
     Ok(engine)
 }
 
-/// What everybody puts down in dollars, given an engine on which they hold what they hold and have put down coins only.
-fn stakes(engine: &Engine, people: &People, water: &Water) -> Vec<f64> {
+/// What everybody puts down in dollars, given an engine on which they hold what they hold and have put down coins only, and the
+/// price of the stable coin.
+pub(super) fn stakes(engine: &Engine, people: &People, stable: f64) -> Vec<f64> {
     let per_unit = people.ticks_per_unit;
     let stake = |person: &Person| {
         let number = engine.state().ledger.find(&person.id).ok();
@@ -230,7 +247,7 @@ fn stakes(engine: &Engine, people: &People, water: &Water) -> Vec<f64> {
             totals.map_or((person.gross * per_unit, 0.0), |t| (t.im.0 as f64, t.equity.0 as f64));
         let (by_margin, by_size) = ((1.0 + person.cushion) * im / per_unit, person.stake * person.gross);
         let wanted = if by_margin > by_size { by_margin } else { by_size } - equity / per_unit;
-        let par = if person.stable { 1.006 * water.stable } else { 1.0 };
+        let par = if person.stable { 1.006 * stable } else { 1.0 };
         (wanted * par).max(person.least).ceil()
     };
     people.all.iter().map(stake).collect()
@@ -252,7 +269,8 @@ pub(super) fn stable_event(asset: &Asset, source: &str, price: f64, at: Timestam
     seen(asset, source, (price, CONFIDENCE), at)
 }
 
-fn seen(asset: &Asset, source: &str, (price, confidence): (f64, f64), at: Timestamp) -> Event {
+/// What a source says of a price, and half of its confidence interval as a share.
+pub(super) fn seen(asset: &Asset, source: &str, (price, confidence): (f64, f64), at: Timestamp) -> Event {
     let seen = Observation {
         sequence: at.seconds().unsigned_abs(),
         time: at,

@@ -162,7 +162,7 @@ impl Census<'_> {
         let home = self.home(&mut draw, trade);
         let mut legs = Vec::new();
         let mut coins = None;
-        let leverage = draw.lognormal(5.0, 0.55).clamp(2.0, 15.0);
+        let leverage = draw.lognormal(2.8, 0.65).clamp(2.0, 15.0);
         let places = if wealth > LARGE && !holds_coin(trade) { 1 + draw.below(3) } else { 1 };
         for place in 0..places {
             let home = (home + place) % SHAPES.len();
@@ -179,21 +179,21 @@ impl Census<'_> {
             id: format!("{name}-{number:05}").parse()?,
             trade,
             home,
-            cushion: 0.06 + draw.lognormal(0.30, 0.8).min(3.0),
+            cushion: 0.08 + draw.lognormal(0.55, 0.8).min(3.0),
             stake: if leveraged { 1.0 / leverage } else { 0.0 },
             stable: draw.chance(0.3),
             coins,
             least: 25.0,
             gross: 0.0,
             reserve: 0.0,
-            answers: draw.between(0.1, 0.8),
+            answers: draw.between(0.2, 0.9),
         };
         // Bought before sold: what covers is there before what it covers.
         legs.sort_by(|a, b| b.2.total_cmp(&a.2));
         for leg in legs {
             self.fill(people, (number, &mut person), leg, deltas, &mut draw);
         }
-        person.reserve = person.gross * draw.between(0.0, 0.10);
+        person.reserve = person.gross * draw.between(0.0, 0.14);
         people.all.push(person);
         Ok(())
     }

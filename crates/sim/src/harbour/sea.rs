@@ -26,6 +26,8 @@ const NOISE_HALF_LIFE: f64 = 3_600.0;
 const NOISE: f64 = 0.22;
 /// Jumps an hour in the storm, and their deviation in units of a usual day.
 const JUMPS: (f64, f64) = (2.5, 0.22);
+/// What of each leg is a gap at its beginning, and how long the gap takes, a share of the crash.
+const GAP: (f64, f64) = (0.55, 0.006);
 /// What of each leg of the fall comes back before the next.
 const REBOUND: f64 = 0.12;
 /// What of the whole fall comes back afterwards.
@@ -101,12 +103,13 @@ impl Legs {
     fn new(spec: &Spec) -> Self {
         let length = spec.length_seconds as f64;
         let mut draw = Draw::of(spec.seed, &[11]);
-        let mut weights = [0.22, 0.33, 0.28, 0.17].map(|w: f64| w * draw.between(0.8, 1.2));
+        let mut weights = [0.18, 0.40, 0.26, 0.16].map(|w: f64| w * draw.between(0.8, 1.2));
         let lost: f64 = weights.iter().take(3).sum::<f64>() * REBOUND;
         let net: f64 = weights.iter().sum::<f64>() - lost;
         weights.iter_mut().for_each(|w| *w /= net);
         let (mut stretches, mut share, mut done) = (vec![(0.0, 0.0)], 0.0, 0.0);
         for (i, weight) in weights.iter().enumerate() {
+            stretches.push((share + GAP.1, done + GAP.0 * weight));
             share += 0.16;
             done += weight;
             stretches.push((share, done));
@@ -189,7 +192,7 @@ impl Flow {
             *log = exp(*log + fallen * ln(1.0 - shape.fall));
         }
         let stable = stable(phase, crash.share(t));
-        let depth = depth * exp(0.3 * self.noise.abs().min(1.0) * -1.0);
+        let depth = depth * exp(-0.3 * self.noise.abs().min(1.0));
         Water { phase, prices, swell: self.swell, depth, stable }
     }
 

@@ -36,7 +36,7 @@ impl Default for Spec {
             start: Timestamp::from_seconds(1_768_240_800),
             length_seconds: 43_200,
             past_days: 100,
-            source_seconds: 20,
+            source_seconds: 30,
             chain_seconds: 120,
             clock_seconds: 60,
             trade_seconds: 30,

@@ -2,10 +2,11 @@
 
 use super::Producer;
 use super::coin::{Coin, DOLLAR, SHAPES, STABLE, VENUES};
-use super::crew::{Crew, Deed};
+use super::crew::{Crew, Deed, Desk};
 use super::draw::Draw;
 use super::opening::{
-    BACKSTOP, World, backstop_loss, brought, chain, depth, price_event, stable_event, stable_sources, told,
+    BACKSTOP, COVERAGE, World, backstop_loss, brought, chain, depth, price_event, stable_event,
+    stable_sources, told,
 };
 use super::people::{People, Trade, lots, nano, stated};
 use super::quotes::Sight;
@@ -181,29 +182,26 @@ impl Harbour {
     /// Everything that comes again and again, for the first time: spread out, so that little is due together.
     fn begin(&mut self) {
         let every = self.spec.source_seconds;
-        for coin in 0..self.coins.len() {
+        for (coin, offset) in (0..self.coins.len()).zip(0..) {
             let sources = self.coins.get(coin).map_or(&[][..], |c| c.shape.sources);
-            let offset = coin as i64;
-            for source in 0..sources.len() {
-                self.later(
-                    offset + source as i64 * every / sources.len() as i64,
-                    Task::Price { coin, source },
-                );
+            let count = i64::try_from(sources.len()).unwrap_or(1).max(1);
+            for (source, place) in (0..sources.len()).zip(0..) {
+                self.later(offset + place * every / count, Task::Price { coin, source });
             }
             self.later(10 + offset * self.spec.chain_seconds / 4, Task::Chain { coin });
             self.later(5 + 7 * offset, Task::Own { coin });
             self.later(600 + offset, Task::Funding { coin });
-            for venue in 0..VENUES.len() {
-                self.later(20 + 30 * offset + 110 * venue as i64, Task::Depth { coin, venue });
+            for (venue, place) in (0..VENUES.len()).zip(0..) {
+                self.later(20 + 30 * offset + 110 * place, Task::Depth { coin, venue });
             }
         }
-        for source in 0..stable_sources().len() {
-            self.later(2 + 6 * source as i64, Task::Stable { source });
+        for (source, place) in (0..stable_sources().len()).zip(0..) {
+            self.later(2 + 6 * place, Task::Stable { source });
         }
         let makers: Vec<usize> = self.people.makers.iter().flatten().copied().collect();
-        for (i, maker) in makers.into_iter().enumerate() {
-            self.later(40 + 11 * i as i64, Task::Order { maker, bid: true });
-            self.later(45 + 11 * i as i64, Task::Order { maker, bid: false });
+        for (maker, place) in makers.into_iter().zip(0..) {
+            self.later(40 + 11 * place, Task::Order { maker, bid: true });
+            self.later(45 + 11 * place, Task::Order { maker, bid: false });
         }
         let singles =
             [(3, Task::Pool), (4, Task::Sentiment), (30, Task::Clock), (9, Task::Trade), (50, Task::Move)];
@@ -257,7 +255,8 @@ impl Harbour {
             Task::Price { coin, source } => {
                 let of = self.coins.get(coin)?;
                 // All sources of a feed look at the same instant, one after another.
-                let since = at.seconds() - self.spec.start.seconds() - coin as i64;
+                let offset = i64::try_from(coin).unwrap_or(0);
+                let since = at.seconds() - self.spec.start.seconds() - offset;
                 let water = self.sea.at(at.plus_seconds(-since.rem_euclid(self.spec.source_seconds)));
                 let (name, price) = (of.shape.sources.get(source)?, water.prices.get(coin)?);
                 Some(price_event(&of.asset, name, *price, at, &mut draw(100 + source as u64, coin)))
@@ -363,11 +362,19 @@ impl Harbour {
                 Some(told(at, Body::Cancel { account, id: order_id(*bid) }))
             }
             Deed::Slice { intent } => {
-                let underlying = self.crew.next_of(*intent)?.instrument.underlying();
-                let coin = self.coins.iter().position(|coin| coin.asset == *underlying)?;
+                let instrument = self.crew.next_of(*intent)?.instrument.clone();
+                let coin = self.coins.iter().position(|coin| coin.asset == *instrument.underlying())?;
                 let sight = Sight::new(self.coins.get(coin)?, coin, &water, at);
+                let desk = Desk {
+                    at,
+                    index: sight.price,
+                    depth: sight.coin.shape.depth * sight.depth,
+                    half_spread: sight.half_spread(),
+                    worth: sight.worth(&instrument),
+                    delta: sight.delta(&instrument),
+                };
                 let makers = self.people.makers.get(coin)?;
-                self.crew.slice(*intent, &sight, &self.units, |turn| {
+                self.crew.slice(*intent, &desk, &self.units, |turn| {
                     let maker = makers.get(turn % makers.len().max(1))?;
                     Some(self.people.all.get(*maker)?.id.clone())
                 })
@@ -384,7 +391,7 @@ const fn order_id(bid: bool) -> u64 {
 /// What the pool has over what it must cover.
 const fn coverage(phase: Phase) -> f64 {
     match phase {
-        Phase::Opening | Phase::Calm => 1.45,
+        Phase::Opening | Phase::Calm => COVERAGE,
         Phase::Storm => 1.32,
         Phase::Crash => 1.02,
         Phase::Recovery => 1.15,
