@@ -305,3 +305,26 @@ fn a_chain_without_a_perpetual_leaves_it_in_proportion_to_the_index() {
     assert!((after as f64 / before as f64 - 1.02).abs() < 1e-5, "{before} {after}");
     assert!(world.engine.state().unvalued.is_empty());
 }
+
+#[test]
+fn f29_smiles_that_cross_those_that_stay_are_refused_and_every_expiry_is_degraded() {
+    let mut world = World::calm();
+    let before = world.engine.state().markets[&asset("SOL")].clone();
+    world.wait(1_000);
+    // The first two expiries alone, at one and a half times their volatility: more variance in a week than the next has in two.
+    let week = expiry(WEEK);
+    let chain = world.requote("SOL", |at| (at <= week).then_some(1.49));
+    assert_eq!(world.refused(chain), "calendar");
+    let after = &world.engine.state().markets[&asset("SOL")];
+    assert_eq!(after.quoted(), before.quoted(), "the one before stays");
+    for name in [CALL, WEEK, "SOL_USDC-27MAR26-140-C"] {
+        assert_eq!(smile(&world, name), (Validity::Degraded, Some(Cause::Arbitrage)), "{name}");
+    }
+    world.open("alice", 1_000_000);
+    world.open("bob", 1_000_000);
+    assert_eq!(world.refused(Body::Trade(World::fill("alice", "bob", CALL, 1, 5.0))), "degraded");
+    world.wait(1_000);
+    let sound = world.requote("SOL", |_| Some(1.0));
+    world.ok(sound);
+    assert_eq!(smile(&world, CALL), (Validity::Normal, None));
+}
