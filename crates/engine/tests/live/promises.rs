@@ -185,11 +185,24 @@ fn p11_a_liquidation_is_monotone_below_zero_too() {
             restored += usize::from(plan.restores && !plan.steps.is_empty());
             assert!(plan.steps.iter().all(|step| step.gain.0 > 0), "case {case}: {plan:?}");
             assert!(plan.im_excess_after >= plan.im_excess_before);
-            // Nothing that helps is left undone, for want of equity least of all.
-            assert!(
-                before.im_excess.0 >= 0 || !plan.steps.is_empty() || before.im.0 == 0,
-                "case {case}: {before:?}"
-            );
+            // Nothing that helps is left undone, for want of equity least of all: what stays whole is not worth its spread.
+            if before.im_excess.0 < 0 && plan.steps.is_empty() {
+                for held in &account.positions {
+                    let mut without = account.clone();
+                    without.positions.retain(|other| other.instrument != held.instrument);
+                    let worth = i128::from(held.lots) * i128::from(mark(held.instrument)) - held.cost;
+                    without.collateral[0].1 += worth * 1_000;
+                    let row = of.0.instrument(valued.row(held.instrument).unwrap()).unwrap();
+                    let asset = row.instrument.underlying();
+                    let spread = of.1.addons.liquidity.of(asset).map_or(0, |terms| terms.spread.0);
+                    let size = i128::from(row.notional) * i128::from(held.lots.unsigned_abs());
+                    let gain = totals(&without).im_excess.0 - before.im_excess.0;
+                    assert!(
+                        gain * i128::from(NANO) <= size * i128::from(spread) + i128::from(NANO),
+                        "case {case}: {before:?}"
+                    );
+                }
+            }
             // Done at the mark, it makes the account no worse than it says.
             for step in &plan.steps {
                 let number = world.engine.state().ledger.number(&step.instrument).unwrap();
