@@ -192,7 +192,7 @@ pub(crate) struct Shown<'a> {
 
 impl Shown<'_> {
     /// The book under each of some complete sets of values, of which the first is what is in force and the last the whole step.
-    /// No more than two are held at a time.
+    /// Beside the first and the last one is held at a time.
     pub(crate) fn under_each(
         &self,
         candidates: &[BTreeMap<Key, Ppb>],

@@ -106,7 +106,8 @@ impl Engine {
             let priced = self.valued.surface.underlyings.contains_key(instrument.underlying());
             return Some(match (self.has_expired(instrument), priced) {
                 (true, _) => format!("expired {instrument}"),
-                (false, true) => format!("missing_smile {instrument}"),
+                (false, true) if instrument.option().is_some() => format!("missing_smile {instrument}"),
+                (false, true) => format!("missing_forward {instrument}"),
                 (false, false) => format!("missing_index {}", instrument.underlying()),
             });
         }
@@ -155,7 +156,7 @@ impl Engine {
     pub fn range(&self, account: u32) -> Option<(Totals, Totals)> {
         let own = self.valued.totals(account)?.clone().ok()?;
         let account = self.state.ledger.account(account)?;
-        let (mut low, mut high) = (own.clone(), own);
+        let (mut low, mut high) = (own, own);
         for prices in self.in_doubt(account) {
             let totals = self.totals_at(account, &prices)?;
             if totals.mm_excess < low.mm_excess {

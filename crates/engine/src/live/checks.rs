@@ -150,6 +150,17 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether an account may take in an asset: one that counts as collateral, and where it holds positions one that has a price. A
+    /// coin that cannot be valued would shield it from liquidation.
+    pub(super) fn may_take(&self, number: u32, asset: &Asset) -> Result<(), Reject> {
+        self.rules.collateral(asset).map_err(|asset| Reject::new("no_collateral", asset))?;
+        let holds = |account: &Account| !(account.positions.is_empty() && account.orders.is_empty());
+        let exposed = self.state.ledger.account(number).is_some_and(holds);
+        let priced = *asset == self.rules.params.units.currency
+            || self.state.feeds.get(asset).is_some_and(|feed| feed.accepted().is_some());
+        if exposed && !priced { Err(Reject::new("no_price", asset.to_string())) } else { Ok(()) }
+    }
+
     /// Collateral that is to leave, to another account or altogether.
     pub(super) fn withdraw(
         &mut self,
@@ -170,6 +181,7 @@ impl Engine {
         if !check.allowed {
             return Err(Reject::new(&check.reason, format!("{}", check.im_excess_after.0)));
         }
+        to.map_or(Ok(()), |to| self.may_take(to, asset))?;
         match to {
             Some(to) => self.state.ledger.transfer(number, to, asset, nano)?,
             None => self.state.ledger.withdraw(number, asset, nano)?,

@@ -58,7 +58,8 @@ pub enum Effect {
     Unvalued {
         /// Whose.
         account: AccountId,
-        /// A stable code and what it is about: `expired`, `missing_smile`, `missing_index`, `overflow`.
+        /// A stable code and what it is about: `expired`, `missing_smile`, `missing_forward`, `missing_index`,
+        /// `overflow`.
         reason: String,
     },
     /// An account is to be liquidated by a plan. Delivered at least once, effective once. Said again of the same intent when

@@ -257,8 +257,8 @@ impl Engine {
             }
             Body::Deposit { account, asset, nano } => {
                 let number = ledger.find(account)?;
-                self.rules.collateral(asset).map_err(|asset| Reject::new("no_collateral", asset))?;
-                ledger.deposit(number, asset, *nano)?;
+                self.may_take(number, asset)?;
+                self.state.ledger.deposit(number, asset, *nano)?;
                 touched.accounts.insert(number);
             }
             Body::Withdraw { account, asset, nano } => {

@@ -5,7 +5,7 @@
 //! they are in log-moneyness.
 
 use super::feed::{Accepted, Cause, Validity};
-use plimsoll_market::{FitParams, GuardParams, Slice, Surface, UnderlyingSurface, fit, guard};
+use plimsoll_market::{FitParams, GuardParams, PerpMark, Slice, Surface, UnderlyingSurface, fit, guard};
 use plimsoll_quant::svi::calendar_violation;
 use plimsoll_types::{Asset, IndexPrice, Issue, Reason, Snapshot, Timestamp, UnderlyingMarket};
 use serde::{Deserialize, Serialize};
@@ -121,7 +121,7 @@ impl Market {
         let mut new = fitted.ok_or(ChainRefused::NoIndex)?;
         self.within_band(limits, &new)?;
         let fresh: BTreeSet<Timestamp> = new.slices.iter().map(|slice| slice.expiry).collect();
-        self.keep_smiles(&mut new, time);
+        self.keep_old(&mut new, time);
         if let Err(refused) = uncrossed(&new) {
             self.crossed = true;
             return Err(refused);
@@ -159,9 +159,18 @@ impl Market {
         Err(ChainRefused::VolJump { expiry, from, to })
     }
 
-    /// Smiles of expiries that the chain could not fit stay, on its forwards.
-    fn keep_smiles(&self, new: &mut UnderlyingSurface, time: Timestamp) {
+    /// Smiles of expiries that the chain could not fit stay, on its forwards; so do perpetuals and futures of which it has no sound
+    /// price, in proportion to the index.
+    fn keep_old(&self, new: &mut UnderlyingSurface, time: Timestamp) {
         let Some(old) = &self.fitted else { return };
+        let growth = new.index / old.index;
+        for (name, mark) in &old.perpetuals {
+            let kept = new.perpetuals.entry(name.clone());
+            kept.or_insert_with(|| PerpMark { price: mark.price * growth, ..*mark });
+        }
+        for (of, price) in old.futures.iter().filter(|(of, _)| of.expiry().is_some_and(|at| at > time)) {
+            new.futures.entry(of.clone()).or_insert(price * growth);
+        }
         for slice in &old.slices {
             let known = new.slices.iter().any(|other| other.expiry == slice.expiry);
             if known || slice.expiry <= time {

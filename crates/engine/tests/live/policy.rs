@@ -146,3 +146,40 @@ fn an_account_name_is_not_told_to_the_policy() {
     let text = serde_json::to_string(&world.engine.state().policy).unwrap();
     assert!(!text.contains("long00") && account("long00").to_string() == "long00");
 }
+
+#[test]
+#[ignore = "measures: in release, with --nocapture"]
+#[allow(clippy::disallowed_methods, reason = "it measures")]
+fn a_tightening_on_a_hundred_thousand_accounts() {
+    let mut world = grown();
+    let mut state = world.engine.state().clone();
+    let whale = state.ledger.find(&account("whale")).unwrap();
+    state.ledger.deposit(whale, &asset("USD"), 1_000_000_000 * 1_000_000_000).unwrap();
+    for n in 0..100_000 {
+        let name = format!("account{n}");
+        let number = state.ledger.open(&account(&name)).unwrap();
+        state.ledger.deposit(number, &asset("USD"), (700 + n % 500) * 1_000_000_000).unwrap();
+        for (of, price) in [(PERP, 3_310.0), ("BTC_USDC-PERPETUAL", 96_400.0), ("SOL_USDC-PERPETUAL", 142.5)]
+        {
+            let lots = if of == PERP { 1_000 } else { 1 };
+            state.ledger.fill(&World::fill(&name, "whale", of, lots, price)).unwrap();
+        }
+    }
+    world.engine = plimsoll_engine::live::Engine::resume(world.engine.rules().clone(), state).unwrap();
+    for price in [3_000.0, 2_930.0] {
+        world.wait(5_000);
+        world.price("ETH", price);
+    }
+    for _ in 0..20 {
+        world.wait(3_600_000);
+        for (name, price) in [("ETH", 2_930.0), ("USDC", 1.0)] {
+            world.price(name, price);
+        }
+        let began = std::time::Instant::now();
+        let effects = world.ok(Body::Clock);
+        let took = began.elapsed();
+        for (decision, endangered) in announced(&effects) {
+            println!("{took:?}: {:?}, {} endangered", decision.glide.map(|g| g.candidate), endangered.len());
+        }
+    }
+}

@@ -284,3 +284,47 @@ fn open_interest_reaches_the_policy_once_and_grows_old() {
     };
     assert_eq!(world.refused(unknown), "unknown_feed");
 }
+
+#[test]
+fn a_chain_without_a_perpetual_leaves_it_in_proportion_to_the_index() {
+    let mut world = World::calm();
+    world.open("alice", 1_000_000);
+    world.open("bob", 1_000_000);
+    world.trade("alice", "bob", "SOL_USDC-PERPETUAL", 1_000, 142.5);
+    let number = world.engine.state().ledger.number(&instrument("SOL_USDC-PERPETUAL")).unwrap();
+    let before = world.engine.valued().mark_of(number).unwrap();
+    world.wait(1_000);
+    world.price("SOL", 142.5 * 1.02);
+    world.wait(1_000);
+    let Body::Chain { underlying, time, mut quotes } = world.requote("SOL", |_| Some(1.0)) else {
+        unreachable!()
+    };
+    quotes.perpetuals.clear();
+    world.ok(Body::Chain { underlying, time, quotes });
+    let after = world.engine.valued().mark_of(number).unwrap();
+    assert!((after as f64 / before as f64 - 1.02).abs() < 1e-5, "{before} {after}");
+    assert!(world.engine.state().unvalued.is_empty());
+}
+
+#[test]
+fn f29_smiles_that_cross_those_that_stay_are_refused_and_every_expiry_is_degraded() {
+    let mut world = World::calm();
+    let before = world.engine.state().markets[&asset("SOL")].clone();
+    world.wait(1_000);
+    // The first two expiries alone, at one and a half times their volatility: more variance in a week than the next has in two.
+    let week = expiry(WEEK);
+    let chain = world.requote("SOL", |at| (at <= week).then_some(1.49));
+    assert_eq!(world.refused(chain), "calendar");
+    let after = &world.engine.state().markets[&asset("SOL")];
+    assert_eq!(after.quoted(), before.quoted(), "the one before stays");
+    for name in [CALL, WEEK, "SOL_USDC-27MAR26-140-C"] {
+        assert_eq!(smile(&world, name), (Validity::Degraded, Some(Cause::Arbitrage)), "{name}");
+    }
+    world.open("alice", 1_000_000);
+    world.open("bob", 1_000_000);
+    assert_eq!(world.refused(Body::Trade(World::fill("alice", "bob", CALL, 1, 5.0))), "degraded");
+    world.wait(1_000);
+    let sound = world.requote("SOL", |_| Some(1.0));
+    world.ok(sound);
+    assert_eq!(smile(&world, CALL), (Validity::Normal, None));
+}

@@ -147,3 +147,62 @@ fn bytes_that_are_no_event_are_refused() {
     assert_eq!(decode(VERSION, &bytes).unwrap(), event);
     assert!(decode(VERSION, &bytes[..bytes.len() - 1]).is_err());
 }
+
+/// Takes out of a value what older versions did not write.
+fn older(value: &mut serde_json::Value, newer: &[&str]) {
+    match value {
+        serde_json::Value::Object(map) => {
+            map.retain(|name, _| !newer.contains(&name.as_str()));
+            map.values_mut().for_each(|value| older(value, newer));
+        }
+        serde_json::Value::Array(all) => all.iter_mut().for_each(|value| older(value, newer)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_state_and_rules_written_before_still_read() {
+    let mut world = world();
+    for event in events(&mut world, 7, 200) {
+        world.engine.step(&event).unwrap();
+    }
+    let newer = [
+        "resting",
+        "frozen",
+        "unvalued",
+        "insured",
+        "interest",
+        "halted_since",
+        "escalated",
+        "alive",
+        "candidate",
+        "crossed",
+        "arbitrage",
+    ];
+    let calm = World::calm();
+    let mut written = serde_json::to_value(calm.engine.state()).unwrap();
+    older(&mut written, &newer);
+    let read: plimsoll_engine::live::State = serde_json::from_value(written).unwrap();
+    assert_eq!(read.feeds, calm.engine.state().feeds);
+    for feed in world.engine.state().feeds.values() {
+        let mut written = serde_json::to_value(feed).unwrap();
+        older(&mut written, &["halted_since", "escalated", "alive"]);
+        let read: plimsoll_engine::live::feed::Feed = serde_json::from_value(written).unwrap();
+        assert_eq!(read.accepted(), feed.accepted());
+    }
+    for market in world.engine.state().markets.values() {
+        let mut written = serde_json::to_value(market).unwrap();
+        older(&mut written, &newer);
+        let read: plimsoll_engine::live::Market = serde_json::from_value(written).unwrap();
+        assert_eq!(read.quoted(), market.quoted());
+    }
+    let rules = world.engine.rules();
+    let mut written = serde_json::to_value(&rules.liquidation).unwrap();
+    older(&mut written, &["depth_within", "breach"]);
+    let read: plimsoll_engine::live::LiquidationRules = serde_json::from_value(written).unwrap();
+    assert_eq!(read, rules.liquidation);
+    let mut written = serde_json::to_value(rules.feeds.values().next().unwrap()).unwrap();
+    older(&mut written, &["escalate_seconds", "heartbeat_ms", "quote"]);
+    let read: plimsoll_engine::live::feed::FeedParams = serde_json::from_value(written).unwrap();
+    assert_eq!(Some(&read), rules.feeds.values().next());
+}
