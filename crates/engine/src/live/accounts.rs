@@ -7,8 +7,9 @@ use super::ledger::{Account, Fill};
 use super::liquidation::{Plan, plan};
 use super::state::Intent;
 use crate::EngineError;
-use plimsoll_margin::{BookTerms, Totals};
+use plimsoll_margin::Totals;
 use plimsoll_types::{AccountId, Asset, Instrument, NANO, Rounding, Ticks, mul_div, nearest_f64, quantise};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Prices at which a liquidation must follow, between the lowest and the highest that may be true.
@@ -16,15 +17,11 @@ const POINTS: usize = 5;
 
 impl Engine {
     /// Looks at accounts whose margin is new.
-    pub(super) fn look_at(
-        &mut self,
-        accounts: &BTreeSet<u32>,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), EngineError> {
+    pub(super) fn look_at(&mut self, accounts: &[u32], effects: &mut Vec<Effect>) -> Result<(), EngineError> {
         let count = self.state.ledger.accounts().len();
         self.state.standings.resize(count, Standing::Healthy);
         let mut wanted = Vec::new();
-        for number in accounts {
+        for number in &self.changed(accounts) {
             let Some(Ok(totals)) = self.valued.totals(*number).cloned() else { continue };
             let validity = self.validity(*number);
             let before = self.state.standing(*number);
@@ -54,6 +51,25 @@ impl Engine {
         }
         self.give_intents(&wanted, effects);
         Ok(())
+    }
+
+    /// Of some accounts those of whom something may follow, in rising order: from totals that say what the standing says,
+    /// nothing does, above liquidation.
+    fn changed(&self, accounts: &[u32]) -> Vec<u32> {
+        let open: BTreeSet<u32> = self.state.intents.values().map(|intent| intent.account).collect();
+        let same = |number: &u32| {
+            let Some(Ok(totals)) = self.valued.totals(*number) else { return true };
+            let found = Standing::of(totals);
+            found == self.state.standing(*number)
+                && found < Standing::Liquidatable
+                && !self.state.held_back.contains(number)
+                && !open.contains(number)
+        };
+        let changed = accounts.par_iter().with_min_len(4_096).filter(|number| !same(number));
+        let mut changed: Vec<u32> = changed.copied().collect();
+        changed.sort_unstable();
+        changed.dedup();
+        changed
     }
 
     fn change(
@@ -162,7 +178,7 @@ impl Engine {
             return;
         }
         let of = (self.valued.arrays(), self.valued.params());
-        let terms = BookTerms::new(of.0, of.1);
+        let terms = self.valued.lookups();
         let planned: Vec<(u32, Plan)> = accounts
             .iter()
             .filter_map(|number| {
