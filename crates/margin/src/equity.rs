@@ -54,13 +54,13 @@ pub(crate) fn collateral<'h>(
 }
 
 /// What an asset is worth as collateral, its prices and haircuts looked up. Haircuts are in [0, 1].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Valuation<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct Valuation {
     /// Ticks per unit of what is held, and of what is owed.
     pub(crate) held: i64,
     pub(crate) owed: i64,
     haircut: Ppb,
-    tiers: &'a [HaircutTier],
+    tiers: Vec<HaircutTier>,
     per_unit: i64,
 }
 
@@ -73,14 +73,14 @@ pub(crate) struct Valued {
     pub(crate) counted: i128,
 }
 
-impl<'a> Valuation<'a> {
-    pub(crate) fn new(row: &AssetRow, terms: &'a CollateralTerms, arrays: &RiskArrays) -> Self {
+impl Valuation {
+    pub(crate) fn new(row: &AssetRow, terms: &CollateralTerms, arrays: &RiskArrays) -> Self {
         let per_unit = arrays.ticks_per_unit;
         Self {
             held: if terms.depeg.is_some() { row.price.min(per_unit) } else { row.price },
             owed: if row.asset == arrays.currency { row.price } else { row.price.saturating_add(1) },
             haircut: terms.haircut,
-            tiers: &terms.tiers,
+            tiers: terms.tiers.clone(),
             per_unit,
         }
     }
@@ -101,7 +101,7 @@ impl<'a> Valuation<'a> {
             return scale_up(sub(0, value, what)?, self.haircut, what);
         }
         let (mut taken, mut from, mut rate) = (0, 0, self.haircut);
-        for tier in self.tiers {
+        for tier in &self.tiers {
             let edge = i128::from(tier.above) * i128::from(self.per_unit);
             let step = value.min(edge).saturating_sub(from).max(0);
             taken = add(taken, mul(step, i128::from(rate.0), what)?, what)?;

@@ -133,6 +133,25 @@ fn agree(book: &Book, arrays: &RiskArrays, params: &Params) {
     }
 }
 
+/// Moves everything that arrays say of an underlying; now and then an entry out of 32 bits.
+fn shift(arrays: &mut RiskArrays, only: UnderlyingIx, by: i64) {
+    let width = arrays.scenarios.len();
+    for (i, row) in arrays.instruments.iter_mut().enumerate().filter(|(_, row)| row.underlying == only) {
+        for (j, entry) in arrays.pnl[i * width..(i + 1) * width].iter_mut().enumerate() {
+            *entry += by * (j as i64 % 5 - 2) + if by == 899 { 1 << 33 } else { 0 };
+        }
+        (row.greeks.delta, row.greeks.vega) = (row.greeks.delta + by, row.greeks.vega - by);
+        (row.mark, row.notional) = (row.mark + by, row.notional + by.abs());
+        row.seconds_to_expiry = row.seconds_to_expiry.map(|seconds| (seconds - by.abs()).max(1));
+    }
+    let row = &mut arrays.underlyings[only.index()];
+    (row.index, row.confidence) = (row.index + by.abs(), Ppb(by.abs() * 5_000));
+    let coin = row.asset.clone();
+    for asset in arrays.assets.iter_mut().filter(|asset| asset.asset == coin) {
+        (asset.price, asset.confidence) = (asset.price + by.abs(), Ppb(by.abs() * 5_000));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -145,6 +164,40 @@ proptest! {
         let book = book_of(&accounts, &arrays);
         prop_assert!(BookTerms::new(&arrays, &params).is_native());
         agree(&book, &arrays, &params);
+    }
+
+    #[test]
+    fn a_live_book_is_the_book_made_anew_after_every_move_and_change(
+        arrays in markets(),
+        params in params(),
+        accounts in prop::collection::vec((lots(), holdings()), 1..12),
+        moves in prop::collection::vec((0_usize..4, -900_i64..900, (0_usize..12, lots())), 1..6),
+    ) {
+        let (mut book, mut arrays) = (book_of(&accounts, &arrays), arrays);
+        let mut live = LiveBook::new(Path::best(), &book, &arrays, &params);
+        for (underlying, by, (account, lots)) in moves {
+            let only = UnderlyingIx((underlying % arrays.underlyings.len()) as u32);
+            let before = arrays.clone();
+            shift(&mut arrays, only, by);
+            let coin = arrays.underlyings[only.index()].asset.clone();
+            let touched = |portfolio: &Portfolio| {
+                let of = |ix: InstrumentIx| before.instruments[ix.index()].underlying;
+                portfolio.positions.iter().any(|held| of(held.instrument) == only)
+                    || portfolio.collateral.iter().any(|held| held.asset == coin)
+            };
+            let holders: Vec<u32> =
+                (0..).zip(book.iter()).filter(|(_, portfolio)| touched(portfolio)).map(|(i, _)| i).collect();
+            live.refresh(Path::best(), &book, (&arrays, &params), (only, &holders));
+            prop_assert_eq!(live.totals(), reported(&book, &arrays, &params));
+
+            let account = account % book.len();
+            book.close(account).unwrap();
+            for position in portfolio(account, &lots, &[], &arrays).positions {
+                book.set_position(account, position).unwrap();
+            }
+            live.change(Path::best(), &book, (&arrays, &params), &[account as u32]);
+            prop_assert_eq!(live.totals(), reported(&book, &arrays, &params));
+        }
     }
 
     #[test]

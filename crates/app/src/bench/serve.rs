@@ -90,7 +90,8 @@ pub struct Served {
 pub fn run(config: &Config, course: crate::host::Course, load: &Load) -> anyhow::Result<Served> {
     let now = course.engine.state().now;
     let accounts = course.engine.state().ledger.accounts().len();
-    let positions = course.engine.state().ledger.accounts().iter().map(|account| account.positions.len()).sum();
+    let positions =
+        course.engine.state().ledger.accounts().iter().map(|account| account.positions.len()).sum();
     let begun = Store::begin(&config.journal, course)?;
     let service = Service::start(config, begun)?;
     let mut ticker = Ticker { load, now, sequence: 1_000_000_000, touched: Vec::new() };
@@ -220,8 +221,13 @@ impl Ticker<'_> {
     fn say(&mut self, service: &Service, source: &str, price: f64) -> anyhow::Result<(Duration, usize)> {
         self.sequence += 1;
         let price = Stated { mantissa: (price * 1e6) as i64, exponent: -6 };
-        let seen =
-            Observation { sequence: self.sequence, time: self.now, price, confidence: None, valid_until: None };
+        let seen = Observation {
+            sequence: self.sequence,
+            time: self.now,
+            price,
+            confidence: None,
+            valid_until: None,
+        };
         let body = Body::Price { asset: self.load.ticks.0.clone(), source: source.to_owned(), seen };
         let (tell, told) = channel();
         let begun = moment();

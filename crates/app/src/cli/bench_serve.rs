@@ -54,7 +54,8 @@ fn load(args: &BenchServeArgs, engine: &Engine, charter: crate::host::Charter) -
     let asked = accounts.filter(|account| account.positions.len() >= 6).map(|account| account.id.clone());
     let asked: Vec<_> = asked.take(1_000).collect();
     let perpetual = engine.state().ledger.instruments().iter().map(|listed| listed.instrument.to_string());
-    let instrument = perpetual.into_iter().find(|name| name.starts_with("ETH") && name.ends_with("PERPETUAL"));
+    let instrument =
+        perpetual.into_iter().find(|name| name.starts_with("ETH") && name.ends_with("PERPETUAL"));
     Ok(Load {
         charter,
         rate: args.rate,

@@ -9,8 +9,8 @@ use crate::output::Verdict;
 use crate::serve::{App, listen};
 use anyhow::{Context, bail};
 use clap::Args;
-use plimsoll_engine::live::Rules;
 use plimsoll_engine::ParamSet;
+use plimsoll_engine::live::Rules;
 use plimsoll_policy::{POLICIES, Policy};
 use plimsoll_sim::harbour::{Harbour, Phase, Producer, Spec, Tally};
 use std::collections::BTreeMap;
@@ -109,7 +109,10 @@ pub(super) fn charter(spec: &Spec, params: &str, policy: &str) -> anyhow::Result
     let (_, policy) = found.with_context(|| format!("no policy ships as `{policy}`"))?;
     let params = toml::to_string(&rules.params).context("parameters")?;
     if ParamSet::from_toml(&params, "charter")? != rules.params {
-        bail!("the parameters of {params_name} are others when they are read again", params_name = rules.params.name);
+        bail!(
+            "the parameters of {params_name} are others when they are read again",
+            params_name = rules.params.name
+        );
     }
     Ok(Charter {
         since: spec.begins(),

@@ -42,8 +42,12 @@ pub(super) fn run(args: &TortureArgs, output: &Output) -> anyhow::Result<Verdict
     let mut answer = Answer::table(table(&honest, &control));
     let seconds = begun.elapsed().as_secs_f64();
     answer.notes.push(match (sound, &honest.first_bad) {
-        (true, _) => format!("sound: 0 of {} acknowledged records lost, in {seconds:.0} s", honest.acknowledged),
-        (false, Some((seed, why))) => format!("NOT SOUND: the first bad history is that of seed {seed}: {why}"),
+        (true, _) => {
+            format!("sound: 0 of {} acknowledged records lost, in {seconds:.0} s", honest.acknowledged)
+        }
+        (false, Some((seed, why))) => {
+            format!("NOT SOUND: the first bad history is that of seed {seed}: {why}")
+        }
         (false, None) => "NOT SOUND: too few cuts during recovery, or the control lost nothing".to_owned(),
     });
     answer.verdict = if sound { Verdict::Passed } else { Verdict::Failed };
@@ -51,7 +55,11 @@ pub(super) fn run(args: &TortureArgs, output: &Output) -> anyhow::Result<Verdict
 }
 
 fn table(honest: &Figures, control: &Figures) -> Table {
-    let columns = [("what", Kind::Text), ("honest disk", Kind::Integer), ("a disk that lies about syncs", Kind::Integer)];
+    let columns = [
+        ("what", Kind::Text),
+        ("honest disk", Kind::Integer),
+        ("a disk that lies about syncs", Kind::Integer),
+    ];
     let mut table = Table::new("", &columns);
     let rows: [(&str, fn(&Figures) -> u64); 15] = [
         ("histories", |f| f.histories),

@@ -7,8 +7,9 @@ use super::ledger::{Account, Fill};
 use super::liquidation::{Plan, plan};
 use super::state::Intent;
 use crate::EngineError;
-use plimsoll_margin::{BookTerms, Totals};
+use plimsoll_margin::Totals;
 use plimsoll_types::{AccountId, Asset, Instrument, NANO, Rounding, Ticks, mul_div, quantise};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Prices at which a liquidation must follow, between the lowest and the highest that may be true.
@@ -18,15 +19,11 @@ const SHORT: i128 = 8;
 
 impl Engine {
     /// Looks at accounts whose margin is new.
-    pub(super) fn look_at(
-        &mut self,
-        accounts: &BTreeSet<u32>,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), EngineError> {
+    pub(super) fn look_at(&mut self, accounts: &[u32], effects: &mut Vec<Effect>) -> Result<(), EngineError> {
         let count = self.state.ledger.accounts().len();
         self.state.standings.resize(count, Standing::Healthy);
         let (mut wanted, mut again) = (Vec::new(), Vec::new());
-        for number in accounts {
+        for number in &self.changed(accounts) {
             let Some(Ok(totals)) = self.valued.totals(*number).cloned() else {
                 self.cannot_value(*number, effects);
                 continue;
@@ -61,6 +58,26 @@ impl Engine {
         self.give_intents(&wanted, effects);
         self.plan_again(&again, effects);
         Ok(())
+    }
+
+    /// Of some accounts those of whom something may follow, in rising order: from totals that say what the standing says,
+    /// nothing does, above liquidation.
+    fn changed(&self, accounts: &[u32]) -> Vec<u32> {
+        let open: BTreeSet<u32> = self.state.intents.values().map(|intent| intent.account).collect();
+        let same = |number: &u32| {
+            // Who cannot be valued is told so.
+            let Some(Ok(totals)) = self.valued.totals(*number) else { return false };
+            let found = Standing::of(totals);
+            found == self.state.standing(*number)
+                && found < Standing::Liquidatable
+                && !self.state.held_back.contains(number)
+                && !open.contains(number)
+        };
+        let changed = accounts.par_iter().with_min_len(4_096).filter(|number| !same(number));
+        let mut changed: Vec<u32> = changed.copied().collect();
+        changed.sort_unstable();
+        changed.dedup();
+        changed
     }
 
     fn change(
@@ -261,7 +278,7 @@ impl Engine {
             return Vec::new();
         }
         let of = (self.valued.arrays(), self.valued.params());
-        let terms = BookTerms::new(of.0, of.1);
+        let terms = self.valued.lookups();
         let plan = |number: &u32| {
             let portfolio = self.valued.portfolio(self.state.ledger.account(*number)?)?;
             Some((*number, plan(&portfolio, &terms, of).ok()?))

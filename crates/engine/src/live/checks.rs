@@ -4,13 +4,15 @@
 //! can move in an hour, and is refused while the numbers behind it are in doubt.
 
 use super::effect::Reject;
-use super::engine::{Engine, Touched, surface};
-use super::feed::{Accepted, Validity};
+use super::engine::{Engine, Touched};
+use super::feed::{Accepted, Feed, Validity};
 use super::ledger::{Account, Fill, OpenOrder};
 use plimsoll_margin::Totals;
+use plimsoll_market::Surface;
 use plimsoll_risk::value;
 use plimsoll_types::{AccountId, Asset, Instrument, Rounding, Ticks, nearest_f64, quantise};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The answer to a check before a trade.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -91,19 +93,31 @@ impl Engine {
         held.map(|listed| self.validity_of(&listed.instrument)).max().unwrap_or_default()
     }
 
+    /// The underlyings that an account holds, each at its stable price where it has one.
+    fn stable_surface(&self, account: &Account) -> Surface {
+        let state = &self.state;
+        let listed = state.ledger.instruments();
+        let mut underlyings = BTreeMap::new();
+        for entry in account.positions.iter().filter_map(|held| listed.get(held.instrument as usize)) {
+            let asset = entry.instrument.underlying();
+            let known = state.markets.get(asset).zip(state.feeds.get(asset).and_then(Feed::accepted));
+            let Some((known, accepted)) = known.filter(|_| !underlyings.contains_key(asset)) else {
+                continue;
+            };
+            let price = state.stable.get(asset).map(|stable| stable.price().to_f64());
+            let stable = price.filter(|price| *price > 0.0).map(|price| Accepted { price, ..accepted });
+            if let Some(market) = known.at(stable.unwrap_or(accepted)) {
+                underlyings.insert(asset.clone(), market);
+            }
+        }
+        Surface { as_of: state.now, underlyings, assets: BTreeMap::new(), issues: Vec::new() }
+    }
+
     /// What an account would lose if every underlying and every coin of its collateral stood at its stable price, ticks, if that is
     /// a loss.
     fn unconfirmed(&self, account: &Account) -> Ticks {
         let (state, units) = (&self.state, &self.rules.params.units);
-        let mut stable = surface(&self.rules, state);
-        for (asset, market) in &mut stable.underlyings {
-            let price = state.stable.get(asset).map(|stable| stable.price().to_f64());
-            let Some((price, known)) = price.zip(state.markets.get(asset)) else { continue };
-            let accepted = Accepted { price, confidence: market.confidence, time: state.now };
-            if let Some(moved) = known.at(accepted).filter(|_| price > 0.0) {
-                *market = moved;
-            }
-        }
+        let stable = self.stable_surface(account);
         let listed = state.ledger.instruments();
         let mut gain = 0.0;
         let Some(account) = self.valued.cashed(account) else { return Ticks(i128::from(i64::MAX)) };
@@ -111,9 +125,8 @@ impl Engine {
             let Some(entry) = listed.get(held.instrument as usize) else { continue };
             let price = |on| value(on, &entry.instrument, units).map(|v| v.price).unwrap_or(f64::NAN);
             let lot = nearest_f64(units.lot(&entry.instrument));
-            let index = |on: &plimsoll_market::Surface| {
-                on.underlyings.get(entry.instrument.underlying()).map_or(1.0, |m| m.index)
-            };
+            let index =
+                |on: &Surface| on.underlyings.get(entry.instrument.underlying()).map_or(1.0, |m| m.index);
             let coin = entry.instrument.settlement() == plimsoll_types::Settlement::Inverse;
             let worth = |on| price(on) * if coin { index(on) } else { 1.0 };
             gain += (worth(&self.valued.surface) - worth(&stable)) * lot * held.lots as f64;

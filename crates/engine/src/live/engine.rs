@@ -107,7 +107,7 @@ impl Engine {
         }
         self.revalue(&touched, &mut effects)?;
         if event.body == Body::Clock {
-            let held_back = self.state.held_back.clone();
+            let held_back: Vec<u32> = self.state.held_back.iter().copied().collect();
             self.look_at(&held_back, &mut effects)?;
             self.close_out(&mut effects)?;
         }
@@ -375,17 +375,19 @@ impl Engine {
         touched: &Touched,
         effects: &mut Vec<Effect>,
     ) -> Result<(), EngineError> {
-        let mut seen = touched.accounts.clone();
+        let mut seen: Vec<u32> = touched.accounts.iter().copied().collect();
         let mut all = touched.all;
         for asset in &touched.markets {
             if all {
                 break;
             }
-            let surface = surface(&self.rules, &self.state);
-            if surface.underlyings.contains_key(asset) {
+            let state = &self.state;
+            let refreshed =
+                self.valued.refresh(&state.ledger, asset, |surface| move_surface(state, surface, asset));
+            if self.valued.surface.underlyings.contains_key(asset) {
                 self.state.valued_at.insert(asset.clone(), self.state.now);
             }
-            match self.valued.refresh(&self.state.ledger, surface, asset) {
+            match refreshed {
                 Ok(accounts) => seen.extend(accounts),
                 // What can be valued is another.
                 Err(_) => all = true,
@@ -400,6 +402,10 @@ impl Engine {
         } else if !touched.accounts.is_empty() {
             let accounts: Vec<u32> = touched.accounts.iter().copied().collect();
             self.valued.update(&self.state.ledger, &accounts)?;
+        }
+        if touched.markets.len() + usize::from(!touched.accounts.is_empty()) > 1 {
+            seen.sort_unstable();
+            seen.dedup();
         }
         if !seen.is_empty() {
             effects.push(Effect::Margins { as_of: self.valued.surface.as_of, accounts: seen.len() });
@@ -469,6 +475,16 @@ pub(super) fn surface(rules: &Rules, state: &State) -> Surface {
     Surface { as_of: state.now, underlyings, assets, issues: Vec::new() }
 }
 
+/// The market as of now, where only an underlying or asset has moved.
+fn move_surface(state: &State, surface: &mut Surface, asset: &Asset) {
+    surface.as_of = state.now;
+    let Some(accepted) = state.feeds.get(asset).and_then(Feed::accepted) else { return };
+    if let Some(market) = state.markets.get(asset).and_then(|market| market.at(accepted)) {
+        surface.underlyings.insert(asset.clone(), market);
+    }
+    surface.assets.insert(asset.clone(), (accepted.price, accepted.confidence));
+}
+
 /// Everything as it was last valued: under the parameters of `ruled_at`, every market as of its own instant.
 pub(super) fn valued(rules: &Rules, state: &State) -> Result<Valued, EngineError> {
     let mut surface = surface(rules, state);
@@ -494,8 +510,7 @@ pub(super) fn valued(rules: &Rules, state: &State) -> Result<Valued, EngineError
         state.valued_at.iter().map(|(asset, at)| (*at, asset)).collect();
     later.sort();
     for (at, asset) in later {
-        surface.as_of = at;
-        valued.refresh(&state.ledger, surface.clone(), asset)?;
+        valued.refresh(&state.ledger, asset, |surface| surface.as_of = at)?;
     }
     Ok(valued)
 }

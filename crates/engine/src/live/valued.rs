@@ -12,8 +12,7 @@ use crate::fill::{Scale, edge};
 use crate::{Adjusted, EngineError, ParamSet};
 use plimsoll_lanes::Path;
 use plimsoll_margin::{
-    BookTerms, MarginError, MarginReport, Params, Requirement, State, Totals, evaluate, summaries,
-    summaries_of,
+    BookTerms, LiveAccount, LiveBook, MarginError, MarginReport, Params, Requirement, State, Totals, evaluate,
 };
 use plimsoll_market::Surface;
 use plimsoll_policy::Knob;
@@ -35,6 +34,8 @@ struct Terms {
     plan: Plan,
     arrays: RiskArrays,
     margin: Params,
+    /// What every account of the book needs under them.
+    live: LiveBook,
 }
 
 /// Everything on its market.
@@ -57,8 +58,8 @@ pub struct Valued {
     places: Vec<Option<u32>>,
     /// By index in the book, the account number.
     accounts: Vec<u32>,
-    /// By index in the book.
-    totals: Vec<Result<Totals, MarginError>>,
+    /// By index in the book, initial and maintenance margin together; empty where both are under the same terms.
+    joined: Vec<Result<Totals, MarginError>>,
     /// By underlying, indices in the book of accounts that hold or are collateralised by it; may be too many.
     holders: Vec<BTreeSet<u32>>,
 }
@@ -102,7 +103,7 @@ impl Valued {
             }
         }
         let underlyings: Vec<Asset> = from.surface.underlyings.keys().cloned().collect();
-        let terms = |values: Values<'_>| terms((from, &listed), &underlyings, values);
+        let terms = |values: Values<'_>| terms((from, &listed, &numbers), &underlyings, values);
         let (initial, maintenance) = (terms(from.initial)?, from.maintenance.map(terms).transpose()?);
         let mut made = Self {
             units: units.clone(),
@@ -116,11 +117,11 @@ impl Valued {
             book: Book::default(),
             places: Vec::new(),
             accounts: Vec::new(),
-            totals: Vec::new(),
+            joined: Vec::new(),
         };
-        made.mark(from.ledger, None);
         made.pack(from.ledger)?;
-        made.margin_all();
+        let every: Vec<u32> = (0..).take(made.book.len()).collect();
+        made.margin_some(&every);
         Ok(made)
     }
 
@@ -144,15 +145,15 @@ impl Valued {
         Self {
             units: self.units.clone(),
             surface: self.surface.clone(),
-            initial: self.initial.clone(),
-            maintenance: self.maintenance.clone(),
+            initial: self.initial.without_book(),
+            maintenance: self.maintenance.as_ref().map(Terms::without_book),
             numbers: self.numbers.clone(),
             unvalued: self.unvalued.clone(),
             frozen: self.frozen.clone(),
             book: Book::default(),
             places: Vec::new(),
             accounts: Vec::new(),
-            totals: Vec::new(),
+            joined: Vec::new(),
             holders: Vec::new(),
         }
     }
@@ -180,6 +181,11 @@ impl Valued {
     /// Risk arrays and parameters of existing positions, while they are not those of new risk.
     pub fn maintenance(&self) -> Option<(&RiskArrays, &Params)> {
         self.maintenance.as_ref().map(|terms| (&terms.arrays, &terms.margin))
+    }
+
+    /// What binds new risk, with everything looked up.
+    pub(super) fn lookups(&self) -> BookTerms<'_> {
+        self.initial.lookups()
     }
 
     /// The row of an instrument number.
@@ -273,7 +279,8 @@ impl Valued {
     /// The totals of an account by number; `None` while it holds what cannot be valued.
     pub fn totals(&self, account: u32) -> Option<&Result<Totals, MarginError>> {
         let place = self.places.get(account as usize).copied().flatten()?;
-        self.totals.get(place as usize)
+        let all = if self.maintenance.is_some() { &self.joined[..] } else { self.initial.live.totals() };
+        all.get(place as usize)
     }
 
     /// The portfolio of an account by number.
@@ -293,36 +300,42 @@ impl Valued {
 
     /// The totals of a portfolio that is nobody's.
     pub fn totals_of(&self, portfolio: &Portfolio) -> Result<Totals, MarginError> {
-        let of = |terms: &Terms| evaluate(portfolio, &terms.arrays, &terms.margin)?.totals();
+        let of = |terms: &Terms| {
+            let lookups = terms.lookups();
+            LiveAccount::new(portfolio.clone(), &lookups, Path::best())?.totals()
+        };
         let initial = of(&self.initial)?;
         self.maintenance.as_ref().map_or(Ok(initial), |terms| Ok(joined(initial, of(terms)?)))
     }
 
-    /// Revalues one underlying on a new market. Account numbers whose totals are new.
+    /// Revalues one underlying after its market has moved. Account numbers whose totals are new.
     ///
     /// # Errors
     /// When an instrument that was valued can no longer be, or the other way round: make it all anew.
-    pub fn refresh(
+    pub(super) fn refresh(
         &mut self,
         ledger: &Ledger,
-        surface: Surface,
         moved: &Asset,
+        change: impl FnOnce(&mut Surface),
     ) -> Result<Vec<u32>, RefreshError> {
-        self.surface = surface;
+        change(&mut self.surface);
         let place = self.initial.arrays.underlyings.iter().position(|row| row.asset == *moved);
         let Some(place) = place else {
             let matters = self.surface.assets.contains_key(moved);
             let gained = RefreshError::UnderlyingChanged { asset: moved.clone(), gained: true };
             return if matters { Err(gained) } else { Ok(Vec::new()) };
         };
-        let only = Some(UnderlyingIx(u32::try_from(place).unwrap_or(u32::MAX)));
+        let only = UnderlyingIx(u32::try_from(place).unwrap_or(u32::MAX));
         for terms in [Some(&mut self.initial), self.maintenance.as_mut()].into_iter().flatten() {
-            terms.plan.refresh(&self.surface, &mut terms.arrays, only, Path::best())?;
+            terms.plan.refresh(&self.surface, &mut terms.arrays, Some(only), Path::best())?;
+            mark(&mut terms.arrays, (ledger, &self.numbers), (&self.surface, &self.units), Some(moved));
         }
-        self.mark(ledger, Some(moved));
         let holders: Vec<u32> = self.holders.get(place).into_iter().flatten().copied().collect();
         self.reorder(ledger, &holders);
-        self.margin_some(&holders);
+        for terms in [Some(&mut self.initial), self.maintenance.as_mut()].into_iter().flatten() {
+            terms.live.refresh(Path::best(), &self.book, (&terms.arrays, &terms.margin), (only, &holders));
+        }
+        self.join(&holders);
         Ok(holders.iter().filter_map(|place| self.accounts.get(*place as usize).copied()).collect())
     }
 
@@ -336,11 +349,13 @@ impl Valued {
             let Some(account) = ledger.account(*number) else { continue };
             places.extend(self.place(*number, account)?);
         }
+        places.sort_unstable();
+        places.dedup();
         self.margin_some(&places);
         Ok(())
     }
 
-    /// Puts an account in the book as it is now.
+    /// Puts an account in the book as it is now; its place there, if it has one.
     fn place(&mut self, number: u32, account: &Account) -> Result<Option<u32>, EngineError> {
         let at = number as usize;
         self.places.resize(self.places.len().max(at + 1), None);
@@ -348,10 +363,9 @@ impl Valued {
         let Some(portfolio) = portfolio(account, self) else {
             if let Some(place) = known {
                 self.book.close(place as usize)?;
-                self.totals[place as usize] = Ok(Totals::default());
             }
             self.places[at] = None;
-            return Ok(None);
+            return Ok(known);
         };
         let place = match known.or_else(|| self.book.find(&account.id).and_then(|i| u32::try_from(i).ok())) {
             Some(place) => {
@@ -367,7 +381,6 @@ impl Valued {
                 let Portfolio { account: id, positions, collateral, orders } = portfolio;
                 let place = self.book.insert(id, &positions, collateral, orders)?;
                 self.accounts.push(number);
-                self.totals.push(Ok(Totals::default()));
                 u32::try_from(place).unwrap_or(u32::MAX)
             }
         };
@@ -416,13 +429,6 @@ impl Valued {
         Ok(())
     }
 
-    /// Gives futures and perpetuals of an underlying, or all, their marks.
-    fn mark(&mut self, ledger: &Ledger, only: Option<&Asset>) {
-        for terms in [Some(&mut self.initial), self.maintenance.as_mut()].into_iter().flatten() {
-            mark(&mut terms.arrays, (ledger, &self.numbers), (&self.surface, &self.units), only);
-        }
-    }
-
     /// Open orders are worth something else at another mark.
     fn reorder(&mut self, ledger: &Ledger, holders: &[u32]) {
         for place in holders {
@@ -438,52 +444,57 @@ impl Valued {
         }
     }
 
-    fn margin_all(&mut self) {
-        let on = |terms: &Terms, out: &mut Vec<_>| {
-            summaries(Path::best(), &self.book, &BookTerms::new(&terms.arrays, &terms.margin), out);
-        };
-        on(&self.initial, &mut self.totals);
-        if let Some(terms) = &self.maintenance {
-            let mut other = Vec::new();
-            on(terms, &mut other);
-            for (totals, other) in self.totals.iter_mut().zip(other) {
-                *totals = join(totals, other);
-            }
+    /// The margin of accounts by their places in the book, in rising order.
+    fn margin_some(&mut self, places: &[u32]) {
+        for terms in [Some(&mut self.initial), self.maintenance.as_mut()].into_iter().flatten() {
+            terms.live.change(Path::best(), &self.book, (&terms.arrays, &terms.margin), places);
         }
+        self.join(places);
     }
 
-    fn margin_some(&mut self, places: &[u32]) {
-        let on = |terms: &Terms| {
-            let mut out = Vec::new();
-            let lookups = BookTerms::new(&terms.arrays, &terms.margin);
-            summaries_of(Path::best(), &self.book, &lookups, places, &mut out);
-            out
-        };
-        let mut found = on(&self.initial);
-        if let Some(terms) = &self.maintenance {
-            for (totals, other) in found.iter_mut().zip(on(terms)) {
-                *totals = join(totals, other);
-            }
-        }
-        for (place, totals) in places.iter().zip(found) {
-            if let Some(kept) = self.totals.get_mut(*place as usize) {
-                *kept = totals;
+    fn join(&mut self, places: &[u32]) {
+        let Some(terms) = &self.maintenance else { return };
+        let (initial, other) = (self.initial.live.totals(), terms.live.totals());
+        self.joined.resize_with(self.book.len(), || Ok(Totals::default()));
+        for place in places.iter().map(|place| *place as usize) {
+            let both = initial.get(place).zip(other.get(place));
+            if let (Some((initial, other)), Some(kept)) = (both, self.joined.get_mut(place)) {
+                *kept = join(initial, other);
             }
         }
     }
 }
 
+impl Terms {
+    fn without_book(&self) -> Self {
+        Self {
+            scenarios: self.scenarios.clone(),
+            plan: self.plan.clone(),
+            arrays: self.arrays.clone(),
+            margin: self.margin.clone(),
+            live: LiveBook::default(),
+        }
+    }
+
+    /// With everything looked up.
+    fn lookups(&self) -> BookTerms<'_> {
+        BookTerms::on(&self.arrays, &self.margin, self.live.lookups())
+    }
+}
+
 fn terms(
-    (from, listed): (&Inputs<'_>, &[Instrument]),
+    (from, listed, numbers): (&Inputs<'_>, &[Instrument], &[u32]),
     underlyings: &[Asset],
     values: Values<'_>,
 ) -> Result<Terms, EngineError> {
     let mut adjusted = Adjusted::new(from.params, underlyings, from.series)?;
     adjusted.set(values);
     let plan = Plan::new(listed, &adjusted.scenarios, &from.params.units)?;
-    let arrays = plan.build(from.surface, Path::best())?.arrays;
+    let mut arrays = plan.build(from.surface, Path::best())?.arrays;
     arrays.check()?;
-    Ok(Terms { scenarios: adjusted.scenarios, plan, arrays, margin: adjusted.margin })
+    mark(&mut arrays, (from.ledger, numbers), (from.surface, &from.params.units), None);
+    let live = LiveBook::new(Path::best(), &Book::default(), &arrays, &adjusted.margin);
+    Ok(Terms { scenarios: adjusted.scenarios, plan, arrays, margin: adjusted.margin, live })
 }
 
 /// Initial margin and equity of one, maintenance of the other.
@@ -507,9 +518,9 @@ fn joined(initial: Totals, other: Totals) -> Totals {
 
 fn join(
     initial: &Result<Totals, MarginError>,
-    other: Result<Totals, MarginError>,
+    other: &Result<Totals, MarginError>,
 ) -> Result<Totals, MarginError> {
-    Ok(joined(initial.clone()?, other?))
+    Ok(joined(initial.clone()?, other.clone()?))
 }
 
 /// Gives rows of futures and perpetuals of an underlying, or of all, their marks; `numbers` are those of the rows.

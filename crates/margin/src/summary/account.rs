@@ -6,9 +6,10 @@ use super::Totals;
 use super::lanes::check::{Change, Keep, Standing};
 use super::lanes::exact::WIDTH;
 use super::lanes::fall::{Fall, Fallen};
-use super::lanes::rows::Which;
+use super::lanes::keep;
+use super::lanes::rows::{Moved, Which};
 use super::lanes::walk::{Losses, Walk, Walked};
-use super::terms::Native;
+use super::terms::{BookTerms, Native};
 use crate::aggregate::{Measure, between};
 use crate::collateral_charges::{cut, left_of};
 use crate::equity::{Valued, owed};
@@ -17,7 +18,7 @@ use crate::requirement::half_ticks;
 use crate::wrong_way::{Exposed, divide, worst_column};
 use crate::{GreekSums, Params, Requirement};
 use plimsoll_lanes::Path;
-use plimsoll_types::{InstrumentIx, Ppb, Ticks};
+use plimsoll_types::{InstrumentIx, Ppb, RiskArrays, Ticks};
 use std::ops::Range;
 
 /// Amounts in initial and in maintenance margin, ticks.
@@ -165,6 +166,23 @@ impl Room {
         path.run(Walk { native, walked: &mut self.walked });
     }
 
+    /// Walks the accounts and keeps what they come to, by account; with `moved` from what was kept, but for that
+    /// underlying.
+    pub(crate) fn rewalk(
+        &mut self,
+        (native, path): (&Native, Path),
+        kept: &mut [&mut keep::Kept],
+        moved: Option<(usize, &Moved)>,
+    ) {
+        path.run(keep::Rewalk { native, walked: &mut self.walked, kept, moved });
+    }
+
+    /// Whether what was kept is of the account that was added last.
+    pub(crate) fn fits(&self, native: &Native, kept: &keep::Kept) -> bool {
+        let spans = self.walked.accounts.last().map_or(0, |held| held.spans.len());
+        kept.len() == keep::size(native, spans)
+    }
+
     /// Keeps the only account, which was walked, to ask of it again.
     pub(crate) fn keep(&mut self, native: &Native, path: Path, kept: &mut Kept) {
         path.run(Keep { native, walked: &mut self.walked, standing: &mut kept.standing });
@@ -195,14 +213,16 @@ impl Room {
     /// The numbers of an account that was walked; `None` where only the reference can say.
     pub(crate) fn totals(
         &mut self,
-        (native, params): (&Native, &Params),
+        (native, terms): (&Native, &BookTerms),
         path: Path,
         account: usize,
     ) -> Option<Totals> {
+        let (arrays, params) = (terms.arrays, terms.params);
         let Self { walked, worths, deposits, exposed, exposed_assets, scratch, .. } = self;
         let worth = worths.get(account)?;
         let pass = |which| Pass {
             native,
+            arrays,
             params,
             path,
             which,
@@ -229,7 +249,8 @@ impl Room {
 
 /// One set of positions of an account, and what the requirement is found from.
 struct Pass<'a> {
-    native: &'a Native<'a>,
+    native: &'a Native,
+    arrays: &'a RiskArrays,
     params: &'a Params,
     path: Path,
     which: Which,
@@ -299,7 +320,7 @@ impl Pass<'_> {
     fn moves(&self, span: usize) -> bool {
         let span = self.walked.spans[span];
         let legs = &self.walked.legs[span.start as usize..span.end as usize];
-        let arrays = self.native.arrays;
+        let arrays = self.arrays;
         (0..arrays.scenarios.len()).any(|column| {
             let entry = |row: u32| arrays.row(InstrumentIx(row))[column];
             legs.iter().map(|leg| leg.count(self.which) * entry(leg.row)).sum::<i64>() != 0

@@ -78,7 +78,7 @@ impl<'a> LiveAccount<'a> {
             what: "unrealised profit",
         })?;
         let terms = self.terms;
-        self.kept = terms.native.as_ref().and_then(|native| self.walk(native));
+        self.kept = terms.native().and_then(|native| self.walk(native));
         Ok(())
     }
 
@@ -89,7 +89,7 @@ impl<'a> LiveAccount<'a> {
         if !portfolio.orders.is_empty() {
             return None;
         }
-        let mut lent = terms.rooms.lend();
+        let mut lent = terms.rooms().lend();
         let room = lent.room();
         room.clear();
         room.open();
@@ -107,7 +107,7 @@ impl<'a> LiveAccount<'a> {
 
     /// `None` where the reference has to answer.
     fn native(&self, trade: Option<&Trade>) -> Option<Totals> {
-        let (native, kept) = (self.terms.native.as_ref()?, self.kept.as_ref()?);
+        let (native, kept) = (self.terms.native()?, self.kept.as_ref()?);
         let (mut unrealised, mut to) = (self.unrealised, None);
         if let Some(trade) = trade {
             let row = self.terms.arrays.instruments.get(trade.instrument.index())?;
@@ -118,9 +118,9 @@ impl<'a> LiveAccount<'a> {
             let before = held.map_or(0, |at| positions[at].lots.0);
             to = Some((trade.instrument.0, before.checked_add(trade.lots.0)?));
         }
-        let mut lent = self.terms.rooms.lend();
+        let mut lent = self.terms.rooms().lend();
         let room = lent.room();
         room.change((native, self.path), kept, to, unrealised)?;
-        room.totals((native, self.terms.params), self.path, 0)
+        room.totals((native, self.terms), self.path, 0)
     }
 }

@@ -7,13 +7,15 @@
 
 mod account;
 mod columns;
+mod kept;
 mod lanes;
 mod live;
 mod terms;
 mod whole;
 
+pub use kept::LiveBook;
 pub use live::LiveAccount;
-pub use terms::BookTerms;
+pub use terms::{BookTerms, Lookups};
 pub use whole::{summaries, summaries_of};
 
 use crate::money::Exact;

@@ -55,10 +55,10 @@ fn each<'a>(
     let assets = assets(book, terms);
     let chunks = out.par_chunks_mut(CHUNK).enumerate();
     chunks.for_each_init(
-        || terms.rooms.lend(),
+        || terms.rooms().lend(),
         |lent, (chunk, out)| {
             let accounts = Accounts { book, indices: indices(chunk * CHUNK), assets: &assets };
-            match &terms.native {
+            match terms.native() {
                 Some(native) => accounts.totals(lent.room(), (native, terms), path, out),
                 None => accounts.refer(terms, out),
             }
@@ -68,7 +68,7 @@ fn each<'a>(
 
 /// Which accounts a chunk is of.
 #[derive(Clone, Copy)]
-enum Indices<'a> {
+pub(super) enum Indices<'a> {
     /// One after the other from this one on.
     From(usize),
     /// These.
@@ -117,13 +117,13 @@ impl Drop for Lent<'_> {
 }
 
 /// The place in the terms of every asset of the book.
-fn assets(book: &Book, terms: &BookTerms) -> Vec<Option<usize>> {
-    let native = terms.native.as_ref();
+pub(super) fn assets(book: &Book, terms: &BookTerms) -> Vec<Option<usize>> {
+    let native = terms.native();
     book.assets().iter().map(|asset| native.and_then(|n| n.asset(asset))).collect()
 }
 
 #[cold]
-fn reference(book: &Book, index: usize, terms: &BookTerms) -> Result<Totals, MarginError> {
+pub(super) fn reference(book: &Book, index: usize, terms: &BookTerms) -> Result<Totals, MarginError> {
     match book.portfolio(index) {
         Some(portfolio) => evaluate(&portfolio, terms.arrays, terms.params)?.totals(),
         None => Ok(Totals::default()),
@@ -131,10 +131,10 @@ fn reference(book: &Book, index: usize, terms: &BookTerms) -> Result<Totals, Mar
 }
 
 /// Some accounts of a book.
-struct Accounts<'a> {
-    book: &'a Book,
-    indices: Indices<'a>,
-    assets: &'a [Option<usize>],
+pub(super) struct Accounts<'a> {
+    pub(super) book: &'a Book,
+    pub(super) indices: Indices<'a>,
+    pub(super) assets: &'a [Option<usize>],
 }
 
 impl Accounts<'_> {
@@ -167,7 +167,7 @@ impl Accounts<'_> {
         room.walk(native, path);
         for account in 0..room.places.len() {
             let place = room.places[account];
-            out[place] = match room.totals((native, terms.params), path, account) {
+            out[place] = match room.totals((native, terms), path, account) {
                 Some(totals) => Ok(totals),
                 None => reference(self.book, self.indices.at(place), terms),
             };
@@ -175,7 +175,7 @@ impl Accounts<'_> {
     }
 
     /// Adds what an account holds; returns the sum of its unrealised profit, or `None` where the reference has to answer.
-    fn hold(&self, room: &mut Room, native: &Native, index: usize) -> Option<i128> {
+    pub(super) fn hold(&self, room: &mut Room, native: &Native, index: usize) -> Option<i128> {
         if !self.book.orders(index).is_empty() {
             return None;
         }

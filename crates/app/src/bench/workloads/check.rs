@@ -12,9 +12,9 @@ use crate::generate::Draw;
 use anyhow::Context;
 use plimsoll_engine::ParamSet;
 use plimsoll_lanes::Path;
-use plimsoll_margin::{BookTerms, LiveAccount, Params, Totals, Trade, WhatIf, what_if};
+use plimsoll_margin::{BookTerms, LiveAccount, Lookups, Params, Totals, Trade, WhatIf, what_if};
 use plimsoll_risk::Plan;
-use plimsoll_types::{InstrumentIx, Lots, Portfolio, RiskArrays};
+use plimsoll_types::{InstrumentIx, Lots, Portfolio, RiskArrays, UnderlyingIx};
 
 /// Positions of an account.
 const POSITIONS: usize = 12;
@@ -192,6 +192,9 @@ impl Work for Warm {
 struct Alone {
     plan: Plan,
     arrays: RiskArrays,
+    lookups: Lookups,
+    /// Underlyings of its instruments and of its collateral.
+    touched: Vec<UnderlyingIx>,
     portfolio: Portfolio,
     trade: Trade,
 }
@@ -213,7 +216,17 @@ impl Alone {
             position.instrument = place(position.instrument)?;
         }
         let trade = Trade { instrument: place(trade.instrument)?, lots: trade.lots };
-        Ok(Self { plan, arrays, portfolio, trade })
+        let lookups = Lookups::new(&arrays, &desk.params);
+        let held = |ix: UnderlyingIx| arrays.instruments.iter().any(|row| row.underlying == ix);
+        let owned = |ix: UnderlyingIx| {
+            arrays
+                .underlyings
+                .get(ix.index())
+                .is_some_and(|row| portfolio.collateral.iter().any(|held| held.asset == row.asset))
+        };
+        let all = (0..).take(arrays.underlyings.len()).map(UnderlyingIx);
+        let touched = all.filter(|ix| held(*ix) || owned(*ix)).collect();
+        Ok(Self { plan, arrays, lookups, touched, portfolio, trade })
     }
 }
 
@@ -247,7 +260,10 @@ impl Work for Reprice {
     fn run(&mut self, path: Path) -> anyhow::Result<()> {
         for (alone, totals) in self.alone.iter_mut().zip(&mut self.totals) {
             alone.plan.refresh(&self.desk.listing.surface, &mut alone.arrays, None, path)?;
-            let terms = BookTerms::new(&alone.arrays, &self.desk.params);
+            for ix in &alone.touched {
+                alone.lookups.renew(&alone.arrays, &self.desk.params, *ix);
+            }
+            let terms = BookTerms::on(&alone.arrays, &self.desk.params, &alone.lookups);
             *totals = LiveAccount::new(alone.portfolio.clone(), &terms, path)?.check(&alone.trade)?;
         }
         Ok(())

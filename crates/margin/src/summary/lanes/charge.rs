@@ -106,7 +106,7 @@ impl Rates {
                 .short_option
                 .map(|t| (lane(t.rate), lane(t.mm_share), t.style == ShortOptionStyle::Add)),
             basis: of.basis.map(|share| (tenors.iter().map(|t| t.basis_rate as f64).collect(), lane(share))),
-            vega: of.vega.map(|terms| VegaRates {
+            vega: of.vega.as_ref().map(|terms| VegaRates {
                 buckets: (0..terms.buckets.len())
                     .map(|b| (lane(terms.buckets[b].shock), shares(tenors, b)))
                     .collect(),
@@ -572,7 +572,7 @@ fn exact(rates: &Rates, terms: &Charges, of: &Sums, at: usize) -> Number<Charged
     if let Some(mm_share) = terms.basis {
         add(&mut out, amount(&of.basis), mm_share)?;
     }
-    if let Some(terms) = terms.vega {
+    if let Some(terms) = &terms.vega {
         add(&mut out, amount(&of.opposite), terms.mm_share)?;
     }
     if let Some((liquidity, mm_share)) = &terms.liquidity {

@@ -34,13 +34,13 @@ pub(crate) struct Standing {
 }
 
 /// Keeps the only account of a walk.
-pub(crate) struct Keep<'a, 'n> {
-    pub(crate) native: &'a Native<'n>,
+pub(crate) struct Keep<'a> {
+    pub(crate) native: &'a Native,
     pub(crate) walked: &'a mut Walked,
     pub(crate) standing: &'a mut Standing,
 }
 
-impl WithSimd for Keep<'_, '_> {
+impl WithSimd for Keep<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -84,15 +84,15 @@ fn found<S: Simd, E: Entry>(
 }
 
 /// The account with one position changed, as if it was walked; or as it stands.
-pub(crate) struct Change<'a, 'n> {
-    pub(crate) native: &'a Native<'n>,
+pub(crate) struct Change<'a> {
+    pub(crate) native: &'a Native,
     pub(crate) standing: &'a Standing,
     pub(crate) walked: &'a mut Walked,
     /// Row and lots of the position after the change. The row is one of the arrays.
     pub(crate) to: Option<(u32, i64)>,
 }
 
-impl WithSimd for Change<'_, '_> {
+impl WithSimd for Change<'_> {
     /// Whether all sums are exact.
     type Output = bool;
 
@@ -105,7 +105,7 @@ impl WithSimd for Change<'_, '_> {
     }
 }
 
-impl Change<'_, '_> {
+impl Change<'_> {
     #[inline(always)]
     fn make<S: Simd, E: Entry>(self, entries: &[Vec<Band<E>>; 2]) -> bool {
         let Self { native, standing, walked, to } = self;

@@ -4,5 +4,6 @@ pub(crate) mod charge;
 pub(crate) mod check;
 pub(crate) mod exact;
 pub(crate) mod fall;
+pub(crate) mod keep;
 pub(crate) mod rows;
 pub(crate) mod walk;

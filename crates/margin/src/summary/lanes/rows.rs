@@ -119,6 +119,52 @@ impl Lot {
     }
 }
 
+impl Brief {
+    fn new(of: &Given) -> Self {
+        Self { largest: of.largest.map(|x| x as f64), underlying: of.underlying, limited: of.limited }
+    }
+}
+
+/// By how much rows have moved: what counts together, and Greeks and mark.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Moved {
+    pub(crate) joint: Vec<Band<f64>>,
+    pub(crate) greeks: Vec<Line>,
+}
+
+impl Moved {
+    /// Room for as many rows. Only those that moved are ever read.
+    pub(crate) fn fit(&mut self, rows: &Rows) {
+        self.joint.resize(rows.lots.len() * rows.heights[1] / BAND, Band([0.0; LANES]));
+        self.greeks.resize(rows.lots.len(), Line([0.0; WIDTH]));
+    }
+
+    /// Sets a row to the opposite of what it was, and then adds what it is.
+    fn add(&mut self, rows: &Rows, row: usize, sign: f64) {
+        let stride = rows.heights[1] / BAND;
+        for at in row * stride..(row + 1) * stride {
+            for j in 0..LANES {
+                let entry = match &rows.entries {
+                    Entries::Narrow(all) => all[1][at].0[j].lane(),
+                    Entries::Wide(all) => all[1][at].0[j].lane(),
+                };
+                let moved = &mut self.joint[at].0[j];
+                *moved = if sign < 0.0 { -entry } else { *moved + entry };
+            }
+        }
+        for j in 0..WIDTH {
+            let (of, moved) = (rows.greeks[row].0[j], &mut self.greeks[row].0[j]);
+            *moved = if sign < 0.0 { -of } else { *moved + of };
+        }
+    }
+}
+
+/// What `|lots| x largest` of an account may add up to, with charges of at most `factor` billionths.
+fn most(factor: i128) -> [f64; 2] {
+    let factor = factor as f64 / WHOLE;
+    [CHARGED / if factor > 1.0 { factor } else { 1.0 }, LIMIT]
+}
+
 /// Sums beneath this are exact, and become integers by an addition: 2^51.
 pub(crate) const LIMIT: f64 = 2_251_799_813_685_248.0;
 /// Amounts that charges are made of stay beneath this over the largest factor: their steps are then beneath 2^49.
@@ -193,23 +239,48 @@ impl Rows {
         let mask = |taken| f64::from(u8::from(taken));
         let masks = columns.slots().map(|both| both.map(|lanes| lanes.map(|slots| slots.map(mask))));
         let measures = if columns.im == columns.mm { 1 } else { 2 };
-        let factor = factor as f64 / WHOLE;
-        let brief = |of: &Given| Brief {
-            largest: of.largest.map(|x| x as f64),
-            underlying: of.underlying,
-            limited: of.limited,
-        };
         Self {
             entries,
             heights,
             masks,
             measures,
             lots: given.iter().map(Lot::new).collect(),
-            briefs: given.iter().map(brief).collect(),
+            briefs: given.iter().map(Brief::new).collect(),
             greeks: given.iter().map(|of| Line(of.greeks.map(|x| x as f64))).collect(),
             ends: vec![[[0.0; SLOTS]; 2]; if measures == 1 { 0 } else { given.len() }],
-            most: [CHARGED / if factor > 1.0 { factor } else { 1.0 }, LIMIT],
+            most: most(factor),
         }
+    }
+
+    /// Everything of one row anew; `None` where an entry does not fit the lanes there are.
+    pub(crate) fn renew(
+        &mut self,
+        row: usize,
+        (given, entries): (&Given, &[i64]),
+        columns: &Columns,
+        moved: &mut Moved,
+    ) -> Option<()> {
+        let fits = |entry: &i64| i32::try_from(*entry).is_ok();
+        if matches!(self.entries, Entries::Narrow(_)) && !entries.iter().all(fits) {
+            return None;
+        }
+        moved.add(self, row, -1.0);
+        *self.lots.get_mut(row)? = Lot::new(given);
+        *self.briefs.get_mut(row)? = Brief::new(given);
+        self.greeks.get_mut(row)?.0 = given.greeks.map(|x| x as f64);
+        if let Some(ends) = self.ends.get_mut(row) {
+            *ends = [[0.0; SLOTS]; 2];
+        }
+        for place in &columns.places {
+            self.set(row, place.place, *entries.get(place.column)?);
+        }
+        moved.add(self, row, 1.0);
+        Some(())
+    }
+
+    /// Charges are at most `factor` billionths of what they are on.
+    pub(crate) fn bound(&mut self, factor: i128) {
+        self.most = most(factor);
     }
 
     /// What one position loses: `lots` of a row.

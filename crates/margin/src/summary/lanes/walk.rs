@@ -25,7 +25,7 @@ pub(crate) struct Span {
     /// How many of them are long options or long spot.
     pub(crate) longs: u32,
     pub(crate) underlying: u32,
-    account: u32,
+    pub(super) account: u32,
 }
 
 impl Span {
@@ -105,16 +105,18 @@ pub(crate) struct Walked {
     /// Of each account the charges on sets of all positions, of the rest, and of both.
     pub(crate) charges: Vec<Charged>,
     /// By underlying.
-    shelves: Vec<Shelf>,
+    pub(super) shelves: Vec<Shelf>,
     pub(crate) queue: Queue,
+    /// Of a walk that is kept, what each span comes to.
+    pub(super) founds: Vec<f64>,
     open: Open,
 }
 
 /// Spans of an underlying: of one leg, and of several.
 #[derive(Clone, Debug, Default)]
-struct Shelf {
-    single: Vec<u32>,
-    several: Vec<u32>,
+pub(super) struct Shelf {
+    pub(super) single: Vec<u32>,
+    pub(super) several: Vec<u32>,
 }
 
 /// The account that is being added.
@@ -130,9 +132,9 @@ struct Open {
 }
 
 /// To which row of an account a set is charged.
-const ALL: u32 = 0;
-const REST: u32 = 1;
-const BOTH: u32 = 2;
+pub(super) const ALL: u32 = 0;
+pub(super) const REST: u32 = 1;
+pub(super) const BOTH: u32 = 2;
 pub(crate) const CHARGES: usize = 3;
 
 impl Walked {
@@ -243,7 +245,7 @@ impl Walked {
     }
 
     /// Room for the sums of the accounts.
-    fn begin(&mut self, native: &Native) {
+    pub(super) fn begin(&mut self, native: &Native) {
         let joint = native.rows.heights[1] * WIDTH;
         let accounts = self.accounts.len();
         self.sums.clear();
@@ -317,12 +319,12 @@ impl Walked {
 }
 
 /// Walks the accounts.
-pub(crate) struct Walk<'a, 'n> {
-    pub(crate) native: &'a Native<'n>,
+pub(crate) struct Walk<'a> {
+    pub(crate) native: &'a Native,
     pub(crate) walked: &'a mut Walked,
 }
 
-impl WithSimd for Walk<'_, '_> {
+impl WithSimd for Walk<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -371,7 +373,7 @@ impl Walked {
     }
 
     #[inline(always)]
-    fn walk_joint<S: Simd, E: Entry>(&mut self, native: &Native, entries: &[Band<E>]) {
+    pub(super) fn walk_joint<S: Simd, E: Entry>(&mut self, native: &Native, entries: &[Band<E>]) {
         let (rows, height) = (&native.rows, native.rows.heights[1]);
         let mut kept = self.joint.chunks_exact_mut(2 * (height * WIDTH).max(1));
         for (sums, held) in self.sums.iter_mut().zip(&self.accounts) {
@@ -385,7 +387,7 @@ impl Walked {
 
 /// Greeks, marks, lots.
 #[inline(always)]
-fn add_amounts(sums: &mut Sums, rows: &Rows, legs: &[Leg]) {
+pub(super) fn add_amounts(sums: &mut Sums, rows: &Rows, legs: &[Leg]) {
     let (mut greeks, mut lots, mut longs) = ([0.0; WIDTH], [0.0; 2], 0.0);
     for leg in legs {
         let of = &rows.greeks[leg.row as usize].0;
