@@ -1,6 +1,6 @@
 //! `plimsoll bench serve`: the whole service under load.
 
-use super::demo::{Folder, charter, rules};
+use super::demo::{Folder, Story};
 use crate::bench::serve::{Load, Served, run as measure};
 use crate::host::{Chronicle, Config, Course, JournalConfig, ServerConfig};
 use crate::output::answer::Output;
@@ -8,7 +8,7 @@ use crate::output::{Answer, Cell, Kind, Table, Verdict};
 use anyhow::Context;
 use clap::Args;
 use plimsoll_engine::live::Engine;
-use plimsoll_sim::harbour::{Harbour, Spec};
+use plimsoll_sim::harbour::Spec;
 use plimsoll_types::Asset;
 
 /// Arguments of `bench serve`.
@@ -28,11 +28,10 @@ pub(super) struct BenchServeArgs {
 /// Measures and prints.
 pub(super) fn run(args: &BenchServeArgs, output: &Output) -> anyhow::Result<Verdict> {
     let spec = Spec { accounts: args.accounts, ..Spec::default() };
-    let rules = rules(&spec, "plimsoll", "plimsoll")?;
-    let mut harbour = Harbour::new(&spec, &rules)?;
-    let engine = harbour.opened(&rules)?;
+    let story = Story::Seeded(spec);
+    let (engine, _) = story.opened(&story.rules("plimsoll", "plimsoll")?)?;
     let folder = Folder::of(None)?;
-    let charter = charter(&spec, "plimsoll", "plimsoll")?;
+    let charter = story.charter("plimsoll", "plimsoll")?;
     let load = load(args, &engine, charter.clone())?;
     let journal = JournalConfig {
         dir: folder.path().to_owned(),

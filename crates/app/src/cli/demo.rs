@@ -1,19 +1,16 @@
 //! `plimsoll demo`: the server on a market of the project's own, and what it does there, live in the terminal.
 
 mod ending;
+mod story;
 mod view;
 
 use super::serve;
-use crate::host::{self, At, Charter, Config, Host, JournalConfig, ServerConfig};
+use crate::host::{self, At, Config, Host, JournalConfig, ServerConfig};
 use crate::output::Verdict;
 use crate::serve::{App, listen};
 use anyhow::{Context, bail};
 use clap::Args;
-use plimsoll_engine::ParamSet;
-use plimsoll_engine::live::Rules;
-use plimsoll_policy::{POLICIES, Policy};
-use plimsoll_sim::harbour::{Harbour, Phase, Producer, Spec, Tally};
-use std::collections::BTreeMap;
+use plimsoll_sim::harbour::{Phase, Producer, Spec, Tally, TapeSpec};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,11 +18,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
+pub(in crate::cli) use story::Story;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 /// How long the story takes unless it is told otherwise.
 const STORY: Duration = Duration::from_secs(120);
+
+/// Accounts that recorded open interest is spread over, at most.
+const TAPE_MAX: usize = 1_000;
 
 /// Events of the opening that are on their way at once: nobody reacts to them.
 const OPENING: usize = 4_096;
@@ -54,6 +55,9 @@ pub(super) struct DemoArgs {
     /// Address to serve at; a free port unless given
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Tell recorded chains (a file or folder, as for `backtest --chains`) and not the seeded market
+    #[arg(long, value_name = "FILES", num_args = 1..)]
+    replay: Vec<PathBuf>,
     /// Do not compute what it would have been under other rules
     #[arg(long)]
     alone: bool,
@@ -75,7 +79,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// What is shown, and how fast.
 struct Plan {
-    spec: Spec,
+    story: Story,
     /// Market seconds per second.
     speed: f64,
 }
@@ -83,47 +87,22 @@ struct Plan {
 impl Plan {
     fn of(args: &DemoArgs) -> anyhow::Result<Self> {
         let lasts = args.lasts.unwrap_or(STORY).as_secs_f64();
-        let story = Spec::default();
-        let speed = args.speed.unwrap_or(story.length_seconds as f64 / lasts);
+        let seeded = Spec { seed: args.seed, accounts: args.accounts, ..Spec::default() };
+        let story = match (args.replay.as_slice(), args.speed, args.lasts) {
+            ([], Some(speed), Some(_)) => {
+                Story::Seeded(Spec { length_seconds: (speed * lasts) as i64, ..seeded })
+            }
+            ([], ..) => Story::Seeded(seeded),
+            (files, ..) => {
+                Story::recorded(TapeSpec { seed: args.seed, accounts: args.accounts.min(TAPE_MAX) }, files)?
+            }
+        };
+        let speed = args.speed.unwrap_or(story.seconds() / lasts);
         if !(speed.is_finite() && speed >= 1.0) {
             bail!("`--speed` is {speed}: expected at least 1");
         }
-        let length_seconds = match (args.speed, args.lasts) {
-            (Some(speed), Some(_)) => (speed * lasts) as i64,
-            _ => story.length_seconds,
-        };
-        let spec = Spec { seed: args.seed, accounts: args.accounts, length_seconds, ..story };
-        Ok(Self { spec, speed })
+        Ok(Self { story, speed })
     }
-}
-
-/// The rules of a seeded market under a preset and a policy.
-pub(super) fn rules(spec: &Spec, params: &str, policy: &str) -> anyhow::Result<Rules> {
-    Ok(Harbour::rules(spec, ParamSet::preset(params)?, Policy::shipped(policy)?)?)
-}
-
-/// The same, as the journal keeps them: with the units of the market's own coins.
-pub(super) fn charter(spec: &Spec, params: &str, policy: &str) -> anyhow::Result<Charter> {
-    let rules = rules(spec, params, policy)?;
-    let found = POLICIES.iter().find(|(known, _)| *known == policy);
-    let (_, policy) = found.with_context(|| format!("no policy ships as `{policy}`"))?;
-    let params = toml::to_string(&rules.params).context("parameters")?;
-    if ParamSet::from_toml(&params, "charter")? != rules.params {
-        bail!(
-            "the parameters of {params_name} are others when they are read again",
-            params_name = rules.params.name
-        );
-    }
-    Ok(Charter {
-        since: spec.begins(),
-        params,
-        policy: (*policy).to_owned(),
-        series: BTreeMap::new(),
-        feeds: rules.feeds,
-        market: rules.market,
-        liquidation: rules.liquidation,
-        stable: rules.stable,
-    })
 }
 
 /// Runs the demonstration.
@@ -138,7 +117,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Verdict> {
             ..JournalConfig::default()
         },
         server: ServerConfig::default(),
-        charter: charter(&plan.spec, "plimsoll", "plimsoll")?,
+        charter: plan.story.charter("plimsoll", "plimsoll")?,
     };
     let (running, app) = serve::start(&config)?;
     if running.shared.applied() > 1 {
@@ -158,34 +137,34 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Verdict> {
 /// Tells the story to the engine at its speed, and shows what follows.
 fn tell(plan: &Plan, running: &Host, mut view: view::View) -> anyhow::Result<plimsoll_sim::harbour::Outcome> {
     let rules = running.shared.course().engine.rules().clone();
-    let mut harbour = Harbour::new(&plan.spec, &rules)?;
-    let mut tally = Tally::new(&rules, plan.spec.start);
+    let mut producer = plan.story.producer(&rules)?;
+    let mut tally = Tally::new(&rules, plan.story.starts());
     let stop = interrupted()?;
     let mut pace: Option<Pace> = None;
-    while let Some(due) = harbour.due().filter(|_| !stop.load(Ordering::Acquire)) {
-        if harbour.scene().phase != Phase::Opening {
+    while let Some(due) = producer.due().filter(|_| !stop.load(Ordering::Acquire)) {
+        if producer.scene().phase != Phase::Opening {
             pace.get_or_insert_with(|| Pace::new(due, plan.speed))
-                .wait(due, || view.draw(running, &harbour, &tally))?;
+                .wait(due, || view.draw(running, producer.scene(), &tally))?;
         }
         let batch = if pace.is_some() { 1 } else { OPENING };
-        step(&mut harbour, running, (&mut tally, &mut view), batch)?;
-        view.draw(running, &harbour, &tally)?;
+        step(producer.as_mut(), running, (&mut tally, &mut view), batch)?;
+        view.draw(running, producer.scene(), &tally)?;
     }
-    view.end(running, &harbour, &tally)?;
+    view.end(running, producer.scene(), &tally)?;
     Ok(tally.outcome())
 }
 
 /// Hands in the next events, at most so many that nobody reacts to, and lets people react to what followed.
 fn step(
-    harbour: &mut Harbour,
+    producer: &mut dyn Producer,
     running: &Host,
     (tally, view): (&mut Tally, &mut view::View),
     batch: usize,
 ) -> anyhow::Result<()> {
     let (tell, told) = sync_channel(batch);
     let mut handed = Vec::new();
-    while handed.len() < batch && (handed.is_empty() || harbour.scene().phase == Phase::Opening) {
-        let Some(event) = harbour.next() else { break };
+    while handed.len() < batch && (handed.is_empty() || producer.scene().phase == Phase::Opening) {
+        let Some(event) = producer.next() else { break };
         let (tell, begun) = (tell.clone(), host::moment());
         let reply = Box::new(move |done| {
             // Nobody listens any more when the demonstration was cut short.
@@ -199,7 +178,7 @@ fn step(
         let applied = done?;
         tally.take(&running.shared.course().engine, &event, &applied.effects);
         view.took(&event, &applied, took);
-        harbour.react(&applied.effects, applied.at);
+        producer.react(&applied.effects, applied.at);
     }
     Ok(())
 }

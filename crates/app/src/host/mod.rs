@@ -22,7 +22,7 @@ pub use chronicle::{Chronicle, Noted, Sample};
 pub use config::{Config, JournalConfig, ServerConfig};
 pub use ingest::{At, Busy, Ingest, Reply};
 pub use running::{Applied, Failure, Host, Listener, Shared};
-pub use store::{Course, IDENTITY_FILE, Recovered, Store, identity_of, replay};
+pub use store::{Course, IDENTITY_FILE, Recovered, Remembered, Store, identity_of, replay};
 
 use plimsoll_types::Timestamp;
 

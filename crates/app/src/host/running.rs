@@ -3,7 +3,7 @@
 use super::config::{JournalConfig, ServerConfig};
 use super::ingest::{Ingest, Pending};
 use super::moment;
-use super::store::{Course, Recovered, Store};
+use super::store::{Course, Recovered, Remembered, Store};
 use crate::wire;
 use anyhow::Context;
 use plimsoll_engine::live::{Effect, Event};
@@ -153,7 +153,7 @@ impl Host {
         joined.map_err(|_| anyhow::anyhow!("a thread of the engine panicked"))?;
         let course = self.shared.course();
         if course.sequence > self.shared.saved() {
-            self.store.save(&course)?;
+            self.store.save(&course.remembered())?;
         }
         Ok(journal?)
     }
@@ -164,7 +164,7 @@ struct Stepper {
     shared: Arc<Shared>,
     ingest: Arc<Ingest>,
     listeners: Vec<Listener>,
-    to_saver: SyncSender<Course>,
+    to_saver: SyncSender<Remembered>,
     every: u64,
 }
 
@@ -216,15 +216,15 @@ impl Stepper {
         if self.shared.saving.swap(true, Ordering::AcqRel) {
             return false;
         }
-        let copy = self.shared.course().clone();
+        let copy = self.shared.course().remembered();
         self.to_saver.send(copy).is_ok()
     }
 }
 
-fn saver(store: Store, shared: Arc<Shared>, from: Receiver<Course>) -> anyhow::Result<JoinHandle<()>> {
+fn saver(store: Store, shared: Arc<Shared>, from: Receiver<Remembered>) -> anyhow::Result<JoinHandle<()>> {
     let run = move || {
-        for course in from {
-            match store.save(&course) {
+        for of in from {
+            match store.save(&of) {
                 Ok(anchor) => shared.saved.store(anchor.sequence, Ordering::Release),
                 // What was saved before stays; the journal is the truth.
                 Err(error) => tracing::error!(%error, "no snapshot"),

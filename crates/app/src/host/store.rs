@@ -6,7 +6,7 @@ use super::config::JournalConfig;
 use crate::wire;
 use anyhow::{Context, bail};
 use plimsoll_engine::EngineError;
-use plimsoll_engine::live::{Body, Effect, Engine, Event, decode, restore, save};
+use plimsoll_engine::live::{Body, Effect, Engine, Event, State, decode, restore, save};
 use plimsoll_journal::{
     Anchor, DirDisk, Disk, Journal, Options, Reader, Record, Repair, Snapshots, anchor_at,
 };
@@ -62,7 +62,26 @@ pub struct Course {
     pub sequence: u64,
 }
 
+/// What a snapshot holds: everything but what follows from it.
+#[derive(Clone, Debug)]
+pub struct Remembered {
+    charter: Charter,
+    state: State,
+    chronicle: Chronicle,
+    sequence: u64,
+}
+
 impl Course {
+    /// What is to be remembered of it.
+    pub fn remembered(&self) -> Remembered {
+        Remembered {
+            charter: self.charter.clone(),
+            state: self.engine.state().clone(),
+            chronicle: self.chronicle.clone(),
+            sequence: self.sequence,
+        }
+    }
+
     /// One that begins with the first record of a journal.
     fn begin(record: &Record<'_>) -> anyhow::Result<Self> {
         if record.version != CHARTER_VERSION {
@@ -152,7 +171,7 @@ impl Store {
         journal.append(CHARTER_VERSION, &course.charter.encode()?)?;
         let sequence = journal.commit()?.sequence;
         let course = Course { sequence, ..course };
-        store.save(&course)?;
+        store.save(&course.remembered())?;
         Ok((store, Recovered { journal, course, snapshot: Some(sequence), replayed: 0, repairs }))
     }
 
@@ -177,9 +196,9 @@ impl Store {
     ///
     /// # Errors
     /// What the disk says; nothing that was saved before is lost by it.
-    pub fn save(&self, course: &Course) -> anyhow::Result<Anchor> {
-        let anchor = anchor_at(&self.disk, &self.identity, course.sequence)?;
-        let content = pack(course)?;
+    pub fn save(&self, of: &Remembered) -> anyhow::Result<Anchor> {
+        let anchor = anchor_at(&self.disk, &self.identity, of.sequence)?;
+        let content = pack(of)?;
         let snapshots = Snapshots::new(&self.disk, &self.identity);
         snapshots.save(&anchor, CONTENT_VERSION, |to| {
             content.iter().try_for_each(|piece| {
@@ -216,12 +235,8 @@ pub fn identity_of(dir: &Path) -> anyhow::Result<String> {
 }
 
 /// The pieces of a snapshot: charter, state, chronicle.
-fn pack(course: &Course) -> anyhow::Result<[Vec<u8>; 3]> {
-    Ok([
-        course.charter.encode()?,
-        save(course.engine.state())?,
-        rmp_serde::to_vec_named(&course.chronicle).context("chronicle")?,
-    ])
+fn pack(of: &Remembered) -> anyhow::Result<[Vec<u8>; 3]> {
+    Ok([of.charter.encode()?, save(&of.state)?, rmp_serde::to_vec_named(&of.chronicle).context("chronicle")?])
 }
 
 fn unpack(version: u8, content: &[u8], sequence: u64) -> anyhow::Result<Course> {

@@ -1,9 +1,9 @@
 //! What happened, and what it would have been under other rules.
 
-use super::{Plan, rules};
+use super::Plan;
 use crate::output::{Cell, Kind, Table};
 use plimsoll_journal::Anchor;
-use plimsoll_sim::harbour::{Outcome, shadow};
+use plimsoll_sim::harbour::Outcome;
 use plimsoll_types::{Decimal, Ticks};
 use std::io::Write;
 use std::path::Path;
@@ -17,9 +17,9 @@ pub(super) type Others = JoinHandle<anyhow::Result<Vec<Outcome>>>;
 
 /// Begins to tell the same story to engines under other rules.
 pub(super) fn others(plan: &Plan) -> anyhow::Result<Others> {
-    let spec = plan.spec.clone();
-    let each = OTHERS.map(|(params, policy)| rules(&plan.spec, params, policy));
-    let run = move || each.into_iter().map(|rules| Ok(shadow(&spec, rules?)?)).collect();
+    let story = plan.story.clone();
+    let run =
+        move || OTHERS.iter().map(|(params, policy)| story.shadow(&story.rules(params, policy)?)).collect();
     Ok(std::thread::Builder::new().name("others".to_owned()).spawn(run)?)
 }
 

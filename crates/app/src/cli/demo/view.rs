@@ -3,7 +3,7 @@
 use crate::host::{Applied, Course, Host, Sample};
 use plimsoll_engine::live::feed::Validity;
 use plimsoll_engine::live::{Body, Effect, Event};
-use plimsoll_sim::harbour::{Harbour, Phase, Producer, Scene, Tally};
+use plimsoll_sim::harbour::{Phase, Scene, Tally};
 use plimsoll_types::{Asset, Ticks, Units};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -60,8 +60,7 @@ impl View {
     }
 
     /// Draws, if it is time.
-    pub(super) fn draw(&mut self, running: &Host, of: &Harbour, tally: &Tally) -> anyhow::Result<()> {
-        let scene = of.scene();
+    pub(super) fn draw(&mut self, running: &Host, scene: Scene, tally: &Tally) -> anyhow::Result<()> {
         let turned = self.phase != Some(scene.phase) && !self.alive;
         let pause = if self.alive { REDRAW } else { LINE };
         if !turned && self.last.is_some_and(|last| last.elapsed() < pause) {
@@ -83,9 +82,9 @@ impl View {
     }
 
     /// Draws for the last time.
-    pub(super) fn end(&mut self, running: &Host, of: &Harbour, tally: &Tally) -> anyhow::Result<()> {
+    pub(super) fn end(&mut self, running: &Host, scene: Scene, tally: &Tally) -> anyhow::Result<()> {
         self.last = None;
-        self.draw(running, of, tally)?;
+        self.draw(running, scene, tally)?;
         let (median, tail) = self.latency();
         writeln!(
             std::io::stdout(),
