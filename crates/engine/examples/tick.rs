@@ -1,6 +1,8 @@
 //! How long the live engine takes for a price of one of 16 underlyings: `cargo run --release -p plimsoll-engine --example
 //! tick -- [accounts] [ticks]`. Prints medians and 99th percentiles.
 
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a stopwatch that prints what it reads")]
+
 use plimsoll_engine::ParamSet;
 use plimsoll_engine::live::feed::{FeedParams, Observation, SourceParams, Stated};
 use plimsoll_engine::live::{Body, Effect, Engine, Event, LiquidationRules, MarketParams, Rules, State};

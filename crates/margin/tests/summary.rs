@@ -137,8 +137,8 @@ fn agree(book: &Book, arrays: &RiskArrays, params: &Params) {
 fn shift(arrays: &mut RiskArrays, only: UnderlyingIx, by: i64) {
     let width = arrays.scenarios.len();
     for (i, row) in arrays.instruments.iter_mut().enumerate().filter(|(_, row)| row.underlying == only) {
-        for (j, entry) in arrays.pnl[i * width..(i + 1) * width].iter_mut().enumerate() {
-            *entry += by * (j as i64 % 5 - 2) + if by == 899 { 1 << 33 } else { 0 };
+        for (entry, times) in arrays.pnl[i * width..(i + 1) * width].iter_mut().zip((-2..3).cycle()) {
+            *entry += by * times + if by == 899 { 1 << 33 } else { 0 };
         }
         (row.greeks.delta, row.greeks.vega) = (row.greeks.delta + by, row.greeks.vega - by);
         (row.mark, row.notional) = (row.mark + by, row.notional + by.abs());

@@ -54,6 +54,9 @@ pub(super) fn run(args: &TortureArgs, output: &Output) -> anyhow::Result<Verdict
     output.write(answer)
 }
 
+/// A row: what is counted, and where.
+type Row = (&'static str, fn(&Figures) -> u64);
+
 fn table(honest: &Figures, control: &Figures) -> Table {
     let columns = [
         ("what", Kind::Text),
@@ -61,7 +64,7 @@ fn table(honest: &Figures, control: &Figures) -> Table {
         ("a disk that lies about syncs", Kind::Integer),
     ];
     let mut table = Table::new("", &columns);
-    let rows: [(&str, fn(&Figures) -> u64); 15] = [
+    let rows: [Row; 15] = [
         ("histories", |f| f.histories),
         ("restarts compared with the model", |f| f.restarts),
         ("power cuts", |f| f.cuts),

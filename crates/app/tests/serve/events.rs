@@ -38,14 +38,11 @@ async fn refusals_of_the_engine_are_in_the_journal_and_say_why() {
     assert_eq!(status, StatusCode::OK);
     let codes: Vec<&str> =
         outcomes.as_array().unwrap().iter().map(|o| o["problem"]["code"].as_str().unwrap()).collect();
-    assert_eq!(
-        codes,
-        ["insufficient_collateral", "insufficient_margin", "unknown_account", "no_collateral"],
-        "{outcomes}"
-    );
+    // What comes over HTTP comes now, and prices of the bundled market are long stale by now: no new risk.
+    assert_eq!(codes, ["insufficient", "halted", "unknown_account", "no_collateral"], "{outcomes}");
     assert!(outcomes.as_array().unwrap().iter().all(|o| o["sequence"].is_u64()), "{outcomes}");
     let (_, overview) = world.get("/v1/overview").await;
-    assert_eq!(overview["data"]["refused"]["insufficient_margin"], 1, "{overview}");
+    assert_eq!(overview["data"]["refused"]["no_collateral"], 1, "{overview}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use super::account::Room;
 use super::lanes::keep::Kept;
 use super::lanes::rows::Moved;
 use super::terms::{BookTerms, Lookups, Native};
-use super::whole::{Accounts, Indices, assets, reference};
+use super::whole::{Accounts, assets, reference};
 use crate::{MarginError, Params};
 use plimsoll_lanes::Path;
 use plimsoll_types::{Book, RiskArrays, UnderlyingIx};
@@ -153,7 +153,7 @@ impl Asked<'_> {
         (totals, kept): (&mut [Result<Totals, MarginError>], &mut [Kept]),
         anew: &mut Vec<u32>,
     ) {
-        let accounts = Accounts { book: self.book, indices: Indices::Listed(own), assets: self.assets };
+        let accounts = Accounts { book: self.book, first, assets: self.assets };
         room.clear();
         room.places.clear();
         for account in own {

@@ -16,7 +16,7 @@ mod whole;
 pub use kept::LiveBook;
 pub use live::LiveAccount;
 pub use terms::{BookTerms, Lookups};
-pub use whole::{summaries, summaries_of};
+pub use whole::summaries;
 
 use crate::money::Exact;
 use crate::{Addon, GreekSums, MarginError, MarginReport, Requirement, State};

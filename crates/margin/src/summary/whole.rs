@@ -30,59 +30,18 @@ const CHUNK: usize = 256;
 /// ```
 pub fn summaries(path: Path, book: &Book, terms: &BookTerms, out: &mut Vec<Result<Totals, MarginError>>) {
     out.resize_with(book.len(), || Ok(Totals::default()));
-    each(path, book, terms, out, Indices::From);
-}
-
-/// As [`summaries`], of some accounts: `out[i]` is of the account of index `accounts[i]`.
-pub fn summaries_of(
-    path: Path,
-    book: &Book,
-    terms: &BookTerms,
-    accounts: &[u32],
-    out: &mut Vec<Result<Totals, MarginError>>,
-) {
-    out.resize_with(accounts.len(), || Ok(Totals::default()));
-    each(path, book, terms, out, |first| Indices::Listed(&accounts[first..]));
-}
-
-fn each<'a>(
-    path: Path,
-    book: &Book,
-    terms: &BookTerms,
-    out: &mut [Result<Totals, MarginError>],
-    indices: impl Fn(usize) -> Indices<'a> + Sync,
-) {
     let assets = assets(book, terms);
     let chunks = out.par_chunks_mut(CHUNK).enumerate();
     chunks.for_each_init(
         || terms.rooms().lend(),
         |lent, (chunk, out)| {
-            let accounts = Accounts { book, indices: indices(chunk * CHUNK), assets: &assets };
+            let accounts = Accounts { book, first: chunk * CHUNK, assets: &assets };
             match terms.native() {
                 Some(native) => accounts.totals(lent.room(), (native, terms), path, out),
                 None => accounts.refer(terms, out),
             }
         },
     );
-}
-
-/// Which accounts a chunk is of.
-#[derive(Clone, Copy)]
-pub(super) enum Indices<'a> {
-    /// One after the other from this one on.
-    From(usize),
-    /// These.
-    Listed(&'a [u32]),
-}
-
-impl Indices<'_> {
-    #[inline(always)]
-    fn at(self, place: usize) -> usize {
-        match self {
-            Self::From(first) => first + place,
-            Self::Listed(accounts) => accounts[place] as usize,
-        }
-    }
 }
 
 /// Rooms that nobody is in, so that few are ever asked for.
@@ -133,7 +92,8 @@ pub(super) fn reference(book: &Book, index: usize, terms: &BookTerms) -> Result<
 /// Some accounts of a book.
 pub(super) struct Accounts<'a> {
     pub(super) book: &'a Book,
-    pub(super) indices: Indices<'a>,
+    /// The index of the first of a chunk.
+    pub(super) first: usize,
     pub(super) assets: &'a [Option<usize>],
 }
 
@@ -141,7 +101,7 @@ impl Accounts<'_> {
     /// The totals of all, by the reference.
     fn refer(&self, terms: &BookTerms, out: &mut [Result<Totals, MarginError>]) {
         for (place, out) in out.iter_mut().enumerate() {
-            *out = reference(self.book, self.indices.at(place), terms);
+            *out = reference(self.book, self.first + place, terms);
         }
     }
 
@@ -157,11 +117,11 @@ impl Accounts<'_> {
         room.places.clear();
         for (place, out) in out.iter_mut().enumerate() {
             room.open();
-            let unrealised = self.hold(room, native, self.indices.at(place));
+            let unrealised = self.hold(room, native, self.first + place);
             if room.close(native, unrealised) {
                 room.places.push(place);
             } else {
-                *out = reference(self.book, self.indices.at(place), terms);
+                *out = reference(self.book, self.first + place, terms);
             }
         }
         room.walk(native, path);
@@ -169,7 +129,7 @@ impl Accounts<'_> {
             let place = room.places[account];
             out[place] = match room.totals((native, terms), path, account) {
                 Some(totals) => Ok(totals),
-                None => reference(self.book, self.indices.at(place), terms),
+                None => reference(self.book, self.first + place, terms),
             };
         }
     }

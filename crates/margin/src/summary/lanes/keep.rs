@@ -87,7 +87,7 @@ impl Walked {
             }
         }
         self.add_up(native);
-        self.store(native, kept);
+        self.store(native, kept, moved.map(|(underlying, _)| underlying));
     }
 
     /// What was kept.
@@ -198,7 +198,7 @@ impl Walked {
     }
 
     #[inline(always)]
-    fn store(&self, native: &Native, kept: &mut [&mut Kept]) {
+    fn store(&self, native: &Native, kept: &mut [&mut Kept], only: Option<usize>) {
         let (lanes, stride) = (lanes(native), stride(native.rows.measures));
         for (i, (held, kept)) in self.accounts.iter().zip(kept).enumerate() {
             let sums = &self.sums[i];
@@ -209,7 +209,11 @@ impl Walked {
             head[WIDTH..WIDTH + 2].copy_from_slice(&sums.lots);
             head[WIDTH + 2] = sums.longs;
             joint.copy_from_slice(&self.joint[i * lanes..(i + 1) * lanes]);
-            founds.copy_from_slice(&self.founds[held.spans.start * stride..held.spans.end * stride]);
+            for (at, out) in held.spans.clone().zip(founds.chunks_exact_mut(stride)) {
+                if only.is_none_or(|only| self.spans[at].underlying as usize == only) {
+                    out.copy_from_slice(&self.founds[at * stride..(at + 1) * stride]);
+                }
+            }
         }
     }
 }
