@@ -123,7 +123,7 @@ fn f40_a_flood_is_conflated_and_nothing_that_was_accepted_is_lost() {
 }
 
 fn seen(i: u64) -> Observation {
-    let price = Stated { mantissa: 3_310 + (i % 5) as i64, exponent: 0 };
+    let price = Stated { mantissa: 3_310 + i64::try_from(i % 5).unwrap(), exponent: 0 };
     Observation { sequence: i + 1, time: start(), price, confidence: None, valid_until: None }
 }
 
