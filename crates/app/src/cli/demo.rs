@@ -10,13 +10,14 @@ use crate::output::Verdict;
 use crate::serve::{App, listen};
 use anyhow::{Context, bail};
 use clap::Args;
+use plimsoll_engine::live::Event;
 use plimsoll_sim::harbour::{Phase, Producer, Spec, Tally, TapeSpec};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 pub(in crate::cli) use story::Story;
 use tokio::runtime::Runtime;
@@ -119,23 +120,30 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Verdict> {
         server: ServerConfig::default(),
         charter: plan.story.charter("plimsoll", "plimsoll")?,
     };
-    let (running, app) = serve::start(&config)?;
-    if running.shared.applied() > 1 {
+    if folder.path().join(host::IDENTITY_FILE).exists() {
         bail!("{} holds a journal already: `plimsoll replay` says what is in it", folder.path().display());
     }
+    let (running, app) = serve::start(&config)?;
     let others = (!args.alone).then(|| ending::others(&plan)).transpose()?;
     let door = Door::open(app, args.listen)?;
     let shown = view::View::new(door.address, plan.speed, !args.headless && std::io::stdout().is_terminal());
     let told = tell(&plan, &running, shown);
     door.close();
     let end = running.stop()?.durable();
-    let outcome = told?;
-    ending::print(outcome, others, (end, args.dir.as_deref()))?;
+    let (outcome, whole) = told?;
+    if !whole {
+        writeln!(std::io::stdout(), "stopped before the end: nothing is compared")?;
+    }
+    ending::print(outcome, others.filter(|_| whole), (end, args.dir.as_deref()))?;
     Ok(Verdict::Passed)
 }
 
-/// Tells the story to the engine at its speed, and shows what follows.
-fn tell(plan: &Plan, running: &Host, mut view: view::View) -> anyhow::Result<plimsoll_sim::harbour::Outcome> {
+/// Tells the story to the engine at its speed, and shows what follows: the outcome, and whether it is of the whole story.
+fn tell(
+    plan: &Plan,
+    running: &Host,
+    mut view: view::View,
+) -> anyhow::Result<(plimsoll_sim::harbour::Outcome, bool)> {
     let rules = running.shared.course().engine.rules().clone();
     let mut producer = plan.story.producer(&rules)?;
     let mut tally = Tally::new(&rules, plan.story.starts());
@@ -151,7 +159,7 @@ fn tell(plan: &Plan, running: &Host, mut view: view::View) -> anyhow::Result<pli
         view.draw(running, producer.scene(), &tally)?;
     }
     view.end(running, producer.scene(), &tally)?;
-    Ok(tally.outcome())
+    Ok((tally.outcome(), producer.due().is_none()))
 }
 
 /// Hands in the next events, at most so many that nobody reacts to, and lets people react to what followed.
@@ -165,14 +173,12 @@ fn step(
     let mut handed = Vec::new();
     while handed.len() < batch && (handed.is_empty() || producer.scene().phase == Phase::Opening) {
         let Some(event) = producer.next() else { break };
-        let (tell, begun) = (tell.clone(), host::moment());
-        let reply = Box::new(move |done| {
-            // Nobody listens any more when the demonstration was cut short.
-            let _ = tell.send((done, begun.elapsed()));
-        });
-        running.ingest.submit(At::Given(event.at), event.body.clone(), event.key.clone(), Some(reply))?;
-        handed.push(event);
+        if hand_in(running, &event, &tell)? {
+            handed.push(event);
+        }
     }
+    // From here on only what was handed in can answer: when the engine stops, nobody waits for ever.
+    drop(tell);
     for event in handed {
         let (done, took) = told.recv().context("the engine has stopped")?;
         let applied = done?;
@@ -181,6 +187,25 @@ fn step(
         producer.react(&applied.effects, applied.at);
     }
     Ok(())
+}
+
+/// What became of an event, and how long it took.
+type Told = (Result<Arc<host::Applied>, host::Failure>, Duration);
+
+/// Hands an event in, waiting while there is no room; whether it will be answered.
+fn hand_in(running: &Host, event: &Event, tell: &SyncSender<Told>) -> anyhow::Result<bool> {
+    loop {
+        let (tell, begun) = (tell.clone(), host::moment());
+        let reply = Box::new(move |done| {
+            // Nobody listens any more when the demonstration was cut short.
+            let _ = tell.send((done, begun.elapsed()));
+        });
+        let (body, key) = (event.body.clone(), event.key.clone());
+        match running.ingest.submit(At::Given(event.at), body, key, Some(reply)) {
+            Err(host::Busy::Full { .. }) => std::thread::sleep(Duration::from_millis(1)),
+            done => return Ok(done?),
+        }
+    }
 }
 
 /// Market time against the host's.

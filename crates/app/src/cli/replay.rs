@@ -62,6 +62,7 @@ fn summary(course: &Course, records: u64) -> Table {
         ("maintenance margin", units.amount(sample.mm).normalize().to_string()),
         ("healthy", counted(Standing::Healthy)),
         ("in call", counted(Standing::Call)),
+        ("not valued", counted(Standing::Unvalued)),
         ("liquidatable", counted(Standing::Liquidatable)),
         ("insolvent", counted(Standing::Insolvent)),
         ("insurance fund", units.amount(state.insurance).normalize().to_string()),

@@ -54,7 +54,7 @@ impl Log {
 /// Serves until it is told to stop.
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     args.log.start("info");
-    let config = Config::read(&args.config, std::env::vars(), host::now())?;
+    let config = Config::read(&args.config, environment(), host::now())?;
     if !config.server.listen.ip().is_loopback() {
         bail!("`server.listen` is {}: plain HTTP is served on loopback only", config.server.listen);
     }
@@ -66,13 +66,23 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
         let listener = listen(config.server.listen).await?;
         tracing::info!(address = %listener.local_addr()?, "serving; /docs describes every route");
         tokio::spawn(ended(Arc::clone(&running.shared), stop));
-        serve(app, listener, gone(stopped)).await
+        tokio::select! {
+            done = serve(app, listener, gone(stopped.clone())) => done,
+            // Who does not read to the end of an answer does not keep the engine from ending well.
+            () = late(stopped) => Ok(()),
+        }
     });
     runtime.shutdown_timeout(Duration::from_secs(2));
     clock.stop();
     let end = running.stop().context("stopping")?.durable();
     tracing::info!(sequence = end.sequence, hash = %end.hash, "stopped; everything accepted is in the journal");
     outcome.map(|()| Verdict::Passed)
+}
+
+/// What the environment says, as far as it is text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Opens the journal, brings the engine up to its end, and starts what runs.
@@ -116,6 +126,12 @@ async fn ended(shared: Arc<host::Shared>, stop: watch::Sender<bool>) {
 async fn gone(mut stopped: watch::Receiver<bool>) {
     // When nobody can say stop any more, it has stopped.
     let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Ends some seconds after it was said to stop.
+async fn late(stopped: watch::Receiver<bool>) {
+    gone(stopped).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
 }
 
 /// The thread that lets time pass.

@@ -38,12 +38,16 @@ pub(super) fn run(args: &TortureArgs, output: &Output) -> anyhow::Result<Verdict
     });
     drop(progress);
     let control = cut(args.seed, true, &mut |figures| figures.cuts < CONTROL);
-    let sound = honest.sound() && honest.cuts_in_recovery * 3 >= honest.cuts && control.lost > 0;
+    let sound =
+        honest.sound() && honest.cuts > 0 && honest.cuts_in_recovery * 3 >= honest.cuts && control.lost > 0;
     let mut answer = Answer::table(table(&honest, &control));
     let seconds = begun.elapsed().as_secs_f64();
     answer.notes.push(match (sound, &honest.first_bad) {
         (true, _) => {
-            format!("sound: 0 of {} acknowledged records lost, in {seconds:.0} s", honest.acknowledged)
+            format!(
+                "sound: 0 of {} acknowledged records lost over {} cuts, in {seconds:.0} s",
+                honest.acknowledged, honest.cuts
+            )
         }
         (false, Some((seed, why))) => {
             format!("NOT SOUND: the first bad history is that of seed {seed}: {why}")

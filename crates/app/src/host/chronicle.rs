@@ -38,8 +38,8 @@ pub struct Sample {
     pub im: Ticks,
     /// Maintenance margin.
     pub mm: Ticks,
-    /// Accounts in call, liquidatable, insolvent.
-    pub standings: [u64; 3],
+    /// Accounts in call, not valued, liquidatable, insolvent.
+    pub standings: [u64; 4],
     /// The insurance fund.
     pub insurance: Ticks,
 }
@@ -93,18 +93,19 @@ impl Sample {
         let state = engine.state();
         let mut sample = Self { at: state.now, insurance: state.insurance, ..Self::default() };
         for number in 0..u32::try_from(state.ledger.accounts().len()).unwrap_or(u32::MAX) {
+            let at = match state.standing(number) {
+                Standing::Healthy => None,
+                Standing::Call => Some(0),
+                Standing::Unvalued => Some(1),
+                Standing::Liquidatable => Some(2),
+                Standing::Insolvent => Some(3),
+            };
+            at.into_iter().for_each(|at| sample.standings[at] += 1);
             let Some(Ok(totals)) = engine.valued().totals(number) else { continue };
             sample.accounts += 1;
             sample.equity.0 += totals.equity.0;
             sample.im.0 += totals.im.0;
             sample.mm.0 += totals.mm.0;
-            let at = match state.standing(number) {
-                Standing::Call => 0,
-                Standing::Liquidatable => 1,
-                Standing::Insolvent => 2,
-                _ => continue,
-            };
-            sample.standings[at] += 1;
         }
         sample
     }

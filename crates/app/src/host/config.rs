@@ -195,7 +195,7 @@ impl Config {
         let least = [
             ("journal.segment_mb", self.journal.segment_mb, 8),
             ("journal.snapshots_kept", self.journal.snapshots_kept as u64, 1),
-            ("server.queue", self.server.queue as u64, 1),
+            ("server.queue", self.server.queue as u64, 8),
             ("server.body_bytes_max", self.server.body_bytes_max as u64, 1_024),
             ("server.legs_max", self.server.legs_max as u64, 1),
             ("server.timeout_seconds", self.server.timeout_seconds, 1),

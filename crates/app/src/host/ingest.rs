@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Who waits for what follows.
 pub type Reply = Box<dyn FnOnce(Result<Arc<Applied>, Failure>) + Send>;
@@ -104,6 +105,9 @@ impl Ingest {
             if inner.to_engine.is_none() {
                 return Err(Busy::Stopped("the host is being stopped".to_owned()));
             }
+            if inner.latest.len() >= self.limit && !inner.latest.contains_key(&kind) {
+                return Err(Busy::Full { waiting: waiting + inner.latest.len() });
+            }
             if inner.latest.insert(kind, (at, body, key)).is_some() {
                 self.conflated.fetch_add(1, Ordering::Relaxed);
             }
@@ -112,7 +116,7 @@ impl Ingest {
         if waiting >= self.limit {
             return Err(Busy::Full { waiting });
         }
-        self.send(&inner, at, body, key, reply)?;
+        self.send(&inner, (at, body, key), reply)?;
         Ok(true)
     }
 
@@ -120,9 +124,7 @@ impl Ingest {
     fn send(
         &self,
         inner: &Inner,
-        at: At,
-        body: Body,
-        key: Option<Key>,
+        (at, body, key): (At, Body, Option<Key>),
         reply: Option<Reply>,
     ) -> Result<(), Busy> {
         let Some(to_engine) = &inner.to_engine else {
@@ -134,8 +136,10 @@ impl Ingest {
         };
         let event = Event { at, key, body };
         let bytes = encode(&event).map_err(|e| Busy::Unfit(e.to_string()))?;
-        let ticket = self.submitter.submit(VERSION, &bytes).map_err(|e| match e {
+        // Whoever hands in may be one of few threads: it never waits for the disk.
+        let ticket = self.submitter.try_submit(VERSION, &bytes).map_err(|e| match e {
             plimsoll_journal::Error::TooLong { .. } => Busy::Unfit(e.to_string()),
+            plimsoll_journal::Error::QueueFull { .. } => Busy::Full { waiting: self.waiting() },
             _ => Busy::Stopped(e.to_string()),
         })?;
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -150,18 +154,29 @@ impl Ingest {
             return;
         }
         let mut inner = self.lock();
-        let room = self.limit / 4;
-        for _ in 0..room {
-            let Some((_, (at, body, key))) = inner.latest.pop_first() else { return };
-            if self.send(&inner, at, body, key, None).is_err() {
-                return;
+        for _ in 0..(self.limit / 4).max(1) {
+            let Some((kind, waits)) = inner.latest.pop_first() else { return };
+            match self.send(&inner, waits.clone(), None) {
+                // One that has no form gives way to the next.
+                Ok(()) | Err(Busy::Unfit(_)) => {}
+                Err(_) => {
+                    inner.latest.insert(kind, waits);
+                    return;
+                }
             }
         }
     }
 
     /// Nothing more is accepted. What was accepted is still applied.
     pub(super) fn close(&self) {
-        self.lock().to_engine = None;
+        let mut inner = self.lock();
+        while let Some((_, waits)) = inner.latest.pop_first() {
+            while let Err(Busy::Full { .. }) = self.send(&inner, waits.clone(), None) {
+                // The journal takes a group at a time, whoever waits here.
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        inner.to_engine = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

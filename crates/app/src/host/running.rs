@@ -6,6 +6,7 @@ use super::moment;
 use super::store::{Course, Recovered, Remembered, Store};
 use crate::wire;
 use anyhow::Context;
+use plimsoll_engine::live::feed::Validity;
 use plimsoll_engine::live::{Effect, Event};
 use plimsoll_journal::{Grouping, Journal, Writer};
 use plimsoll_types::Timestamp;
@@ -25,6 +26,10 @@ pub struct Applied {
     pub effects: Vec<Effect>,
     /// The version of the parameters after it.
     pub parameters: u64,
+    /// The market it was valued on.
+    pub snapshot: Timestamp,
+    /// The worst of all feeds after it.
+    pub validity: Validity,
 }
 
 /// Why an event that was accepted for the journal was not applied: the host has failed, and will stop.
@@ -51,7 +56,7 @@ pub struct Shared {
 impl Shared {
     /// Engine, charter and chronicle as they stand. The engine waits while it is held.
     pub fn course(&self) -> RwLockReadGuard<'_, Course> {
-        // A panic of the engine's thread ends the process.
+        // A panic of the engine's thread is a failure that everybody is told of: nobody answers from what it left.
         self.course.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,6 +175,7 @@ struct Stepper {
 
 impl Stepper {
     fn run(&self, from: &Receiver<Pending>) {
+        let _failure = FailOnPanic(self);
         let mut since = 0;
         while let Ok(Pending { event, ticket, reply }) = from.recv() {
             let known = self.shared.failed.get().cloned().map_or(Ok(()), Err);
@@ -182,11 +188,13 @@ impl Stepper {
                 Ok(applied) => self.listeners.iter().for_each(|listener| listener(&event, applied)),
                 Err(failure) => self.fail(failure),
             }
+            let sound = done.is_ok();
             if let Some(reply) = reply {
                 reply(done);
             }
             since += 1;
-            if self.every > 0 && since >= self.every && self.offer() {
+            // What a failed step left behind is nothing to go on from.
+            if sound && self.every > 0 && since >= self.every && self.offer() {
                 since = 0;
             }
         }
@@ -199,11 +207,12 @@ impl Stepper {
         let effects = done.map_err(|e| Failure(format!("record {sequence}: {e}")))?;
         let state = course.engine.state();
         let (at, parameters) = (state.now, state.policy.board().version());
+        let (snapshot, validity) = (course.engine.valued().surface.as_of, course.validity());
         drop(course);
         self.shared.applied.store(sequence, Ordering::Release);
         metrics::histogram!("plimsoll_step_seconds", "event" => wire::kind(&event.body))
             .record(begun.elapsed().as_secs_f64());
-        Ok(Arc::new(Applied { sequence, at, effects, parameters }))
+        Ok(Arc::new(Applied { sequence, at, effects, parameters, snapshot, validity }))
     }
 
     fn fail(&self, failure: &Failure) {
@@ -218,6 +227,17 @@ impl Stepper {
         }
         let copy = self.shared.course().remembered();
         self.to_saver.send(copy).is_ok()
+    }
+}
+
+/// Says that the engine has failed when its thread panics.
+struct FailOnPanic<'a>(&'a Stepper);
+
+impl Drop for FailOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(&Failure("the engine panicked".to_owned()));
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::config::JournalConfig;
 use crate::wire;
 use anyhow::{Context, bail};
 use plimsoll_engine::EngineError;
+use plimsoll_engine::live::feed::{Feed, Validity};
 use plimsoll_engine::live::{Body, Effect, Engine, Event, State, decode, restore, save};
 use plimsoll_journal::{
     Anchor, DirDisk, Disk, Journal, Options, Reader, Record, Repair, Snapshots, anchor_at,
@@ -80,6 +81,11 @@ impl Course {
             chronicle: self.chronicle.clone(),
             sequence: self.sequence,
         }
+    }
+
+    /// The worst of all feeds.
+    pub fn validity(&self) -> Validity {
+        self.engine.state().feeds.values().map(Feed::validity).max().unwrap_or_default()
     }
 
     /// One that begins with the first record of a journal.
@@ -216,8 +222,14 @@ fn claim(dir: &Path, identity: &str) -> anyhow::Result<()> {
     let path = dir.join(IDENTITY_FILE);
     match std::fs::read_to_string(&path) {
         Ok(found) if found == identity => Ok(()),
-        Ok(found) => bail!("{} is the journal of `{found}`, and not of `{identity}`", dir.display()),
-        Err(_) => {
+        Ok(found) if !found.is_empty() => {
+            bail!("{} is the journal of `{found}`, and not of `{identity}`", dir.display())
+        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| path.display().to_string())
+        }
+        // Nobody's yet, or the power went while it was written.
+        _ => {
             let mut file = std::fs::File::create(&path)?;
             file.write_all(identity.as_bytes())?;
             Ok(file.sync_all()?)

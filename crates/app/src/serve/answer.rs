@@ -76,10 +76,15 @@ impl App {
         &self,
         of: impl FnOnce() -> Result<T, Reject> + Send + 'static,
     ) -> Result<T, Problem> {
-        let Ok(_permit) = self.long.try_acquire() else {
+        let Ok(permit) = Arc::clone(&self.long).try_acquire_owned() else {
             return Err(Problem::busy("another long computation is under way"));
         };
-        match tokio::task::spawn_blocking(of).await {
+        // The permit goes with the computation, which goes on when whoever asked has gone.
+        let run = move || {
+            let _permit = permit;
+            of()
+        };
+        match tokio::task::spawn_blocking(run).await {
             Ok(done) => Ok(done?),
             Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", "the computation ended")),
         }
@@ -88,7 +93,7 @@ impl App {
 
 /// The worst of all feeds.
 pub(super) fn worst(course: &Course) -> Validity {
-    course.engine.state().feeds.values().map(|feed| feed.validity()).max().unwrap_or_default()
+    course.validity()
 }
 
 /// Why a request was refused.
@@ -120,15 +125,19 @@ impl Problem {
 
     /// When it took too long.
     pub fn timeout(limit: Duration) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", format!("no answer within {limit:?}"))
+        let detail = format!(
+            "no answer within {limit:?}; what was handed in may yet be applied: send it again only with the same source and number"
+        );
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail)
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let busy = self.code == "busy";
         let mut response = (status, Json(self)).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if busy {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
         }
         response

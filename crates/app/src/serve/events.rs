@@ -92,15 +92,23 @@ pub(super) async fn submit(
         return Err(Problem::argument(format!("{} events: at most {EVENTS_MAX}", events.events.len())));
     }
     let mut waiting = Vec::with_capacity(events.events.len());
+    let mut full: Option<Problem> = None;
     for event in events.events {
-        waiting.push(hand_in(&app, event));
+        // Once there is no room, what comes after may not go before.
+        let handed = full.clone().map_or_else(|| hand_in(&app, event), Handed::Refused);
+        if let Handed::Refused(problem) = &handed
+            && matches!(problem.code.as_str(), "busy" | "stopped")
+        {
+            full = Some(problem.clone());
+        }
+        waiting.push(handed);
     }
     let mut outcomes = Vec::with_capacity(waiting.len());
     let alone = waiting.len() == 1;
     for one in waiting {
         let outcome = outcome(&app, one).await;
-        let busy = outcome.problem.as_ref().filter(|problem| alone && problem.code == "busy");
-        if let Some(problem) = busy {
+        let whole = |problem: &&Problem| alone && matches!(problem.code.as_str(), "busy" | "stopped");
+        if let Some(problem) = outcome.problem.as_ref().filter(whole) {
             return Err(problem.clone());
         }
         outcomes.push(outcome);

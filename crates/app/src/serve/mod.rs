@@ -42,7 +42,7 @@ pub struct App {
     limits: ServerConfig,
     heard: Heard,
     /// Long computations at once: of each kind fewer than there are threads, so that short ones are answered meanwhile.
-    long: Semaphore,
+    long: Arc<Semaphore>,
     overview: overview::Cache,
     metrics: PrometheusHandle,
     began: Instant,
@@ -104,7 +104,7 @@ impl App {
             shared: Arc::clone(&host.shared),
             limits,
             heard,
-            long: Semaphore::new(1),
+            long: Arc::new(Semaphore::new(1)),
             overview: overview::Cache::default(),
             metrics: recorder()?,
             began: moment(),
@@ -171,7 +171,16 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
     let buckets = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0];
     let handle = PrometheusBuilder::new().set_buckets(&buckets)?.install_recorder();
     match handle {
-        Ok(handle) => Ok(RECORDER.get_or_init(|| handle).clone()),
+        Ok(handle) => {
+            let kept = handle.clone();
+            // Histograms hold what was recorded until somebody folds it, whether or not anybody scrapes.
+            let fold = move || loop {
+                std::thread::sleep(Duration::from_secs(5));
+                kept.run_upkeep();
+            };
+            std::thread::Builder::new().name("metrics".to_owned()).spawn(fold)?;
+            Ok(RECORDER.get_or_init(|| handle).clone())
+        }
         // Another thread was first.
         Err(error) => RECORDER.get().cloned().ok_or(error.into()),
     }

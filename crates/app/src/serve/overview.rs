@@ -74,6 +74,7 @@ pub(super) struct SampleOut {
     im: String,
     mm: String,
     call: u64,
+    unvalued: u64,
     liquidatable: u64,
     insolvent: u64,
     insurance: String,
@@ -90,7 +91,11 @@ impl App {
     /// When the engine has stopped.
     pub(super) fn overview(&self) -> Result<Arc<Answer<Overview>>, Problem> {
         let mut last = self.overview.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, answer)) = last.as_ref().filter(|(made, _)| made.elapsed() < FRESH) {
+        let newest = self.shared.applied();
+        let good = |(made, answer): &&(Instant, Arc<Answer<Overview>>)| {
+            answer.sequence == newest || made.elapsed() < FRESH
+        };
+        if let Some((_, answer)) = last.as_ref().filter(good) {
             return Ok(Arc::clone(answer));
         }
         let answer = Arc::new(self.read(|course| Ok((worst(course), Overview::of(course))))?);
@@ -106,11 +111,12 @@ impl Overview {
         let amount = |ticks| wire::money(ticks, units);
         let sample = Sample::of(engine);
         let accounts = state.ledger.accounts().len();
-        let [call, liquidatable, insolvent] = sample.standings;
-        let healthy = (accounts as u64).saturating_sub(call + liquidatable + insolvent);
+        let [call, unvalued, liquidatable, insolvent] = sample.standings;
+        let healthy = (accounts as u64).saturating_sub(call + unvalued + liquidatable + insolvent);
         let standings = [
             (Standing::Healthy, healthy),
             (Standing::Call, call),
+            (Standing::Unvalued, unvalued),
             (Standing::Liquidatable, liquidatable),
             (Standing::Insolvent, insolvent),
         ];
@@ -175,7 +181,7 @@ pub(super) async fn totals(State(app): Ctx, Query(part): Query<Part>) -> Answere
 
 fn written(sample: &Sample, units: &Units) -> SampleOut {
     let amount = |ticks| wire::money(ticks, units);
-    let [call, liquidatable, insolvent] = sample.standings;
+    let [call, unvalued, liquidatable, insolvent] = sample.standings;
     SampleOut {
         at: sample.at.to_string(),
         accounts: sample.accounts,
@@ -183,6 +189,7 @@ fn written(sample: &Sample, units: &Units) -> SampleOut {
         im: amount(sample.im),
         mm: amount(sample.mm),
         call,
+        unvalued,
         liquidatable,
         insolvent,
         insurance: amount(sample.insurance),

@@ -5,7 +5,7 @@
 
 use super::App;
 use super::accounts::{margin_of, written as account_of};
-use super::answer::{Answer, Ctx, Problem, account as named, worst};
+use super::answer::{Answer, Ctx, Problem, account as named};
 use crate::host::{Applied, Course};
 use crate::wire;
 use axum::extract::State;
@@ -23,6 +23,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// Between two messages of how things stand.
 const PACE: Duration = Duration::from_millis(100);
+
+/// A socket that takes nothing for so long is let go.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest request.
 const REQUEST_BYTES: usize = 64 << 10;
@@ -245,15 +248,14 @@ impl Talk {
         let course = self.app.shared.course();
         let units = &course.engine.rules().params.units;
         let wanted = |effect: &&Effect| Channel::of(effect).is_some_and(|of| self.channels.contains(&of));
-        let validity = worst(&course);
         let written = |effect: &Effect| {
             json!({
                 "channel": Channel::of(effect).map(|of| of.name()),
                 "sequence": applied.sequence,
                 "as_of": applied.at.to_string(),
-                "snapshot": course.engine.valued().surface.as_of.to_string(),
+                "snapshot": applied.snapshot.to_string(),
                 "parameters": applied.parameters,
-                "validity": validity,
+                "validity": applied.validity,
                 "data": wire::effect(effect, units),
             })
         };
@@ -276,7 +278,14 @@ impl Talk {
     }
 
     async fn say(&mut self, message: Value) -> Result<(), Gone> {
-        Ok(self.socket.send(Message::Text(message.to_string().into())).await?)
+        let sent = self.socket.send(Message::Text(message.to_string().into()));
+        match tokio::time::timeout(PATIENCE, sent).await {
+            Ok(sent) => Ok(sent?),
+            Err(_) => {
+                metrics::counter!("plimsoll_slow_sockets_total").increment(1);
+                Err(Gone)
+            }
+        }
     }
 
     async fn cut_off(mut self, missed: u64) -> Result<(), Gone> {

@@ -419,8 +419,9 @@ fn nano(text: &str) -> Result<i128, Unreadable> {
 
 /// Text as a number with its exponent, exactly.
 fn stated(field: &'static str, text: &str) -> Result<Stated, Unreadable> {
-    let parsed: Decimal =
-        text.parse().or_else(|_| Decimal::from_scientific(text)).map_err(|_| no_decimal(field, text))?;
+    let parsed: Decimal = Decimal::from_str_exact(text)
+        .or_else(|_| Decimal::from_scientific(text))
+        .map_err(|_| no_decimal(field, text))?;
     let parsed = parsed.normalize();
     let mantissa = i64::try_from(parsed.mantissa())
         .map_err(|_| unreadable(field, format!("`{text}` has too many digits")))?;

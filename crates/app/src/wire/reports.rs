@@ -36,7 +36,7 @@ pub struct TotalsOut {
 pub struct AccountOut {
     /// Its name.
     pub account: String,
-    /// `healthy`, `call`, `liquidatable` or `insolvent`.
+    /// `healthy`, `call`, `unvalued`, `liquidatable` or `insolvent`.
     #[schema(value_type = String)]
     pub standing: Standing,
     /// Left out while it cannot be valued.

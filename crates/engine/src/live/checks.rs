@@ -142,6 +142,12 @@ impl Engine {
         Ticks(ticks.map_or(i128::from(i64::MAX), i128::from).max(0))
     }
 
+    /// A check that says no, as a refusal.
+    fn falls(&self, check: &Check) -> Reject {
+        let excess = self.rules.params.units.amount(check.im_excess_after).normalize();
+        Reject::new(&check.reason, format!("equity less initial margin would be {excess}"))
+    }
+
     /// Both sides of a trade that is asked for.
     pub(super) fn trade(&mut self, fill: &Fill, touched: &mut Touched) -> Result<(), Reject> {
         self.traded(&fill.instrument)?;
@@ -153,7 +159,7 @@ impl Engine {
             let check = was.zip(is).ok_or_else(unknown).and_then(|both| self.may_turn(party, both));
             let refused = match check {
                 Ok(check) if check.allowed => continue,
-                Ok(check) => Reject::new(&check.reason, format!("{}", check.im_excess_after.0)),
+                Ok(check) => self.falls(&check),
                 Err(reject) => reject,
             };
             self.state.ledger.restore(before);
@@ -192,7 +198,7 @@ impl Engine {
         let after = after.ok_or_else(|| Reject::new("unknown_account", from.to_string()))?;
         let check = self.may_become(number, &after)?;
         if !check.allowed {
-            return Err(Reject::new(&check.reason, format!("{}", check.im_excess_after.0)));
+            return Err(self.falls(&check));
         }
         to.map_or(Ok(()), |to| self.may_take(to, asset))?;
         match to {
@@ -212,7 +218,7 @@ impl Engine {
         after.orders.push(order);
         let check = self.may_become(number, &after)?;
         if !check.allowed {
-            return Err(Reject::new(&check.reason, format!("{}", check.im_excess_after.0)));
+            return Err(self.falls(&check));
         }
         Ok(self.state.ledger.order(number, order)?)
     }
