@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use plimsoll_engine::live::decode;
 use plimsoll_journal::{Anchor, DirDisk, Reader, Record, verify};
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -126,15 +126,22 @@ fn tail(dir: &Path, lines: u64, follow: bool) -> anyhow::Result<Verdict> {
     }
 }
 
-/// A record as JSON: what happened, in the engine's own numbers.
-fn line(record: &Record<'_>) -> anyhow::Result<Value> {
+/// A record as JSON: what happened, in the engine's own numbers, which may have more digits than a JSON value holds.
+fn line(record: &Record<'_>) -> anyhow::Result<String> {
     let at = || format!("record {}", record.sequence);
     let what = if record.version == CHARTER_VERSION {
-        json!({ "charter": Charter::decode(record.payload).with_context(at)? })
+        let charter = Charter::decode(record.payload).with_context(at)?;
+        serde_json::to_string(&Kept { charter }).with_context(at)?
     } else if record.version < CHARTER_VERSION {
-        serde_json::to_value(decode(record.version, record.payload).with_context(at)?)?
+        serde_json::to_string(&decode(record.version, record.payload).with_context(at)?).with_context(at)?
     } else {
         bail!("record {} is of version {}", record.sequence, record.version)
     };
-    Ok(json!({ "sequence": record.sequence, "record": what }))
+    Ok(format!("{{\"sequence\":{},\"record\":{what}}}", record.sequence))
+}
+
+/// A charter among records.
+#[derive(Serialize)]
+struct Kept {
+    charter: Charter,
 }

@@ -157,7 +157,10 @@ fn clock(running: &Host, millis: u64) -> anyhow::Result<Clock> {
         while going.load(Ordering::Acquire) {
             // A queue that is full has time enough in it; one that is closed ends this too.
             let _ = ingest.submit(host::At::Now, Body::Clock, None, None);
-            std::thread::sleep(Duration::from_millis(millis));
+            let begun = host::moment();
+            while going.load(Ordering::Acquire) && begun.elapsed() < Duration::from_millis(millis) {
+                std::thread::sleep(Duration::from_millis(millis.min(50)));
+            }
         }
     };
     let thread = std::thread::Builder::new().name("clock".to_owned()).spawn(run)?;

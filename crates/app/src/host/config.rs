@@ -192,19 +192,27 @@ impl Config {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let least = [
-            ("journal.segment_mb", self.journal.segment_mb, 8),
-            ("journal.snapshots_kept", self.journal.snapshots_kept as u64, 1),
-            ("server.queue", self.server.queue as u64, 8),
-            ("server.body_bytes_max", self.server.body_bytes_max as u64, 1_024),
-            ("server.legs_max", self.server.legs_max as u64, 1),
-            ("server.timeout_seconds", self.server.timeout_seconds, 1),
-            ("server.subscriptions_max", self.server.subscriptions_max as u64, 1),
-            ("server.backlog", self.server.backlog as u64, 1),
+        let (journal, server) = (&self.journal, &self.server);
+        let ranges = [
+            ("journal.segment_mb", journal.segment_mb, 8..=4_096),
+            ("journal.group_window_us", journal.group_window_us, 0..=100_000),
+            ("journal.snapshots_kept", journal.snapshots_kept as u64, 1..=1_000),
+            ("server.queue", server.queue as u64, 8..=1_000_000),
+            ("server.body_bytes_max", server.body_bytes_max as u64, 1_024..=64 << 20),
+            ("server.legs_max", server.legs_max as u64, 1..=100_000),
+            ("server.timeout_seconds", server.timeout_seconds, 1..=600),
+            ("server.subscriptions_max", server.subscriptions_max as u64, 1..=100_000),
+            ("server.backlog", server.backlog as u64, 1..=1_000_000),
+            ("server.clock_ms", server.clock_ms, 0..=60_000),
         ];
-        for (name, value, least) in least {
-            if value < least {
-                bail!("`{name}` is {value}: expected at least {least}");
+        for (name, value, range) in ranges {
+            if !range.contains(&value) {
+                bail!("`{name}` is {value}: expected {} to {}", range.start(), range.end());
+            }
+        }
+        for (asset, feed) in &self.charter.feeds {
+            if feed.quorum as usize > feed.sources.len() {
+                bail!("feeds.{asset}: a quorum of {} among {} sources", feed.quorum, feed.sources.len());
             }
         }
         if self.charter.feeds.is_empty() {

@@ -6,6 +6,7 @@ use crate::host::{Course, Noted};
 use crate::wire::{EventBody, EventIn};
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use plimsoll_policy::{Key, ParameterState, Scheduled};
 use serde::Serialize;
 use serde_json::Value;
@@ -134,8 +135,12 @@ pub(super) async fn propose(State(app): Ctx, Body(vote): Body<Scheduled>) -> Res
 
 /// Takes a vote back: what it asked for ends with as much notice as it began with.
 #[utoipa::path(delete, path = "/v1/proposals/{id}", params(("id" = String, Path)), tag = "parameters",
-    responses((status = 200, body = Outcome), (status = 409, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Outcome), (status = 404, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn withdraw(State(app): Ctx, Path(id): Path<String>) -> Result<Json<Outcome>, Problem> {
+    let known = app.shared.course().engine.state().policy.schedule().votes().any(|vote| vote.id == id);
+    if !known {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_proposal", id));
+    }
     let event = EventBody::CancelVote { id };
     accept(&app, EventIn { source: None, number: None, event }).await?.applied().map(Json)
 }

@@ -24,6 +24,9 @@ pub struct EventIn {
     pub event: EventBody,
 }
 
+/// The longest name of a sender.
+const SOURCE_BYTES: usize = 128;
+
 /// What happened. Amounts, prices and quantities are decimals in text.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -295,6 +298,12 @@ impl EventIn {
     /// [`Unreadable`] of the first field that is no exact number, or too large.
     pub fn read(self, units: &Units) -> Result<(Option<Key>, Body), Unreadable> {
         let key = match (self.source, self.number) {
+            (Some(source), Some(_)) if source.is_empty() || source.len() > SOURCE_BYTES => {
+                return Err(unreadable(
+                    "source",
+                    format!("has {} bytes: expected 1 to {SOURCE_BYTES}", source.len()),
+                ));
+            }
             (Some(source), Some(number)) => Some(Key { source, number }),
             (None, None) => None,
             (None, Some(_)) => return Err(unreadable("number", "needs `source` beside it")),

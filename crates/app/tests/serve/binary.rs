@@ -171,3 +171,28 @@ fn f48_a_disk_that_fails_stops_the_server_and_loses_nothing() {
     assert_eq!(lost, 0);
     println!("{failed} failures of the disk, 0 acknowledged events lost");
 }
+
+#[test]
+fn a_journal_is_printed_whole_however_large_its_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = started(dir.path(), &[]).unwrap();
+    let huge = json!({ "events": [
+        { "event": { "type": "open", "account": "alice" } },
+        { "event": { "type": "deposit", "account": "alice", "asset": "USD", "amount": "999999999999999999" } },
+        { "event": { "type": "deposit", "account": "alice", "asset": "USD", "amount": "1" } } ] });
+    assert_eq!(post(&server.address, "/v1/events", &huge).unwrap()[1]["applied"], true);
+    Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
+    assert!(ended(&mut server.child).success());
+    let printed = |words: &[&str]| {
+        let out = Command::new(BINARY).args(words).current_dir(dir.path()).output().unwrap();
+        assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let exported = printed(&["journal", "export", "journal"]);
+    assert_eq!(exported.lines().count(), 4, "{exported}");
+    assert!(exported.contains("999999999999999999000000000"), "{exported}");
+    assert_eq!(printed(&["journal", "tail", "journal", "-n", "2"]).lines().count(), 2);
+    assert!(printed(&["journal", "verify", "journal"]).contains("Sealed"));
+    let hash = printed(&["replay", "journal", "--hash"]);
+    assert_eq!(hash.lines().last().map(str::len), Some(64), "{hash}");
+}
