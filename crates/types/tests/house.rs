@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Who may depend on whom (`docs/architecture.md`).
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 12] = [
     ("plimsoll-lanes", &[]),
     ("plimsoll-types", &[]),
     ("plimsoll-quant", &["plimsoll-lanes"]),
@@ -42,6 +42,8 @@ const EDGES: [(&str, &[&str]); 11] = [
     ),
     // Knows bytes only, so it needs none of ours, and only the binary needs it.
     ("plimsoll-journal", &[]),
+    // What venues say is told in the words of `types`; what it does to an engine is for the binary to know.
+    ("plimsoll-feeds", &["plimsoll-types", "plimsoll-quant"]),
     (
         "plimsoll-app",
         &[
@@ -55,6 +57,7 @@ const EDGES: [(&str, &[&str]); 11] = [
             "plimsoll-engine",
             "plimsoll-sim",
             "plimsoll-journal",
+            "plimsoll-feeds",
         ],
     ),
 ];
@@ -161,6 +164,26 @@ fn the_journal_touches_files_in_one_place_and_has_no_clock_hash_order_or_chance(
     }
 }
 
+/// The feeds stand there too: holding connections is what `link` is for. Sockets are the runtime's and are made in one file alone; clock and
+/// chance are handed in, so that a protocol says the same of the same frames whenever it is asked.
+#[test]
+fn the_feeds_make_connections_in_one_place_and_have_no_clock_hash_order_file_or_chance() {
+    for path in sources(&root().join("crates/feeds/src")) {
+        let code = code(&path);
+        for (banned, instead) in BANNED {
+            assert!(!code.contains(banned), "{}: {banned}: {instead}", path.display());
+        }
+        let dials = path.ends_with("src/link/dial.rs");
+        assert!(
+            dials || !code.contains("tokio::net"),
+            "{}: connections are made in link/dial.rs",
+            path.display()
+        );
+        let links = path.components().any(|part| part.as_os_str() == "link");
+        assert!(links || !code.contains("tokio"), "{}: a protocol has no runtime", path.display());
+    }
+}
+
 #[test]
 fn the_margin_crate_has_no_float_but_in_its_vector_lanes() {
     // Whole numbers beneath 2^53 on float lanes, where every sum is exact (design, section 3.2).
@@ -229,6 +252,17 @@ fn every_reason_is_documented() {
         count += 1;
     }
     assert!(count > 15, "only {count} reasons found in the source");
+}
+
+#[test]
+fn every_reason_of_the_feeds_is_documented() {
+    let page = std::fs::read_to_string(root().join("docs/feeds.md")).unwrap();
+    let source = std::fs::read_to_string(root().join("crates/feeds/src/refusal.rs")).unwrap();
+    let codes: Vec<&str> = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    for code in &codes {
+        assert!(page.contains(&format!("`{code}`")), "docs/feeds.md does not explain `{code}`");
+    }
+    assert_eq!(codes.len(), 19);
 }
 
 #[test]
