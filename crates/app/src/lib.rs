@@ -9,8 +9,10 @@
 
 pub mod bench;
 pub mod cli;
+pub mod doors;
 pub mod generate;
 pub mod host;
+pub mod intake;
 pub mod io;
 pub mod output;
 mod report;

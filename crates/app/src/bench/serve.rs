@@ -3,8 +3,9 @@
 //! The engine holds a seeded market and its people. Load is open: what is asked is asked at its time, whether or not the answers before
 //! it have come, so an answer that waits behind a tick counts with all of its waiting.
 
-use crate::host::{At, Charter, Config, Host, Recovered, Store, moment};
-use crate::serve::{App, Heard, listen, serve};
+use crate::doors::{self, Doors};
+use crate::host::{At, Charter, Config, Entry, Host, Recovered, Store, moment};
+use crate::serve::{App, Heard, serve};
 use anyhow::{Context, bail};
 use plimsoll_engine::live::feed::{Observation, Stated};
 use plimsoll_engine::live::{Body, Effect};
@@ -21,6 +22,8 @@ const CONNECTIONS: usize = 4;
 
 /// Between two ticks.
 const TICK: Duration = Duration::from_millis(100);
+/// The same in market time, so that no other feed grows stale meanwhile.
+const TICK_NANOS: i64 = 100_000_000;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -94,7 +97,7 @@ pub fn run(config: &Config, course: crate::host::Course, load: &Load) -> anyhow:
         course.engine.state().ledger.accounts().iter().map(|account| account.positions.len()).sum();
     let begun = Store::begin(&config.journal, course)?;
     let service = Service::start(config, begun)?;
-    let mut ticker = Ticker { load, now, sequence: 1_000_000_000, touched: Vec::new() };
+    let mut ticker = Ticker { load, now, sequence: u64::MAX / 2, touched: Vec::new() };
     let mut latencies = Vec::new();
     latencies.push(Latency::of("tick to margins, nobody asking", ticker.run(&service, load.seconds)?));
     let asked = service.ask(load, load.seconds, || Ok(()))?;
@@ -125,11 +128,13 @@ impl Service {
     fn start(config: &Config, begun: (Store, Recovered)) -> anyhow::Result<Self> {
         let heard = Heard::new(config.server.backlog);
         let host = Host::start(begun, (&config.journal, &config.server), vec![heard.listener()])?;
-        let app = App::new(&host, config.server.clone(), heard)?;
+        let limit = config.server.body_bytes_max;
+        let doors = Doors::new(&config.doors, &config.journal.identity, limit, crate::host::now())?;
+        let app = App::new(&host, config.server.clone(), doors, heard)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let listener = runtime.block_on(listen(SocketAddr::from(([127, 0, 0, 1], 0))))?;
-        let address = listener.local_addr()?;
-        runtime.spawn(serve(app, listener, std::future::pending()));
+        let open = runtime.block_on(doors::open(SocketAddr::from(([127, 0, 0, 1], 0)), &config.doors))?;
+        let address = open.address()?;
+        runtime.spawn(serve(app, open, std::future::pending()));
         Ok(Self { host, address, runtime })
     }
 
@@ -205,7 +210,7 @@ impl Ticker<'_> {
         let mut times = Vec::new();
         for i in 0..u32::try_from(seconds * 10).unwrap_or(u32::MAX) {
             wait(begun + TICK * i);
-            self.now = Timestamp::from_nanos(self.now.nanos() + 1_000_000_000);
+            self.now = Timestamp::from_nanos(self.now.nanos() + TICK_NANOS);
             let moved = price * (1.0 + 0.0005 * f64::from(i % 7));
             for source in sources {
                 let (took, touched) = self.say(service, source, moved)?;
@@ -232,8 +237,15 @@ impl Ticker<'_> {
         let (tell, told) = channel();
         let begun = moment();
         let reply = Box::new(move |done| drop(tell.send(done)));
-        service.host.ingest.submit(At::Given(self.now), body, None, Some(reply))?;
+        service.host.ingest.submit(Entry::new(At::Given(self.now), None, body), Some(reply))?;
         let applied = told.recv().context("the engine has stopped")??;
+        let refused = applied.effects.iter().find_map(|effect| match effect {
+            Effect::Rejected(reject) => Some(reject),
+            _ => None,
+        });
+        if let Some(reject) = refused {
+            bail!("a tick was refused: {reject}");
+        }
         let touched = applied.effects.iter().find_map(|effect| match effect {
             Effect::Margins { accounts, .. } => Some(*accounts),
             _ => None,
@@ -258,7 +270,7 @@ fn flood(host: &Host, load: &Load, now: Timestamp) -> anyhow::Result<f64> {
             Ok(_) => drop(counted.fetch_add(1, Ordering::Relaxed)),
             Err(_) => broken.store(true, Ordering::Relaxed),
         });
-        match host.ingest.submit(At::Given(now), body, None, Some(reply)) {
+        match host.ingest.submit(Entry::new(At::Given(now), None, body), Some(reply)) {
             Ok(_) => sent += 1,
             Err(crate::host::Busy::Full { .. }) => std::thread::yield_now(),
             Err(other) => return Err(other.into()),

@@ -2,7 +2,9 @@
 
 use super::demo::{Folder, Story};
 use crate::bench::serve::{Load, Served, run as measure};
+use crate::doors::DoorsConfig;
 use crate::host::{Chronicle, Config, Course, JournalConfig, ServerConfig};
+use crate::intake::IntakeConfig;
 use crate::output::answer::Output;
 use crate::output::{Answer, Cell, Kind, Table, Verdict};
 use anyhow::Context;
@@ -39,7 +41,15 @@ pub(super) fn run(args: &BenchServeArgs, output: &Output) -> anyhow::Result<Verd
         snapshot_events: 0,
         ..JournalConfig::default()
     };
-    let config = Config { journal, server: ServerConfig::default(), charter: charter.clone() };
+    // What is measured is the service, not its quota.
+    let doors = DoorsConfig { units_per_second: u32::MAX, units_at_once: u32::MAX, ..DoorsConfig::default() };
+    let config = Config {
+        journal,
+        server: ServerConfig::default(),
+        doors,
+        intake: IntakeConfig::default(),
+        charter: charter.clone(),
+    };
     let course = Course { charter, engine, chronicle: Chronicle::default(), sequence: 0 };
     output.write(answer(&measure(&config, course, &load)?))
 }

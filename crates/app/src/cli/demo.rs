@@ -5,9 +5,11 @@ mod story;
 mod view;
 
 use super::serve;
-use crate::host::{self, At, Config, Host, JournalConfig, ServerConfig};
+use crate::doors::{self, DoorsConfig};
+use crate::host::{self, At, Config, Entry, Host, JournalConfig, ServerConfig};
+use crate::intake::IntakeConfig;
 use crate::output::Verdict;
-use crate::serve::{App, listen};
+use crate::serve::App;
 use anyhow::{Context, bail};
 use clap::Args;
 use plimsoll_engine::live::Event;
@@ -118,6 +120,8 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Verdict> {
             ..JournalConfig::default()
         },
         server: ServerConfig::default(),
+        doors: DoorsConfig::default(),
+        intake: IntakeConfig::default(),
         charter: plan.story.charter("plimsoll", "plimsoll")?,
     };
     if folder.path().join(host::IDENTITY_FILE).exists() {
@@ -200,8 +204,8 @@ fn hand_in(running: &Host, event: &Event, tell: &SyncSender<Told>) -> anyhow::Re
             // Nobody listens any more when the demonstration was cut short.
             let _ = tell.send((done, begun.elapsed()));
         });
-        let (body, key) = (event.body.clone(), event.key.clone());
-        match running.ingest.submit(At::Given(event.at), body, key, Some(reply)) {
+        let entry = Entry::new(At::Given(event.at), event.key.clone(), event.body.clone());
+        match running.ingest.submit(entry, Some(reply)) {
             Err(host::Busy::Full { .. }) => std::thread::sleep(Duration::from_millis(1)),
             done => return Ok(done?),
         }
@@ -262,21 +266,19 @@ impl Door {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let usual = SocketAddr::from(([127, 0, 0, 1], 8080));
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener = runtime.block_on(async {
+        let config = DoorsConfig::default();
+        let open = runtime.block_on(async {
             match address {
-                Some(address) => listen(address).await,
-                None => match listen(usual).await {
-                    Ok(listener) => Ok(listener),
-                    Err(_) => listen(any).await,
+                Some(address) => doors::open(address, &config).await,
+                None => match doors::open(usual, &config).await {
+                    Ok(open) => Ok(open),
+                    Err(_) => doors::open(any, &config).await,
                 },
             }
         })?;
-        let address = listener.local_addr()?;
-        if !address.ip().is_loopback() {
-            bail!("{address}: plain HTTP is served on loopback only");
-        }
+        let address = open.address()?;
         let (stop, stopped) = oneshot::channel::<()>();
-        runtime.spawn(crate::serve::serve(app, listener, async {
+        runtime.spawn(crate::serve::serve(app, open, async {
             // Dropped or told: either way it is over.
             let _ = stopped.await;
         }));

@@ -1,14 +1,11 @@
 //! `plimsoll journal`: a journal as it lies on disk.
 
-use crate::host::charter::{CHARTER_VERSION, Charter};
-use crate::host::identity_of;
+use crate::host::{Content, identity_of};
 use crate::output::answer::Output;
 use crate::output::{Answer, Cell, Kind, Table, Verdict};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, Subcommand};
-use plimsoll_engine::live::decode;
 use plimsoll_journal::{Anchor, DirDisk, Reader, Record, verify};
-use serde::Serialize;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -129,19 +126,7 @@ fn tail(dir: &Path, lines: u64, follow: bool) -> anyhow::Result<Verdict> {
 /// A record as JSON: what happened, in the engine's own numbers, which may have more digits than a JSON value holds.
 fn line(record: &Record<'_>) -> anyhow::Result<String> {
     let at = || format!("record {}", record.sequence);
-    let what = if record.version == CHARTER_VERSION {
-        let charter = Charter::decode(record.payload).with_context(at)?;
-        serde_json::to_string(&Kept { charter }).with_context(at)?
-    } else if record.version < CHARTER_VERSION {
-        serde_json::to_string(&decode(record.version, record.payload).with_context(at)?).with_context(at)?
-    } else {
-        bail!("record {} is of version {}", record.sequence, record.version)
-    };
+    let content = Content::read(record.version, record.payload).with_context(at)?;
+    let what = serde_json::to_string(&content).with_context(at)?;
     Ok(format!("{{\"sequence\":{},\"record\":{what}}}", record.sequence))
-}
-
-/// A charter among records.
-#[derive(Serialize)]
-struct Kept {
-    charter: Charter,
 }

@@ -13,12 +13,14 @@ pub(crate) mod chains;
 mod compare;
 mod compare_json;
 mod compare_tables;
+mod config;
 mod demo;
 mod detail;
 mod generate;
 mod greeks;
 mod heatmap;
 mod journal;
+mod keys;
 mod lint;
 mod liquidation;
 mod loaded;
@@ -106,6 +108,10 @@ enum Command {
     Demo(demo::DemoArgs),
     /// The engine as a service: HTTP, WebSocket, journal
     Serve(serve::ServeArgs),
+    /// Check a configuration as `serve` would read it
+    Config(config::ConfigArgs),
+    /// Make, list and revoke the keys of a server
+    Keys(keys::KeysArgs),
     /// What a journal says, from its first record, and the hash of the state it leads to
     Replay(replay::ReplayArgs),
     /// Verify a journal, or print what is in it
@@ -168,6 +174,8 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Serve(args) => serve::run(args),
         Command::Replay(args) => replay::run(args, output),
         Command::Journal(args) => journal::run(args, output),
+        Command::Keys(args) => keys::run(args, output),
+        Command::Config(args) => config::run(args, output),
         Command::Torture(args) => torture::run(args, output),
         Command::Bench(args) => bench::run(args, output),
         Command::Completions { shell } => {

@@ -1,9 +1,11 @@
 //! `plimsoll serve`: the engine as a service.
 
+use crate::doors::{self, Doors};
 use crate::host::{self, Config, Host, Store};
+use crate::intake::Intake;
 use crate::output::Verdict;
-use crate::serve::{App, Heard, listen, serve};
-use anyhow::{Context, bail};
+use crate::serve::{App, Heard, serve};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use plimsoll_engine::live::Body;
 use std::io::IsTerminal;
@@ -55,23 +57,22 @@ impl Log {
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     args.log.start("info");
     let config = Config::read(&args.config, environment(), host::now())?;
-    if !config.server.listen.ip().is_loopback() {
-        bail!("`server.listen` is {}: plain HTTP is served on loopback only", config.server.listen);
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (running, app) = start(&config)?;
+    let intake = Intake::start(&config.intake, &config.charter, &running.ingest, runtime.handle())?;
     let clock = clock(&running, config.server.clock_ms)?;
     let (stop, stopped) = watch::channel(false);
     let outcome = runtime.block_on(async {
-        let listener = listen(config.server.listen).await?;
-        tracing::info!(address = %listener.local_addr()?, "serving; /docs describes every route");
+        let open = doors::open(config.server.listen, &config.doors).await?;
+        tracing::info!(address = %open.address()?, "serving; /docs describes every route");
         tokio::spawn(ended(Arc::clone(&running.shared), stop));
         tokio::select! {
-            done = serve(app, listener, gone(stopped.clone())) => done,
+            done = serve(app, open, gone(stopped.clone())) => done,
             // Who does not read to the end of an answer does not keep the engine from ending well.
             () = late(stopped) => Ok(()),
         }
     });
+    intake.stop();
     runtime.shutdown_timeout(Duration::from_secs(2));
     clock.stop();
     let end = running.stop().context("stopping")?.durable();
@@ -80,7 +81,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
 }
 
 /// What the environment says, as far as it is text.
-fn environment() -> impl Iterator<Item = (String, String)> {
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
@@ -101,7 +102,9 @@ pub(super) fn start(config: &Config) -> anyhow::Result<(Host, Arc<App>)> {
     );
     let heard = Heard::new(config.server.backlog);
     let running = Host::start((store, recovered), (&config.journal, &config.server), vec![heard.listener()])?;
-    let app = App::new(&running, config.server.clone(), heard)?;
+    let doors =
+        Doors::new(&config.doors, &config.journal.identity, config.server.body_bytes_max, host::now())?;
+    let app = App::new(&running, config.server.clone(), doors, heard)?;
     Ok((running, app))
 }
 
@@ -156,7 +159,7 @@ fn clock(running: &Host, millis: u64) -> anyhow::Result<Clock> {
     let run = move || {
         while going.load(Ordering::Acquire) {
             // A queue that is full has time enough in it; one that is closed ends this too.
-            let _ = ingest.submit(host::At::Now, Body::Clock, None, None);
+            let _ = ingest.submit(host::Entry::new(host::At::Now, None, Body::Clock), None);
             let begun = host::moment();
             while going.load(Ordering::Acquire) && begun.elapsed() < Duration::from_millis(millis) {
                 std::thread::sleep(Duration::from_millis(millis.min(50)));

@@ -4,10 +4,13 @@
 //! above that. `PLIMSOLL__SECTION__KEY` in the environment goes above the file.
 
 use super::charter::Charter;
+use crate::doors::DoorsConfig;
+use crate::intake::{IntakeConfig, ReachConfig};
 use anyhow::{Context, bail};
 use plimsoll_engine::live::feed::FeedParams;
 use plimsoll_engine::live::{LiquidationRules, MarketParams};
 use plimsoll_engine::{PRESETS, ParamSet};
+use plimsoll_feeds::config::Configured;
 use plimsoll_margin::venue::mango::StableTerms;
 use plimsoll_policy::POLICIES;
 use plimsoll_types::{Asset, Decimal, Ticks, Timestamp, parse_scaled};
@@ -29,6 +32,10 @@ pub struct Config {
     pub journal: JournalConfig,
     /// The server.
     pub server: ServerConfig,
+    /// Who comes in.
+    pub doors: DoorsConfig,
+    /// Sources outside.
+    pub intake: IntakeConfig,
     /// What the engine runs by.
     pub charter: Charter,
 }
@@ -117,6 +124,12 @@ struct Raw {
     #[serde(default)]
     server: ServerConfig,
     #[serde(default)]
+    doors: DoorsConfig,
+    #[serde(default)]
+    reach: ReachConfig,
+    #[serde(default)]
+    sources: BTreeMap<String, Configured>,
+    #[serde(default)]
     margin: MarginConfig,
     /// What every feed has unless it says otherwise.
     #[serde(default)]
@@ -186,13 +199,15 @@ impl Config {
             params,
         };
         charter.rules()?;
-        let config = Self { journal: raw.journal, server: raw.server, charter };
+        let intake = IntakeConfig { reach: raw.reach, sources: raw.sources };
+        let doors = raw.doors.beside(folder);
+        let config = Self { journal: raw.journal, server: raw.server, doors, intake, charter };
         config.check()?;
         Ok(config)
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let (journal, server) = (&self.journal, &self.server);
+        let (journal, server, doors) = (&self.journal, &self.server, &self.doors);
         let ranges = [
             ("journal.segment_mb", journal.segment_mb, 8..=4_096),
             ("journal.group_window_us", journal.group_window_us, 0..=100_000),
@@ -204,12 +219,18 @@ impl Config {
             ("server.subscriptions_max", server.subscriptions_max as u64, 1..=100_000),
             ("server.backlog", server.backlog as u64, 1..=1_000_000),
             ("server.clock_ms", server.clock_ms, 0..=60_000),
+            ("doors.past_ms", doors.past_ms, 1_000..=300_000),
+            ("doors.units_per_second", u64::from(doors.units_per_second), 1..=u64::from(u32::MAX)),
+            ("doors.units_at_once", u64::from(doors.units_at_once), 1..=u64::from(u32::MAX)),
+            ("doors.connections", doors.connections as u64, 1..=1_000_000),
+            ("doors.headers_seconds", doors.headers_seconds, 1..=600),
         ];
         for (name, value, range) in ranges {
             if !range.contains(&value) {
                 bail!("`{name}` is {value}: expected {} to {}", range.start(), range.end());
             }
         }
+        self.intake.check()?;
         for (asset, feed) in &self.charter.feeds {
             if feed.quorum as usize > feed.sources.len() {
                 bail!("feeds.{asset}: a quorum of {} among {} sources", feed.quorum, feed.sources.len());

@@ -4,8 +4,9 @@
 //! there is no room, and never dropped after. Market data that finds the queue half full waits beside it, the latest of each
 //! kind only.
 
+use super::record::{self, By};
 use super::running::{Applied, Failure};
-use plimsoll_engine::live::{Body, Event, Key, VERSION, encode};
+use plimsoll_engine::live::{Body, Event, Key};
 use plimsoll_journal::{Submitter, Ticket};
 use plimsoll_types::Timestamp;
 use std::collections::BTreeMap;
@@ -18,12 +19,32 @@ use std::time::Duration;
 pub type Reply = Box<dyn FnOnce(Result<Arc<Applied>, Failure>) + Send>;
 
 /// When an event is said to have been accepted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum At {
     /// By the host's clock.
     Now,
     /// By a clock of the caller's: of a demonstration, or of recorded data.
     Given(Timestamp),
+}
+
+/// An event as it is handed in.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Entry {
+    /// When.
+    pub at: At,
+    /// By what it is known again.
+    pub key: Option<Key>,
+    /// Who hands it in, where that was proved.
+    pub by: Option<By>,
+    /// What happened.
+    pub body: Body,
+}
+
+impl Entry {
+    /// Of nobody in particular.
+    pub fn new(at: At, key: Option<Key>, body: Body) -> Self {
+        Self { at, key, by: None, body }
+    }
 }
 
 /// Why an event was not accepted. It is in no journal.
@@ -58,7 +79,7 @@ struct Kind(&'static str, String, String);
 struct Inner {
     to_engine: Option<Sender<Pending>>,
     /// Waits for room, the latest of each kind.
-    latest: BTreeMap<Kind, (At, Body, Option<Key>)>,
+    latest: BTreeMap<Kind, Entry>,
 }
 
 /// The way in.
@@ -98,17 +119,19 @@ impl Ingest {
     ///
     /// # Errors
     /// [`Busy`]: the event was not accepted and nobody will be answered.
-    pub fn submit(&self, at: At, body: Body, key: Option<Key>, reply: Option<Reply>) -> Result<bool, Busy> {
+    pub fn submit(&self, entry: Entry, reply: Option<Reply>) -> Result<bool, Busy> {
         let mut inner = self.lock();
         let waiting = self.waiting();
-        if let Some(kind) = kind(&body).filter(|_| waiting >= self.limit / 2 || !inner.latest.is_empty()) {
+        if let Some(kind) =
+            kind(&entry.body).filter(|_| waiting >= self.limit / 2 || !inner.latest.is_empty())
+        {
             if inner.to_engine.is_none() {
                 return Err(Busy::Stopped("the host is being stopped".to_owned()));
             }
             if inner.latest.len() >= self.limit && !inner.latest.contains_key(&kind) {
                 return Err(Busy::Full { waiting: waiting + inner.latest.len() });
             }
-            if inner.latest.insert(kind, (at, body, key)).is_some() {
+            if inner.latest.insert(kind, entry).is_some() {
                 self.conflated.fetch_add(1, Ordering::Relaxed);
             }
             return Ok(false);
@@ -116,28 +139,24 @@ impl Ingest {
         if waiting >= self.limit {
             return Err(Busy::Full { waiting });
         }
-        self.send(&inner, (at, body, key), reply)?;
+        self.send(&inner, entry, reply)?;
         Ok(true)
     }
 
     /// In the order of the lock: of the journal and of the engine alike.
-    fn send(
-        &self,
-        inner: &Inner,
-        (at, body, key): (At, Body, Option<Key>),
-        reply: Option<Reply>,
-    ) -> Result<(), Busy> {
+    fn send(&self, inner: &Inner, entry: Entry, reply: Option<Reply>) -> Result<(), Busy> {
         let Some(to_engine) = &inner.to_engine else {
             return Err(Busy::Stopped("the host is being stopped".to_owned()));
         };
-        let at = match at {
+        let at = match entry.at {
             At::Now => super::now(),
             At::Given(at) => at,
         };
-        let event = Event { at, key, body };
-        let bytes = encode(&event).map_err(|e| Busy::Unfit(e.to_string()))?;
+        let event = Event { at, key: entry.key, body: entry.body };
+        let written = record::write(&event, entry.by.as_ref());
+        let (version, bytes) = written.map_err(|e| Busy::Unfit(e.to_string()))?;
         // Whoever hands in may be one of few threads: it never waits for the disk.
-        let ticket = self.submitter.try_submit(VERSION, &bytes).map_err(|e| match e {
+        let ticket = self.submitter.try_submit(version, &bytes).map_err(|e| match e {
             plimsoll_journal::Error::TooLong { .. } => Busy::Unfit(e.to_string()),
             plimsoll_journal::Error::QueueFull { .. } => Busy::Full { waiting: self.waiting() },
             _ => Busy::Stopped(e.to_string()),

@@ -14,13 +14,15 @@ pub mod charter;
 mod chronicle;
 pub mod config;
 mod ingest;
+mod record;
 mod running;
 mod store;
 
 pub use charter::Charter;
 pub use chronicle::{Chronicle, Noted, Sample};
 pub use config::{Config, JournalConfig, ServerConfig};
-pub use ingest::{At, Busy, Ingest, Reply};
+pub use ingest::{At, Busy, Entry, Ingest, Reply};
+pub use record::{By, Content};
 pub use running::{Applied, Failure, Host, Listener, Shared};
 pub use store::{Course, IDENTITY_FILE, Recovered, Remembered, Store, identity_of, replay};
 

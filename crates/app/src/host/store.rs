@@ -3,11 +3,12 @@
 use super::charter::{CHARTER_VERSION, Charter};
 use super::chronicle::{Chronicle, Sample};
 use super::config::JournalConfig;
+use super::record::Content;
 use crate::wire;
 use anyhow::{Context, bail};
 use plimsoll_engine::EngineError;
 use plimsoll_engine::live::feed::{Feed, Validity};
-use plimsoll_engine::live::{Body, Effect, Engine, Event, State, decode, restore, save};
+use plimsoll_engine::live::{Body, Effect, Engine, Event, State, restore, save};
 use plimsoll_journal::{
     Anchor, DirDisk, Disk, Journal, Options, Reader, Record, Repair, Snapshots, anchor_at,
 };
@@ -103,13 +104,16 @@ impl Course {
     /// # Errors
     /// When it is none, or the rules no longer hold.
     pub fn take(&mut self, record: &Record<'_>) -> anyhow::Result<()> {
-        if record.version == CHARTER_VERSION {
-            self.sequence = record.sequence;
-            return self.adopt(Charter::decode(record.payload)?);
+        match Content::read(record.version, record.payload)? {
+            Content::Charter { charter } => {
+                self.sequence = record.sequence;
+                self.adopt(*charter)
+            }
+            Content::Event(event) | Content::Signed { event, .. } => {
+                self.step(record.sequence, &event)?;
+                Ok(())
+            }
         }
-        let event = decode(record.version, record.payload)?;
-        self.step(record.sequence, &event)?;
-        Ok(())
     }
 
     /// Takes in one event.

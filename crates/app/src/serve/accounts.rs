@@ -1,10 +1,13 @@
 //! Accounts, their margin, and what would be.
 
 use super::answer::{Answer, Answered, Body, Ctx, Part, Problem, Query, account as named, worst};
+use crate::doors::Caller;
 use crate::host::Course;
-use crate::wire::{self, AccountOut, CheckOut, Greeks, MarginOut, TotalsOut, WhatIfOut};
+use crate::wire::schema::{AccountName, DecimalText, InstrumentName, StandingName};
+use crate::wire::{self, AccountOut, CheckOut, Greeks, MarginOut, TotalsOut, Unreadable, WhatIfOut};
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use plimsoll_engine::live::feed::Validity;
 use plimsoll_engine::live::{Engine, Reject, Standing, Study};
 use plimsoll_engine::{HeatMap, HeatMapSpec, LiquidationSpec};
@@ -34,7 +37,7 @@ pub(super) struct Row {
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// Only those that stand so.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<StandingName>, inline)]
     standing: Option<Standing>,
     /// `name`, or `risk`: the least `mm_excess` over `mm` first.
     #[serde(default)]
@@ -44,7 +47,8 @@ pub(super) struct Which {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// After leaving out so many.
-    skip: usize,
+    #[param(maximum = 2147483647)]
+    skip: u32,
 }
 
 /// The order of accounts.
@@ -71,11 +75,10 @@ pub(super) struct Legs {
 #[serde(deny_unknown_fields)]
 pub(super) struct Leg {
     /// Of what.
-    #[schema(value_type = String, example = "BTC_USDC-PERPETUAL")]
+    #[schema(value_type = InstrumentName)]
     instrument: Instrument,
     /// Bought > 0.
-    #[schema(example = "-0.5")]
-    quantity: String,
+    quantity: DecimalText,
 }
 
 /// Several checks at once.
@@ -91,7 +94,7 @@ pub(super) struct Checks {
 #[serde(deny_unknown_fields)]
 pub(super) struct CheckOf {
     /// Whose.
-    #[schema(value_type = String, example = "alice")]
+    #[schema(value_type = AccountName)]
     account: AccountId,
     /// Each at the mark.
     legs: Vec<Leg>,
@@ -115,7 +118,7 @@ pub(super) struct Each<T> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Names {
     /// Their names, at most 1000.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<AccountName>)]
     accounts: Vec<AccountId>,
 }
 
@@ -185,7 +188,8 @@ pub(super) struct Nearest {
 #[into_params(parameter_in = Query)]
 pub(super) struct Ahead {
     /// Days that pass.
-    days: f64,
+    #[param(minimum = 0)]
+    pub(super) days: f64,
 }
 
 /// Accounts, by name or by how near they are to liquidation.
@@ -214,7 +218,7 @@ fn rows(course: &Course, which: Which, part: Part) -> Vec<Row> {
         validity: engine.validity(number),
         totals: totals(engine, number, units),
     };
-    numbers.into_iter().skip(part.skip).take(part.limit).map(row).collect()
+    numbers.into_iter().skip(part.skip as usize).take(part.limit).map(row).collect()
 }
 
 fn name_of(engine: &Engine, number: u32) -> Option<&str> {
@@ -235,7 +239,7 @@ fn totals(engine: &Engine, number: u32, units: &Units) -> Option<TotalsOut> {
 }
 
 /// An account: what it holds, what backs it, how it stands.
-#[utoipa::path(get, path = "/v1/accounts/{account}", params(("account" = String, Path)), tag = "accounts",
+#[utoipa::path(get, path = "/v1/accounts/{account}", params(("account" = AccountName, Path)), tag = "accounts",
     responses((status = 200, body = inline(Answer<AccountOut>)), (status = 404, body = Problem), (status = 400, body = Problem)))]
 pub(super) async fn account(State(app): Ctx, Path(account): Path<String>) -> Answered<AccountOut> {
     let id = named(&account)?;
@@ -265,7 +269,7 @@ pub(super) fn written(course: &Course, id: &AccountId) -> Result<AccountOut, Rej
 }
 
 /// The margin of an account: every number that was added, with the whole scenario vectors.
-#[utoipa::path(get, path = "/v1/accounts/{account}/margin", params(("account" = String, Path)), tag = "accounts",
+#[utoipa::path(get, path = "/v1/accounts/{account}/margin", params(("account" = AccountName, Path)), tag = "accounts",
     responses((status = 200, body = inline(Answer<MarginOut>)), (status = 404, body = Problem), (status = 409, body = Problem), (status = 400, body = Problem)))]
 pub(super) async fn margin(State(app): Ctx, Path(account): Path<String>) -> Answered<MarginOut> {
     let id = named(&account)?;
@@ -289,10 +293,18 @@ fn of_account<T>(
 
 /// Totals of several accounts.
 #[utoipa::path(post, path = "/v1/margins", request_body = Names, tag = "accounts",
-    responses((status = 200, body = inline(Answer<Vec<Each<TotalsOut>>>)), (status = 400, body = Problem), (status = 422, body = Problem)))]
-pub(super) async fn margins(State(app): Ctx, Body(names): Body<Names>) -> Answered<Vec<Each<TotalsOut>>> {
+    responses((status = 200, body = inline(Answer<Vec<Each<TotalsOut>>>)), (status = 400, body = Problem)))]
+pub(super) async fn margins(
+    State(app): Ctx,
+    caller: Caller,
+    Body(names): Body<Names>,
+) -> Answered<Vec<Each<TotalsOut>>> {
     limited("accounts", names.accounts.len(), app.limits.legs_max)?;
+    app.doors.pay(&caller, units_of(names.accounts.len()))?;
     let one = |course: &Course, id: &AccountId| {
+        if !caller.sees(id) {
+            return Err(Reject::new("unknown_account", id.to_string()));
+        }
         let (number, _) = course.engine.account(id)?;
         let units = &course.engine.rules().params.units;
         totals(&course.engine, number, units).ok_or_else(|| Reject::new("not_valid", id.to_string()))
@@ -309,12 +321,17 @@ fn each<T>(id: &AccountId, done: Result<T, Reject>) -> Each<T> {
     }
 }
 
+/// Units of work that so many legs are, priced under some scenarios: a request's own beside them.
+fn units_of(legs: usize) -> u32 {
+    u32::try_from(legs).unwrap_or(u32::MAX)
+}
+
 fn limited(what: &str, found: usize, most: usize) -> Result<(), Problem> {
     if found <= most { Ok(()) } else { Err(Problem::argument(format!("{found} {what}: at most {most}"))) }
 }
 
 /// The margin of an account in words.
-#[utoipa::path(get, path = "/v1/accounts/{account}/explain", params(("account" = String, Path)), tag = "accounts",
+#[utoipa::path(get, path = "/v1/accounts/{account}/explain", params(("account" = AccountName, Path)), tag = "accounts",
     responses((status = 200, body = inline(Answer<Words>)), (status = 404, body = Problem), (status = 409, body = Problem), (status = 400, body = Problem)))]
 pub(super) async fn explain(State(app): Ctx, Path(account): Path<String>) -> Answered<Words> {
     let id = named(&account)?;
@@ -324,15 +341,17 @@ pub(super) async fn explain(State(app): Ctx, Path(account): Path<String>) -> Ans
 }
 
 /// What trades at the mark would make of an account, with both margins in full.
-#[utoipa::path(post, path = "/v1/accounts/{account}/what-if", params(("account" = String, Path)), request_body = Legs, tag = "accounts",
-    responses((status = 200, body = inline(Answer<WhatIfOut>)), (status = 404, body = Problem), (status = 409, body = Problem), (status = 400, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/v1/accounts/{account}/what-if", params(("account" = AccountName, Path)), request_body = Legs, tag = "accounts",
+    responses((status = 200, body = inline(Answer<WhatIfOut>)), (status = 404, body = Problem), (status = 409, body = Problem), (status = 400, body = Problem)))]
 pub(super) async fn what_if(
     State(app): Ctx,
+    caller: Caller,
     Path(account): Path<String>,
     Body(legs): Body<Legs>,
 ) -> Answered<WhatIfOut> {
     let id = named(&account)?;
     limited("legs", legs.legs.len(), app.limits.legs_max)?;
+    app.doors.pay(&caller, units_of(legs.legs.len()))?;
     let answer = app.read(|course| {
         of_account(course, &id, |engine| {
             let units = &engine.rules().params.units;
@@ -348,21 +367,24 @@ pub(super) async fn what_if(
 fn trades(legs: &[Leg], units: &Units) -> Result<Vec<(Instrument, i64)>, Problem> {
     let trade = |leg: &Leg| {
         let lots = wire::lots(&leg.quantity, &leg.instrument, units);
-        lots.map(|lots| (leg.instrument.clone(), lots)).map_err(|e| Problem::argument(e.to_string()))
+        let unfit = |e: Unreadable| Problem::new(StatusCode::CONFLICT, "quantity", e.to_string());
+        lots.map(|lots| (leg.instrument.clone(), lots)).map_err(unfit)
     };
     legs.iter().map(trade).collect()
 }
 
 /// Whether an account may do trades at the mark, with both margins. Reducing risk is always allowed.
-#[utoipa::path(post, path = "/v1/accounts/{account}/check", params(("account" = String, Path)), request_body = Legs, tag = "accounts",
-    responses((status = 200, body = inline(Answer<CheckOut>)), (status = 404, body = Problem), (status = 409, body = Problem), (status = 400, body = Problem), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/v1/accounts/{account}/check", params(("account" = AccountName, Path)), request_body = Legs, tag = "accounts",
+    responses((status = 200, body = inline(Answer<CheckOut>)), (status = 404, body = Problem), (status = 409, body = Problem), (status = 400, body = Problem)))]
 pub(super) async fn check(
     State(app): Ctx,
+    caller: Caller,
     Path(account): Path<String>,
     Body(legs): Body<Legs>,
 ) -> Answered<CheckOut> {
     let id = named(&account)?;
     limited("legs", legs.legs.len(), app.limits.legs_max)?;
+    app.doors.pay(&caller, units_of(legs.legs.len()))?;
     Ok(Json(app.read(|course| of_account(course, &id, |engine| checked(engine, &id, &legs.legs)))?))
 }
 
@@ -374,11 +396,20 @@ fn checked(engine: &Engine, id: &AccountId, legs: &[Leg]) -> Result<CheckOut, Pr
 
 /// Several checks at once, each by itself.
 #[utoipa::path(post, path = "/v1/checks", request_body = Checks, tag = "accounts",
-    responses((status = 200, body = inline(Answer<Vec<Each<CheckOut>>>)), (status = 400, body = Problem), (status = 422, body = Problem)))]
-pub(super) async fn checks(State(app): Ctx, Body(checks): Body<Checks>) -> Answered<Vec<Each<CheckOut>>> {
+    responses((status = 200, body = inline(Answer<Vec<Each<CheckOut>>>)), (status = 400, body = Problem)))]
+pub(super) async fn checks(
+    State(app): Ctx,
+    caller: Caller,
+    Body(checks): Body<Checks>,
+) -> Answered<Vec<Each<CheckOut>>> {
     let legs: usize = checks.checks.iter().map(|check| check.legs.len().max(1)).sum();
     limited("legs", legs, app.limits.legs_max)?;
-    let one = |course: &Course, of: &CheckOf| match checked(&course.engine, &of.account, &of.legs) {
+    app.doors.pay(&caller, units_of(legs))?;
+    let seen = |course: &Course, of: &CheckOf| match caller.sees(&of.account) {
+        true => checked(&course.engine, &of.account, &of.legs),
+        false => Err(Problem::unknown_account(&of.account)),
+    };
+    let one = |course: &Course, of: &CheckOf| match seen(course, of) {
         Ok(answer) => Each { account: of.account.to_string(), answer: Some(answer), problem: None },
         Err(problem) => Each { account: of.account.to_string(), answer: None, problem: Some(problem) },
     };
@@ -387,7 +418,7 @@ pub(super) async fn checks(State(app): Ctx, Body(checks): Body<Checks>) -> Answe
 }
 
 /// The Greeks of an account by underlying and expiry.
-#[utoipa::path(get, path = "/v1/accounts/{account}/greeks", params(("account" = String, Path)), tag = "accounts",
+#[utoipa::path(get, path = "/v1/accounts/{account}/greeks", params(("account" = AccountName, Path)), tag = "accounts",
     responses((status = 200, body = inline(Answer<Vec<Greeks>>)), (status = 404, body = Problem), (status = 409, body = Problem), (status = 400, body = Problem)))]
 pub(super) async fn greeks(State(app): Ctx, Path(account): Path<String>) -> Answered<Vec<Greeks>> {
     let id = named(&account)?;
@@ -398,7 +429,7 @@ pub(super) async fn greeks(State(app): Ctx, Path(account): Path<String>) -> Answ
 }
 
 /// Profit and loss of an account over spot and volatility, by full reprice.
-#[utoipa::path(get, path = "/v1/accounts/{account}/heatmap", params(("account" = String, Path), Ahead), tag = "accounts",
+#[utoipa::path(get, path = "/v1/accounts/{account}/heatmap", params(("account" = AccountName, Path), Ahead), tag = "accounts",
     responses((status = 200, body = inline(Answer<Heat>)), (status = 404, body = Problem), (status = 409, body = Problem), (status = 400, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn heat_map(
     State(app): Ctx,
@@ -416,7 +447,7 @@ pub(super) async fn heat_map(
 }
 
 /// An account with what it takes to try it on other markets.
-fn apart(app: &super::App, account: &str) -> Result<(Answer<Study>, Units), Problem> {
+pub(super) fn apart(app: &super::App, account: &str) -> Result<(Answer<Study>, Units), Problem> {
     let id = named(account)?;
     let answer = app.read(|course| of_account(course, &id, |engine| Ok(engine.study(&id)?)))?;
     let units = app.shared.course().engine.rules().params.units.clone();
@@ -424,7 +455,7 @@ fn apart(app: &super::App, account: &str) -> Result<(Answer<Study>, Units), Prob
 }
 
 /// Where in spot, volatility and time an account becomes liquidatable, and the nearest such point.
-#[utoipa::path(get, path = "/v1/accounts/{account}/liquidation", params(("account" = String, Path)), tag = "accounts",
+#[utoipa::path(get, path = "/v1/accounts/{account}/liquidation", params(("account" = AccountName, Path)), tag = "accounts",
     responses((status = 200, body = inline(Answer<Boundary>)), (status = 404, body = Problem), (status = 409, body = Problem), (status = 400, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn liquidation(State(app): Ctx, Path(account): Path<String>) -> Answered<Boundary> {
     let (study, units) = apart(&app, &account)?;

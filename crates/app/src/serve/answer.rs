@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 
 /// An answer, and what it was read from.
 #[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
@@ -118,6 +120,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "argument", detail)
     }
 
+    /// Of an account that is not there, or that whoever asks may not see.
+    pub fn unknown_account(account: &AccountId) -> Self {
+        Reject::new("unknown_account", account.to_string()).into()
+    }
+
     /// When there is no room.
     pub fn busy(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
@@ -135,7 +142,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let busy = self.code == "busy";
+        let busy = matches!(self.code.as_str(), "busy" | "quota");
         let mut response = (status, Json(self)).into_response();
         if busy {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
@@ -173,7 +180,12 @@ impl From<Failure> for Problem {
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
-        Self::new(rejection.status(), "body", rejection.body_text())
+        // What is JSON and not of the form is said as wrongly as what is no JSON.
+        let status = match rejection.status() {
+            StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+            other => other,
+        };
+        Self::new(status, "body", rejection.body_text())
     }
 }
 
@@ -202,7 +214,8 @@ pub(super) struct Part {
     #[param(minimum = 1, maximum = 1000)]
     pub limit: usize,
     /// After leaving out so many.
-    pub skip: usize,
+    #[param(maximum = 2147483647)]
+    pub skip: u32,
 }
 
 impl Default for Part {
@@ -214,17 +227,40 @@ impl Default for Part {
 impl Part {
     /// The limit, where it is one.
     pub(super) fn checked(self) -> Result<Self, Problem> {
-        if (1..=1_000).contains(&self.limit) {
-            Ok(self)
-        } else {
-            Err(Problem::argument(format!("`limit` is {}: expected 1 to 1000", self.limit)))
+        if !(1..=1_000).contains(&self.limit) {
+            return Err(Problem::argument(format!("`limit` is {}: expected 1 to 1000", self.limit)));
         }
+        if i32::try_from(self.skip).is_err() {
+            return Err(Problem::argument(format!("`skip` is {}: expected at most {}", self.skip, i32::MAX)));
+        }
+        Ok(self)
     }
 }
 
-/// The name of an account.
+/// The name of an account, of a path.
 pub(super) fn account(text: &str) -> Result<AccountId, Problem> {
     AccountId::new(text).map_err(|e| Problem::argument(format!("`{text}`: {e}")))
+}
+
+/// Why any route may refuse, for the document.
+const REFUSALS: [(&str, &str); 8] = [
+    ("400", "not what is asked for"),
+    ("401", "no key, or not proved"),
+    ("403", "not for this key"),
+    ("413", "too long"),
+    ("415", "no JSON"),
+    ("429", "more work than the key may ask for"),
+    ("503", "no room, or nothing goes on"),
+    ("504", "no answer in time"),
+];
+
+/// Adds to an operation what it may be refused with.
+pub(super) fn refusals(operation: &mut Operation) {
+    let problem = || ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    for (status, why) in REFUSALS {
+        let refusal = ResponseBuilder::new().description(why).content("application/json", problem()).build();
+        operation.responses.responses.entry(status.to_owned()).or_insert(refusal.into());
+    }
 }
 
 /// Nothing is at this address.

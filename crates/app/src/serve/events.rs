@@ -3,7 +3,8 @@
 use super::App;
 use super::answer::{Answer, Answered, Body, Ctx, Part, Problem, Query, worst};
 use super::parameters::{Happened, latest};
-use crate::host::{At, Course};
+use crate::doors::Caller;
+use crate::host::{At, Course, Entry};
 use crate::wire::{self, EventIn};
 use axum::Json;
 use axum::extract::State;
@@ -83,19 +84,21 @@ impl Outcome {
 
 /// Accepts events. Each answer comes when its event is durable and applied.
 #[utoipa::path(post, path = "/v1/events", request_body = Events, tag = "events",
-    responses((status = 200, body = Vec<Outcome>), (status = 400, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Vec<Outcome>), (status = 400, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn submit(
     State(app): Ctx,
+    caller: Caller,
     Body(events): Body<Events>,
 ) -> Result<Json<Vec<Outcome>>, Problem> {
     if events.events.len() > EVENTS_MAX {
         return Err(Problem::argument(format!("{} events: at most {EVENTS_MAX}", events.events.len())));
     }
+    app.doors.pay(&caller, u32::try_from(events.events.len()).unwrap_or(u32::MAX))?;
     let mut waiting = Vec::with_capacity(events.events.len());
     let mut full: Option<Problem> = None;
     for event in events.events {
         // Once there is no room, what comes after may not go before.
-        let handed = full.clone().map_or_else(|| hand_in(&app, event), Handed::Refused);
+        let handed = full.clone().map_or_else(|| hand_in(&app, &caller, event), Handed::Refused);
         if let Handed::Refused(problem) = &handed
             && matches!(problem.code.as_str(), "busy" | "stopped")
         {
@@ -124,22 +127,29 @@ enum Handed {
 }
 
 /// Accepts one event and says what became of it.
-pub(super) async fn accept(app: &App, event: EventIn) -> Result<Outcome, Problem> {
-    Ok(outcome(app, hand_in(app, event)).await)
+pub(super) async fn accept(app: &App, caller: &Caller, event: EventIn) -> Result<Outcome, Problem> {
+    Ok(outcome(app, hand_in(app, caller, event)).await)
 }
 
-fn hand_in(app: &App, event: EventIn) -> Handed {
+fn hand_in(app: &App, caller: &Caller, event: EventIn) -> Handed {
+    if !caller.may_say(&event.event) {
+        let why = "not for this key";
+        return Handed::Refused(Problem::new(StatusCode::FORBIDDEN, "forbidden", why));
+    }
     let read = event.read(&app.shared.course().engine.rules().params.units);
     let (key, body) = match read {
         Ok(read) => read,
         Err(unreadable) => return Handed::Refused(Problem::argument(unreadable.to_string())),
     };
+    let by = caller.by();
+    // What one key counts, another cannot use up.
+    let key = key.map(|key| by.as_ref().map_or(key.clone(), |by| by.own(key)));
     let (tell, told) = oneshot::channel();
     let reply = Box::new(move |done| {
         // Whoever asked may have gone.
         let _ = tell.send(done);
     });
-    match app.ingest.submit(At::Now, body, key, Some(reply)) {
+    match app.ingest.submit(Entry { at: At::Now, key, by, body }, Some(reply)) {
         Ok(true) => Handed::Answer(told),
         Ok(false) => Handed::Waits,
         Err(busy) => Handed::Refused(busy.into()),

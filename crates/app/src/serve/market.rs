@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, Answered, Ctx, Problem, worst};
 use crate::host::Course;
+use crate::wire::schema::AssetName;
 use crate::wire::{self, Greeks, Listed};
 use axum::Json;
 use axum::extract::{Path, State};
@@ -131,7 +132,7 @@ fn listed(engine: &Engine) -> Vec<Listed> {
 }
 
 /// The fitted smiles of an underlying, with the quotes they were fitted to.
-#[utoipa::path(get, path = "/v1/surface/{underlying}", params(("underlying" = String, Path)), tag = "market",
+#[utoipa::path(get, path = "/v1/surface/{underlying}", params(("underlying" = AssetName, Path)), tag = "market",
     responses((status = 200, body = inline(Answer<SurfaceOut>)), (status = 404, body = Problem), (status = 400, body = Problem)))]
 pub(super) async fn surface(State(app): Ctx, Path(underlying): Path<String>) -> Answered<SurfaceOut> {
     let asset = Asset::new(&underlying).map_err(|e| Problem::argument(format!("`{underlying}`: {e}")))?;
@@ -167,13 +168,6 @@ fn smiles(course: &Course, asset: &Asset, of: &UnderlyingSurface) -> SurfaceOut 
 
 fn expiry(slice: &Slice, validity: Validity) -> Expiry {
     let plimsoll_quant::svi::Svi { a, b, rho, m, sigma } = slice.svi;
-    let point = |point: &plimsoll_market::FitPoint| Quote {
-        strike: point.strike,
-        fit: point.fitted_vol,
-        bid: point.bid_vol,
-        ask: point.ask_vol,
-        mark: point.mark_vol,
-    };
     Expiry {
         expiry: slice.expiry.to_string(),
         tau: slice.tau,
@@ -183,9 +177,21 @@ fn expiry(slice: &Slice, validity: Validity) -> Expiry {
         rmse_vol_points: slice.quality.rmse_vol_points,
         quotes: slice.quality.quotes_used,
         refused: slice.quality.quotes_refused.len(),
-        points: slice.quality.points.iter().map(point).collect(),
+        points: points(slice),
         validity,
     }
+}
+
+/// What a smile was fitted to.
+pub(super) fn points(slice: &Slice) -> Vec<Quote> {
+    let point = |point: &plimsoll_market::FitPoint| Quote {
+        strike: point.strike,
+        fit: point.fitted_vol,
+        bid: point.bid_vol,
+        ask: point.ask_vol,
+        mark: point.mark_vol,
+    };
+    slice.quality.points.iter().map(point).collect()
 }
 
 /// How far every feed may be relied on, and why not.

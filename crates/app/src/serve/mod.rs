@@ -7,25 +7,29 @@
 
 mod accounts;
 mod answer;
+mod dashboard;
 mod events;
 mod market;
 mod overview;
 mod parameters;
+mod pictures;
 mod socket;
 mod system;
 
+use crate::doors::{Doors, Served, admitted};
 use crate::host::{Applied, Host, Ingest, Listener, ServerConfig, Shared, moment};
-use anyhow::Context;
+use crate::wire::schema;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use plimsoll_engine::live::Effect;
+use plimsoll_engine::live::{Body, Effect};
+use plimsoll_types::{Asset, Timestamp, UnderlyingMarket};
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast, watch};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -40,6 +44,7 @@ pub struct App {
     ingest: Arc<Ingest>,
     shared: Arc<Shared>,
     limits: ServerConfig,
+    doors: Arc<Doors>,
     heard: Heard,
     /// Long computations at once: of each kind fewer than there are threads, so that short ones are answered meanwhile.
     long: Arc<Semaphore>,
@@ -55,18 +60,43 @@ pub struct Heard {
     notable: broadcast::Sender<Arc<Applied>>,
     /// That margins are new, and after which event: the latest only.
     margins: watch::Sender<u64>,
+    /// The last chain of every underlying that was taken: the engine keeps what was fitted to it, and not its quotes.
+    chains: Arc<Mutex<BTreeMap<Asset, Chain>>>,
 }
+
+/// Quotes, and the instant they speak of.
+pub(super) type Chain = (Timestamp, Box<UnderlyingMarket>);
 
 impl Heard {
     /// For sockets that may be so many messages behind.
     pub fn new(backlog: usize) -> Self {
-        Self { notable: broadcast::Sender::new(backlog), margins: watch::Sender::new(0) }
+        Self {
+            notable: broadcast::Sender::new(backlog),
+            margins: watch::Sender::new(0),
+            chains: Arc::default(),
+        }
     }
 
     /// What the engine's thread calls.
     pub fn listener(&self) -> Listener {
         let heard = self.clone();
-        Box::new(move |_, applied| heard.hear(applied))
+        Box::new(move |event, applied| {
+            heard.keep(&event.body, &applied.effects);
+            heard.hear(applied);
+        })
+    }
+
+    /// The last chain of an underlying since the server was started.
+    fn chain(&self, underlying: &Asset) -> Option<Chain> {
+        self.chains.lock().unwrap_or_else(PoisonError::into_inner).get(underlying).cloned()
+    }
+
+    fn keep(&self, body: &Body, effects: &[Effect]) {
+        let Body::Chain { underlying, time, quotes } = body else { return };
+        if !effects.iter().any(|effect| matches!(effect, Effect::Rejected(_))) {
+            let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
+            chains.insert(underlying.clone(), (*time, quotes.clone()));
+        }
     }
 
     fn hear(&self, applied: &Arc<Applied>) {
@@ -98,11 +128,12 @@ impl App {
     ///
     /// # Errors
     /// When metrics cannot be kept.
-    pub fn new(host: &Host, limits: ServerConfig, heard: Heard) -> anyhow::Result<Arc<Self>> {
+    pub fn new(host: &Host, limits: ServerConfig, doors: Doors, heard: Heard) -> anyhow::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             ingest: Arc::clone(&host.ingest),
             shared: Arc::clone(&host.shared),
             limits,
+            doors: Arc::new(doors),
             heard,
             long: Arc::new(Semaphore::new(1)),
             overview: overview::Cache::default(),
@@ -113,14 +144,18 @@ impl App {
 
     /// Every route, and the document that describes them.
     pub fn router(self: &Arc<Self>) -> axum::Router {
-        let (router, document) = routes().split_for_parts();
+        let (router, document) = described().split_for_parts();
         let page = SwaggerUi::new("/docs").url("/openapi.json", document);
-        let limits = &self.limits;
+        let (limits, doors) = (&self.limits, Arc::clone(&self.doors));
         router
             .merge(page)
+            .route("/", get(dashboard::page))
+            .route("/app.js", get(dashboard::script))
+            .route("/app.css", get(dashboard::style))
             .fallback(answer::no_route)
             .method_not_allowed_fallback(answer::no_method)
             .layer(DefaultBodyLimit::max(limits.body_bytes_max))
+            .layer(middleware::from_fn(move |request, next| admitted(Arc::clone(&doors), request, next)))
             .layer(middleware::from_fn_with_state(Arc::clone(self), watched))
             .with_state(Arc::clone(self))
     }
@@ -148,6 +183,12 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(market::surface))
         .routes(routes!(market::validity))
         .routes(routes!(market::greeks))
+        .routes(routes!(pictures::book))
+        .routes(routes!(pictures::legs))
+        .routes(routes!(pictures::quotes))
+        .routes(routes!(pictures::compare))
+        .routes(routes!(pictures::presets))
+        .routes(routes!(pictures::terms))
         .routes(routes!(parameters::parameters))
         .routes(routes!(parameters::history))
         .routes(routes!(parameters::proposals, parameters::propose))
@@ -157,9 +198,23 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(socket::connect))
 }
 
+/// The routes, with what any of them may be refused with.
+fn described() -> OpenApiRouter<Arc<App>> {
+    let mut router = routes();
+    for item in router.get_openapi_mut().paths.paths.values_mut() {
+        let verbs = [&mut item.get, &mut item.post, &mut item.delete];
+        verbs.into_iter().flatten().for_each(answer::refusals);
+    }
+    let parts = router.get_openapi_mut().components.as_mut();
+    if let Some(event) = parts.and_then(|parts| parts.schemas.get_mut("EventBody")) {
+        schema::close(event);
+    }
+    router
+}
+
 /// The document that describes every route.
 pub fn document() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+    described().into_openapi()
 }
 
 /// One recorder for the process: metrics are kept however many servers there are.
@@ -202,22 +257,14 @@ async fn watched(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     response
 }
 
-/// Serves until told to stop, and says where it listens once it does.
+/// Serves until told to stop.
 ///
 /// # Errors
-/// When the address cannot be bound.
+/// When connections can no longer be accepted.
 pub async fn serve(
     app: Arc<App>,
-    listener: TcpListener,
+    open: Served,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    axum::serve(listener, app.router()).with_graceful_shutdown(stop).await.context("serving")
-}
-
-/// Listens at an address.
-///
-/// # Errors
-/// When it cannot be bound.
-pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("listening at {address}"))
+    open.serve(app.router(), stop).await
 }

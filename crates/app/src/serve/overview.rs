@@ -173,7 +173,7 @@ pub(super) async fn totals(State(app): Ctx, Query(part): Query<Part>) -> Answere
     let answer = app.read(|course| {
         let units = &course.engine.rules().params.units;
         let samples = &course.chronicle.samples;
-        let last: Vec<_> = samples.iter().rev().skip(skip).take(limit).collect();
+        let last: Vec<_> = samples.iter().rev().skip(skip as usize).take(limit).collect();
         Ok((worst(course), last.into_iter().rev().map(|sample| written(sample, units)).collect()))
     })?;
     Ok(Json(answer))

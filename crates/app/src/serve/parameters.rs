@@ -2,12 +2,14 @@
 
 use super::answer::{Answer, Answered, Body, Ctx, Part, Problem, Query, worst};
 use super::events::{Outcome, accept};
+use crate::doors::Caller;
 use crate::host::{Course, Noted};
+use crate::wire::schema::VoteForm;
 use crate::wire::{EventBody, EventIn};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use plimsoll_policy::{Key, ParameterState, Scheduled};
+use plimsoll_policy::{Key, ParameterState};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -111,7 +113,7 @@ pub(super) fn latest(noted: &VecDeque<Noted>, part: Part) -> Vec<Happened> {
         at: noted.at.to_string(),
         what: noted.what.clone(),
     };
-    noted.iter().rev().skip(part.skip).take(part.limit).map(written).collect()
+    noted.iter().rev().skip(part.skip as usize).take(part.limit).map(written).collect()
 }
 
 /// What is voted, in force or to come.
@@ -126,21 +128,29 @@ pub(super) async fn proposals(State(app): Ctx) -> Answered<Vec<Value>> {
 }
 
 /// Hands in a vote that was won. It counts after its timelock, inside the limits.
-#[utoipa::path(post, path = "/v1/proposals", request_body = Object, tag = "parameters",
-    responses((status = 200, body = Outcome), (status = 400, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
-pub(super) async fn propose(State(app): Ctx, Body(vote): Body<Scheduled>) -> Result<Json<Outcome>, Problem> {
+#[utoipa::path(post, path = "/v1/proposals", request_body = VoteForm, tag = "parameters",
+    responses((status = 200, body = Outcome), (status = 400, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
+pub(super) async fn propose(
+    State(app): Ctx,
+    caller: Caller,
+    Body(vote): Body<VoteForm>,
+) -> Result<Json<Outcome>, Problem> {
     let event = EventBody::Vote { vote: Box::new(vote) };
-    accept(&app, EventIn { source: None, number: None, event }).await?.applied().map(Json)
+    accept(&app, &caller, EventIn { source: None, number: None, event }).await?.applied().map(Json)
 }
 
 /// Takes a vote back: what it asked for ends with as much notice as it began with.
 #[utoipa::path(delete, path = "/v1/proposals/{id}", params(("id" = String, Path)), tag = "parameters",
     responses((status = 200, body = Outcome), (status = 404, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
-pub(super) async fn withdraw(State(app): Ctx, Path(id): Path<String>) -> Result<Json<Outcome>, Problem> {
+pub(super) async fn withdraw(
+    State(app): Ctx,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Outcome>, Problem> {
     let known = app.shared.course().engine.state().policy.schedule().votes().any(|vote| vote.id == id);
     if !known {
         return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_proposal", id));
     }
     let event = EventBody::CancelVote { id };
-    accept(&app, EventIn { source: None, number: None, event }).await?.applied().map(Json)
+    accept(&app, &caller, EventIn { source: None, number: None, event }).await?.applied().map(Json)
 }

@@ -6,11 +6,15 @@
 use super::App;
 use super::accounts::{margin_of, written as account_of};
 use super::answer::{Answer, Ctx, Problem, account as named};
+use crate::doors::{Caller, Need, Seat, SocketClaim};
 use crate::host::{Applied, Course};
 use crate::wire;
-use axum::extract::State;
+use axum::Json;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::response::Response;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use plimsoll_engine::live::Effect;
 use plimsoll_types::AccountId;
 use serde::{Deserialize, Serialize};
@@ -47,6 +51,7 @@ enum Channel {
 enum Ask {
     Subscribe { channels: Vec<String> },
     Unsubscribe { channels: Vec<String> },
+    Auth(SocketClaim),
     Ping {},
 }
 
@@ -60,10 +65,7 @@ impl Channel {
             None if text == "liquidations" => Ok(Self::Liquidations),
             None if text == "validity" => Ok(Self::Validity),
             None if text == "overview" => Ok(Self::Overview),
-            _ => Err(Problem::argument(format!(
-                "`{text}` is no channel: expected params, liquidations, validity, overview, margin.ACCOUNT or \
-                 scenarios.ACCOUNT"
-            ))),
+            _ => Err(Problem::argument(format!("`{text}` is no channel: expected {}", CHANNELS.join(", ")))),
         }
     }
 
@@ -76,6 +78,24 @@ impl Channel {
             Self::Margin(account) => format!("margin.{account}"),
             Self::Scenarios(account) => format!("scenarios.{account}"),
         }
+    }
+
+    /// Whether a caller may hear it; an account that it may not see is not there.
+    fn is_open_to(&self, caller: &Caller) -> Result<(), Problem> {
+        let (open, needed) = match self {
+            Self::Margin(account) | Self::Scenarios(account) => {
+                return if caller.may(Need::Account) && caller.sees(account) {
+                    Ok(())
+                } else {
+                    Err(Problem::unknown_account(account))
+                };
+            }
+            Self::Overview | Self::Liquidations => (caller.may(Need::Everybody), "a key of all accounts"),
+            Self::Params | Self::Validity => (caller.may(Need::Market), "a key"),
+        };
+        let refused =
+            || Problem::new(StatusCode::FORBIDDEN, "forbidden", format!("`{}` needs {needed}", self.name()));
+        open.then_some(()).ok_or_else(refused)
     }
 
     /// The channel that says an effect in full.
@@ -122,15 +142,38 @@ impl Channel {
     }
 }
 
+/// What may be subscribed to.
+const CHANNELS: [&str; 6] =
+    ["params", "liquidations", "validity", "overview", "margin.ACCOUNT", "scenarios.ACCOUNT"];
+
+/// What a socket would have to say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Channels {
+    /// See there.
+    channels: [&'static str; 6],
+}
+
+/// Where the socket is asked for: what a proof of it is of.
+const PATH: &str = "/v1/ws";
+
 /// Channels `params`, `liquidations`, `validity`, `overview`, `margin.ACCOUNT`, `scenarios.ACCOUNT`; ask with
-/// `{"op":"subscribe","channels":["params"]}`.
+/// `{"op":"subscribe","channels":["params"]}`. Who cannot set headers proves itself with `{"op":"auth","key","time","nonce","proof"}`,
+/// the proof being of `GET /v1/ws`.
 #[utoipa::path(get, path = "/v1/ws", tag = "events",
-    responses((status = 101, description = "a WebSocket"), (status = 400, description = "no WebSocket was asked for")))]
-pub(super) async fn connect(State(app): Ctx, upgrade: WebSocketUpgrade) -> Response {
+    responses((status = 101, description = "a WebSocket"), (status = 200, body = Channels, description = "no WebSocket was asked for")))]
+pub(super) async fn connect(
+    State(app): Ctx,
+    caller: Caller,
+    seat: Option<Extension<Seat>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(upgrade) = upgrade else { return Json(Channels { channels: CHANNELS }).into_response() };
     upgrade.max_message_size(REQUEST_BYTES).on_upgrade(move |socket| async move {
         metrics::gauge!("plimsoll_sockets").increment(1);
         // A socket that breaks is not told so.
-        let _ = Talk { app, socket, channels: BTreeSet::new() }.run().await;
+        let _ = Talk { app, caller, socket, channels: BTreeSet::new() }.run().await;
+        // Its place is another's now.
+        drop(seat);
         metrics::gauge!("plimsoll_sockets").decrement(1);
     })
 }
@@ -138,6 +181,7 @@ pub(super) async fn connect(State(app): Ctx, upgrade: WebSocketUpgrade) -> Respo
 /// One socket.
 struct Talk {
     app: Arc<App>,
+    caller: Caller,
     socket: WebSocket,
     channels: BTreeSet<Channel>,
 }
@@ -168,9 +212,14 @@ impl Talk {
                     Err(RecvError::Lagged(missed)) => return self.cut_off(missed).await,
                     Err(RecvError::Closed) => return Ok(()),
                 },
-                _ = pace.tick() => if margins.has_changed().unwrap_or(false) {
-                    margins.mark_unchanged();
-                    self.stands().await?;
+                _ = pace.tick() => {
+                    if !self.app.doors.is_still_good(&self.caller) {
+                        return self.revoked().await;
+                    }
+                    if margins.has_changed().unwrap_or(false) {
+                        margins.mark_unchanged();
+                        self.stands().await?;
+                    }
                 },
             }
         }
@@ -206,8 +255,13 @@ impl Talk {
         };
         let (op, names, new) = match ask {
             Ask::Ping {} => return Ok((json!({ "op": "pong" }), Vec::new())),
+            Ask::Auth(claim) => {
+                self.caller = self.app.doors.at_socket(PATH, &claim)?;
+                return Ok((json!({ "op": "known", "key": self.caller.key }), Vec::new()));
+            }
             Ask::Subscribe { channels: names } => {
                 let channels = parse(&names)?;
+                channels.iter().try_for_each(|channel| channel.is_open_to(&self.caller))?;
                 let most = self.app.limits.subscriptions_max;
                 if self.channels.len() + channels.len() > most {
                     return Err(Problem::argument(format!("at most {most} channels")));
@@ -286,6 +340,11 @@ impl Talk {
                 Err(Gone)
             }
         }
+    }
+
+    async fn revoked(mut self) -> Result<(), Gone> {
+        let frame = CloseFrame { code: close_code::POLICY, reason: "the key opens nothing any more".into() };
+        Ok(self.socket.send(Message::Close(Some(frame))).await?)
     }
 
     async fn cut_off(mut self, missed: u64) -> Result<(), Gone> {

@@ -1,13 +1,16 @@
 //! Events as they come in.
 
+use super::schema::{AccountName, AssetName, DecimalText, Instant, InstrumentName, VoteForm};
 use plimsoll_engine::live::feed::{Observation, Stated};
 use plimsoll_engine::live::ledger::Fill;
 use plimsoll_engine::live::{Body, Key};
-use plimsoll_policy::{Quoted, Scheduled};
+use plimsoll_policy::Quoted;
 use plimsoll_types::{
     AccountId, Asset, Decimal, Instrument, Timestamp, UnderlyingMarket, Units, parse_scaled,
 };
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Number, Value};
 use utoipa::ToSchema;
 
 /// An event. With `source` and `number` it counts once, however often it is sent.
@@ -18,7 +21,7 @@ pub struct EventIn {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The sender's own number of it; needs `source`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "counted", skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,
     /// What happened.
     pub event: EventBody,
@@ -36,93 +39,93 @@ pub enum EventBody {
     /// A source states an index price.
     Price {
         /// Of which underlying or collateral asset.
-        #[schema(value_type = String, example = "BTC")]
+        #[schema(value_type = AssetName)]
         asset: Asset,
         /// Who says so: one of the feed's sources.
         source: String,
         /// The source's own count; rises.
+        #[serde(deserialize_with = "count")]
         sequence: u64,
         /// When it was true.
-        #[schema(value_type = String, format = DateTime)]
+        #[schema(value_type = Instant)]
         time: Timestamp,
         /// Quote units per base unit.
-        #[schema(example = "64250.5")]
-        price: String,
+        price: DecimalText,
         /// Half-width of its confidence interval.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        confidence: Option<String>,
+        confidence: Option<DecimalText>,
         /// Until when it may be used.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<String>, format = DateTime)]
+        #[schema(value_type = Option<Instant>)]
         valid_until: Option<Timestamp>,
     },
     /// A chain of quotes, in the form of `docs/snapshot.md`.
     Chain {
         /// Of which underlying.
-        #[schema(value_type = String, example = "BTC")]
+        #[schema(value_type = AssetName)]
         underlying: Asset,
         /// The instant it speaks of.
-        #[schema(value_type = String, format = DateTime)]
+        #[schema(value_type = Instant)]
         time: Timestamp,
         /// The quotes.
         #[schema(value_type = Object)]
-        quotes: Box<UnderlyingMarket>,
+        quotes: Map<String, Value>,
     },
     /// The middle of our own market.
     OwnMarket {
         /// In which underlying.
-        #[schema(value_type = String, example = "BTC")]
+        #[schema(value_type = AssetName)]
         asset: Asset,
         /// Left out when its book is empty or crossed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        middle: Option<String>,
+        middle: Option<DecimalText>,
     },
     /// Depth and spread of an underlying.
     Depth {
         /// Which.
-        #[schema(value_type = String, example = "BTC")]
+        #[schema(value_type = AssetName)]
         underlying: Asset,
         /// On which venue.
         venue: String,
         /// Quote units within a stated distance of the middle, the lesser side's.
-        depth: String,
+        depth: DecimalText,
         /// A share of the middle.
-        spread: String,
+        spread: DecimalText,
     },
     /// A source is alive and has no new price.
     Heartbeat {
         /// Of which feed.
-        #[schema(value_type = String, example = "BTC")]
+        #[schema(value_type = AssetName)]
         asset: Asset,
         /// Which source.
         source: String,
         /// When it said so; rises.
-        #[schema(value_type = String, format = DateTime)]
+        #[schema(value_type = Instant)]
         time: Timestamp,
     },
     /// Open interest in an underlying.
     OpenInterest {
         /// Which.
-        #[schema(value_type = String, example = "BTC")]
+        #[schema(value_type = AssetName)]
         underlying: Asset,
         /// Of the protocol, quote units.
-        open_interest: String,
+        open_interest: DecimalText,
         /// Traded a day, quote units.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        daily_volume: Option<String>,
+        daily_volume: Option<DecimalText>,
         /// Share of it that the largest ten accounts hold.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        concentration: Option<String>,
+        concentration: Option<DecimalText>,
     },
     /// The collateral pool over what it must cover.
     Pool {
         /// >= 0.
-        coverage: String,
+        coverage: DecimalText,
     },
     /// The mood of the market, 0 (fear) to 100 (greed).
     Sentiment {
         /// The number.
-        value: String,
+        value: DecimalText,
     },
     /// The chain below went down, or came back.
     Uptime {
@@ -132,7 +135,7 @@ pub enum EventBody {
     /// Somebody has looked at a source in quarantine.
     Pardon {
         /// Of which feed.
-        #[schema(value_type = String, example = "BTC")]
+        #[schema(value_type = AssetName)]
         asset: Asset,
         /// Which source.
         source: String,
@@ -140,98 +143,127 @@ pub enum EventBody {
     /// An instrument is traded from now on.
     List {
         /// Which.
-        #[schema(value_type = String, example = "BTC_USDC-PERPETUAL")]
+        #[schema(value_type = InstrumentName)]
         instrument: Instrument,
     },
     /// An expired instrument is settled.
     Settle {
         /// Which.
-        #[schema(value_type = String, example = "BTC-27DEC24-100000-C")]
+        #[schema(value_type = InstrumentName)]
         instrument: Instrument,
     },
     /// Funding falls due.
     Funding {
         /// Of which perpetual.
-        #[schema(value_type = String, example = "BTC_USDC-PERPETUAL")]
+        #[schema(value_type = InstrumentName)]
         instrument: Instrument,
         /// Share of the notional that longs pay.
-        rate: String,
+        rate: DecimalText,
     },
     /// An account is opened.
     Open {
         /// Its name.
-        #[schema(value_type = String, example = "alice")]
+        #[schema(value_type = AccountName)]
         account: AccountId,
     },
     /// Collateral arrives.
     Deposit {
         /// Whose.
-        #[schema(value_type = String, example = "alice")]
+        #[schema(value_type = AccountName)]
         account: AccountId,
         /// What.
-        #[schema(value_type = String, example = "USD")]
+        #[schema(value_type = AssetName)]
         asset: Asset,
         /// > 0, to 1e-9.
-        #[schema(example = "10000")]
-        amount: String,
+        amount: DecimalText,
     },
     /// Collateral is to leave.
     Withdraw {
         /// Whose.
-        #[schema(value_type = String, example = "alice")]
+        #[schema(value_type = AccountName)]
         account: AccountId,
         /// What.
-        #[schema(value_type = String, example = "USD")]
+        #[schema(value_type = AssetName)]
         asset: Asset,
         /// > 0, to 1e-9.
-        amount: String,
+        amount: DecimalText,
     },
     /// Collateral is to go from one account to another.
     Transfer {
         /// From whom.
-        #[schema(value_type = String)]
+        #[schema(value_type = AccountName)]
         from: AccountId,
         /// To whom.
-        #[schema(value_type = String)]
+        #[schema(value_type = AccountName)]
         to: AccountId,
         /// What.
-        #[schema(value_type = String)]
+        #[schema(value_type = AssetName)]
         asset: Asset,
         /// > 0, to 1e-9.
-        amount: String,
+        amount: DecimalText,
     },
     /// A trade that both sides want, if both may.
-    Trade(Fields),
+    Trade {
+        /// Who receives.
+        #[schema(value_type = AccountName)]
+        buyer: AccountId,
+        /// Who gives.
+        #[schema(value_type = AccountName)]
+        seller: AccountId,
+        /// What.
+        #[schema(value_type = InstrumentName)]
+        instrument: Instrument,
+        /// > 0.
+        quantity: DecimalText,
+        /// As the venue quotes it.
+        price: DecimalText,
+    },
     /// A trade that has happened.
-    Filled(Fields),
+    Filled {
+        /// Who receives.
+        #[schema(value_type = AccountName)]
+        buyer: AccountId,
+        /// Who gives.
+        #[schema(value_type = AccountName)]
+        seller: AccountId,
+        /// What.
+        #[schema(value_type = InstrumentName)]
+        instrument: Instrument,
+        /// > 0.
+        quantity: DecimalText,
+        /// As the venue quotes it.
+        price: DecimalText,
+    },
     /// An order is placed, or replaced by its number.
     Order {
         /// Whose.
-        #[schema(value_type = String)]
+        #[schema(value_type = AccountName)]
         account: AccountId,
         /// The client's number.
+        #[serde(deserialize_with = "count")]
         id: u64,
         /// Of what.
-        #[schema(value_type = String)]
+        #[schema(value_type = InstrumentName)]
         instrument: Instrument,
         /// Bids > 0.
-        quantity: String,
+        quantity: DecimalText,
         /// Its limit.
-        limit: String,
+        limit: DecimalText,
     },
     /// An order is taken back.
     Cancel {
         /// Whose.
-        #[schema(value_type = String)]
+        #[schema(value_type = AccountName)]
         account: AccountId,
         /// Its number.
+        #[serde(deserialize_with = "count")]
         id: u64,
     },
     /// A vote on a parameter that was won.
     Vote {
-        /// The vote, as `policy.toml` has it.
-        #[schema(value_type = Object)]
-        vote: Box<Scheduled>,
+        /// The vote.
+        #[schema(value_type = VoteForm)]
+        vote: Box<VoteForm>,
     },
     /// A vote is taken back.
     CancelVote {
@@ -241,44 +273,24 @@ pub enum EventBody {
     /// A step of a liquidation was traded.
     Liquidated {
         /// The intent.
+        #[serde(deserialize_with = "count")]
         intent: u64,
         /// Who took it.
-        #[schema(value_type = String)]
+        #[schema(value_type = AccountName)]
         taker: AccountId,
         /// Of what.
-        #[schema(value_type = String)]
+        #[schema(value_type = InstrumentName)]
         instrument: Instrument,
         /// What the account gave up: > 0 sold, < 0 bought back.
-        quantity: String,
+        quantity: DecimalText,
         /// At what price.
-        price: String,
+        price: DecimalText,
     },
     /// Money for the insurance fund.
     Insure {
         /// > 0, to 1e-9 of the valuation currency.
-        amount: String,
+        amount: DecimalText,
     },
-}
-
-/// A trade between two accounts.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Fields {
-    /// Who receives.
-    #[schema(value_type = String, example = "alice")]
-    buyer: AccountId,
-    /// Who gives.
-    #[schema(value_type = String, example = "bob")]
-    seller: AccountId,
-    /// What.
-    #[schema(value_type = String, example = "BTC_USDC-PERPETUAL")]
-    instrument: Instrument,
-    /// > 0.
-    #[schema(example = "0.5")]
-    quantity: String,
-    /// As the venue quotes it.
-    #[schema(example = "64250")]
-    price: String,
 }
 
 /// A field that is not what it must be.
@@ -323,7 +335,10 @@ impl EventBody {
                 let seen = Observation { sequence, time, price, confidence, valid_until };
                 Body::Price { asset, source, seen }
             }
-            Self::Chain { underlying, time, quotes } => Body::Chain { underlying, time, quotes },
+            Self::Chain { underlying, time, quotes } => {
+                let quotes: UnderlyingMarket = formed("quotes", Value::Object(quotes))?;
+                Body::Chain { underlying, time, quotes: Box::new(quotes) }
+            }
             Self::OwnMarket { asset, middle } => {
                 let middle = middle.map(|text| stated("middle", &text)).transpose()?;
                 Body::OwnMarket { asset, middle }
@@ -364,14 +379,21 @@ impl EventBody {
             Self::Transfer { from, to, asset, amount } => {
                 Body::Transfer { from, to, asset, nano: nano(&amount)? }
             }
-            Self::Trade(fields) => Body::Trade(fields.read(units)?),
-            Self::Filled(fields) => Body::Filled(fields.read(units)?),
+            Self::Trade { buyer, seller, instrument, quantity, price } => {
+                Body::Trade(fill((buyer, seller), instrument, (&quantity, &price), units)?)
+            }
+            Self::Filled { buyer, seller, instrument, quantity, price } => {
+                Body::Filled(fill((buyer, seller), instrument, (&quantity, &price), units)?)
+            }
             Self::Order { account, id, instrument, quantity, limit } => {
                 let (lots, limit) = (lots(&quantity, &instrument, units)?, stated("limit", &limit)?);
                 Body::Order { account, id, instrument, lots, limit }
             }
             Self::Cancel { account, id } => Body::Cancel { account, id },
-            Self::Vote { vote } => Body::Vote(vote),
+            Self::Vote { vote } => {
+                let vote = vote.read().map_err(|e| unreadable("value", e.to_string()))?;
+                Body::Vote(Box::new(vote))
+            }
             Self::CancelVote { id } => Body::CancelVote { id },
             Self::Liquidated { intent, taker, instrument, quantity, price } => {
                 let (lots, price) = (lots(&quantity, &instrument, units)?, stated("price", &price)?);
@@ -383,12 +405,15 @@ impl EventBody {
     }
 }
 
-impl Fields {
-    fn read(self, units: &Units) -> Result<Fill, Unreadable> {
-        let Self { buyer, seller, instrument, quantity, price } = self;
-        let (lots, price) = (lots(&quantity, &instrument, units)?, stated("price", &price)?);
-        Ok(Fill { buyer, seller, instrument, lots, price })
-    }
+/// A trade, its quantity in lots.
+fn fill(
+    (buyer, seller): (AccountId, AccountId),
+    instrument: Instrument,
+    (quantity, price): (&str, &str),
+    units: &Units,
+) -> Result<Fill, Unreadable> {
+    let (lots, price) = (lots(quantity, &instrument, units)?, stated("price", price)?);
+    Ok(Fill { buyer, seller, instrument, lots, price })
 }
 
 /// The name of what happened, as for metrics.
@@ -409,6 +434,39 @@ pub fn kind(body: &Body) -> &'static str {
         Body::Vote(_) | Body::CancelVote { .. } => "vote",
         _ => "other",
     }
+}
+
+/// A number of something, as large as those of most languages are.
+pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    // In JSON 7.0 is a whole number too.
+    let count = match Number::deserialize(from)? {
+        number if number.is_f64() => number
+            .as_f64()
+            .and_then(whole)
+            .ok_or_else(|| D::Error::custom(format!("{number} is no count")))?,
+        number => number.as_u64().ok_or_else(|| D::Error::custom(format!("{number} is no count")))?,
+    };
+    if i64::try_from(count).is_ok() {
+        Ok(count)
+    } else {
+        Err(D::Error::custom(format!("{count} is beyond {}", i64::MAX)))
+    }
+}
+
+fn counted<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let found = Option::<Number>::deserialize(from)?;
+    found.map(|number| count(number).map_err(D::Error::custom)).transpose()
+}
+
+/// A float that counts something, exactly.
+fn whole(value: f64) -> Option<u64> {
+    let counts = value.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&value);
+    counts.then_some(value as u64)
+}
+
+/// A value of the form that a field has.
+fn formed<T: DeserializeOwned>(field: &'static str, value: Value) -> Result<T, Unreadable> {
+    serde_json::from_value(value).map_err(|e| unreadable(field, e.to_string()))
 }
 
 fn unreadable(field: &'static str, why: impl Into<String>) -> Unreadable {

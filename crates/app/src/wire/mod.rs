@@ -8,6 +8,7 @@
 mod effects;
 mod events;
 mod reports;
+pub mod schema;
 
 pub use effects::{effect, plan};
 pub(crate) use events::lots;

@@ -49,15 +49,25 @@ async fn refusals_of_the_engine_are_in_the_journal_and_say_why() {
 async fn what_is_no_number_never_reaches_the_engine() {
     let world = World::calm();
     let before = world.host.as_ref().unwrap().shared.applied();
-    for amount in ["NaN", "Infinity", "1e400", "", "0x10", "1.0000000001"] {
+    let deposit = async |amount: &str| {
         let events = json!({ "events": [
             { "event": { "type": "deposit", "account": "alice", "asset": "USD", "amount": amount } } ] });
-        let (_, outcomes) = world.post("/v1/events", &events).await;
+        world.post("/v1/events", &events).await
+    };
+    // F09: refused at the edge, whole.
+    for amount in ["NaN", "Infinity", "-inf", "1e400", "", "0x10", "1.2.3", "--1", "e5"] {
+        let (status, answer) = deposit(amount).await;
+        let refused = (status, answer["code"].as_str());
+        assert_eq!(refused, (StatusCode::BAD_REQUEST, Some("body")), "{amount}: {answer}");
+    }
+    // A number, and none that an amount can be.
+    for amount in ["1.0000000001", "1e40", "-0.0000000000001"] {
+        let (_, outcomes) = deposit(amount).await;
         assert_eq!(outcomes[0]["problem"]["code"], "argument", "{amount}: {outcomes}");
         assert!(outcomes[0].get("sequence").is_none());
     }
     let (status, _) = world.post("/v1/events", &json!({ "events": [{ "event": { "type": "deposit", "account": "alice", "asset": "USD", "amount": 5 } }] })).await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "an amount that is a float is refused");
+    assert_eq!(status, StatusCode::BAD_REQUEST, "an amount that is a float is refused");
     assert_eq!(world.host.as_ref().unwrap().shared.applied(), before);
 }
 

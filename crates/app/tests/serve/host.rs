@@ -1,7 +1,7 @@
 //! The host beneath the server: what was accepted stays, what waits is bounded.
 
 use crate::world::{World, config, open, start};
-use plimsoll_app::host::{At, Busy, replay};
+use plimsoll_app::host::{At, Busy, Entry, replay};
 use plimsoll_engine::live::Body;
 use plimsoll_engine::live::feed::{Observation, Stated};
 use plimsoll_types::Asset;
@@ -108,7 +108,7 @@ fn f40_a_flood_is_conflated_and_nothing_that_was_accepted_is_lost() {
             assert!(done.is_ok());
             counted.fetch_add(1, Ordering::Relaxed);
         });
-        match host.ingest.submit(At::Given(start().plus_seconds(1)), body, None, Some(reply)) {
+        match host.ingest.submit(Entry::new(At::Given(start().plus_seconds(1)), None, body), Some(reply)) {
             Ok(true) => accepted += 1,
             Ok(false) => beside += 1,
             Err(Busy::Full { .. }) => refused += 1,
@@ -140,7 +140,7 @@ fn what_is_handed_in_after_the_end_is_refused() {
     let world = World::calm();
     let ingest = Arc::clone(&world.host.as_ref().unwrap().ingest);
     drop(world);
-    let refused = ingest.submit(At::Now, Body::Clock, None, None);
+    let refused = ingest.submit(Entry::new(At::Now, None, Body::Clock), None);
     assert!(matches!(refused, Err(Busy::Stopped(_))), "{refused:?}");
     let _ = json!({});
 }

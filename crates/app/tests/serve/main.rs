@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod binary;
+mod doors;
 mod events;
 mod host;
+mod intake;
+mod pictures;
 mod routes;
 mod sockets;
 mod world;

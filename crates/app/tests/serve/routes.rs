@@ -90,12 +90,12 @@ async fn what_is_asked_wrongly_is_refused_with_a_word() {
     let world = World::calm();
     let legs = |instrument: &str, quantity: &str| json!({ "legs": [{ "instrument": instrument, "quantity": quantity }] });
     let cases = [
-        (legs("ETH_USDC-PERPETUAL", "0.00001"), StatusCode::BAD_REQUEST, "argument"),
-        (legs("ETH_USDC-PERPETUAL", "NaN"), StatusCode::BAD_REQUEST, "argument"),
-        (legs("ETH_USDC-PERPETUAL", "1e400"), StatusCode::BAD_REQUEST, "argument"),
-        (legs("ETH_USDC-PERPETUAL", "99999999999999999999"), StatusCode::BAD_REQUEST, "argument"),
+        (legs("ETH_USDC-PERPETUAL", "0.00001"), StatusCode::CONFLICT, "quantity"),
+        (legs("ETH_USDC-PERPETUAL", "NaN"), StatusCode::BAD_REQUEST, "body"),
+        (legs("ETH_USDC-PERPETUAL", "1e400"), StatusCode::BAD_REQUEST, "body"),
+        (legs("ETH_USDC-PERPETUAL", "99999999999999999999"), StatusCode::CONFLICT, "quantity"),
         (legs("BTC_USDC-PERPETUAL", "1"), StatusCode::NOT_FOUND, "unknown_instrument"),
-        (json!({ "legs": [], "role": "governor" }), StatusCode::UNPROCESSABLE_ENTITY, "body"),
+        (json!({ "legs": [], "role": "governor" }), StatusCode::BAD_REQUEST, "body"),
         (
             json!({ "legs": vec![legs(CALL, "1")["legs"][0].clone(); 1_001] }),
             StatusCode::BAD_REQUEST,

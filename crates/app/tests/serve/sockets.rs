@@ -2,7 +2,8 @@
 
 use crate::world::World;
 use futures_util::{SinkExt, StreamExt};
-use plimsoll_app::serve::{listen, serve};
+use plimsoll_app::doors::{self, DoorsConfig};
+use plimsoll_app::serve::serve;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 async fn connected(world: &World) -> Socket {
-    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(Arc::clone(&world.app), listener, std::future::pending()));
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let open = doors::open(any, &DoorsConfig::default()).await.unwrap();
+    let address = open.address().unwrap();
+    tokio::spawn(serve(Arc::clone(&world.app), open, std::future::pending()));
     connect_async(format!("ws://{address}/v1/ws")).await.unwrap().0
 }
 
@@ -104,4 +106,42 @@ async fn what_is_no_channel_or_no_request_is_said_and_the_socket_goes_on() {
     }
     say(&mut socket, json!({ "op": "ping" })).await;
     assert_eq!(next(&mut socket).await["op"], "pong");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn api4_a_connection_that_says_nothing_is_closed_and_beyond_the_cap_none_is_taken() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let world = World::calm();
+    let limits = DoorsConfig { connections: 3, headers_seconds: 1, ..DoorsConfig::default() };
+    let open = doors::open(SocketAddr::from(([127, 0, 0, 1], 0)), &limits).await.unwrap();
+    let address = open.address().unwrap();
+    tokio::spawn(serve(Arc::clone(&world.app), open, std::future::pending()));
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"GET /v1/health HTTP/1.1\r\nhost: 127.0.0.1\r\nslow").await.unwrap();
+    let socket = connect_async(format!("ws://{address}/v1/ws")).await.unwrap().0;
+    let idle = TcpStream::connect(address).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let asks = async || {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = b"GET /v1/health HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n";
+        let mut answer = Vec::new();
+        // A connection that is refused may be reset before or after it was written to.
+        if stream.write_all(request).await.is_ok() {
+            let _ = stream.read_to_end(&mut answer).await;
+        }
+        String::from_utf8(answer).unwrap()
+    };
+    assert_eq!(asks().await, "", "three connections are open already");
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let mut rest = Vec::new();
+    let _ = slow.read_to_end(&mut rest).await;
+    assert!(asks().await.starts_with("HTTP/1.1 200"), "those that said nothing are gone");
+    drop((idle, socket));
+    let long = format!("GET /v1/health HTTP/1.1\r\nhost: 127.0.0.1\r\nx: {}\r\n\r\n", "a".repeat(20_000));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let _ = stream.write_all(long.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
 }

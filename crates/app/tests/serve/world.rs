@@ -3,7 +3,8 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use plimsoll_app::host::{At, Config, Host, Recovered, Store};
+use plimsoll_app::doors::Doors;
+use plimsoll_app::host::{At, Config, Entry, Host, Recovered, Store};
 use plimsoll_app::serve::{App, Heard};
 use plimsoll_app::wire::EventIn;
 use plimsoll_engine::live::Effect;
@@ -47,21 +48,33 @@ pub(crate) fn open(config: &Config) -> (Host, Arc<App>) {
     let heard = Heard::new(config.server.backlog);
     let listeners = vec![heard.listener()];
     let host = Host::start((store, recovered), (&config.journal, &config.server), listeners).unwrap();
-    let app = App::new(&host, config.server.clone(), heard).unwrap();
+    // Requests of a moment ago are taken, as by a server that began before.
+    let since = Timestamp::from_nanos(plimsoll_app::host::now().nanos() - 60_000_000_000);
+    let limit = config.server.body_bytes_max;
+    let doors = Doors::new(&config.doors, &config.journal.identity, limit, since).unwrap();
+    let app = App::new(&host, config.server.clone(), doors, heard).unwrap();
     (host, app)
 }
 
 impl World {
     /// A server that nobody has told anything.
     pub(crate) fn empty(more: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::empty_in(tempfile::tempdir().unwrap(), more)
+    }
+
+    fn empty_in(dir: tempfile::TempDir, more: &str) -> Self {
         let (host, app) = open(&config(dir.path(), more));
         Self { host: Some(host), app, dir, now: start(), sequence: 0 }
     }
 
     /// Prices and a chain are known, two accounts hold a perpetual and an option against each other.
     pub(crate) fn calm() -> Self {
-        let mut world = Self::empty("");
+        Self::calm_in(tempfile::tempdir().unwrap(), "")
+    }
+
+    /// The same in a folder, by a configuration that says more.
+    pub(crate) fn calm_in(dir: tempfile::TempDir, more: &str) -> Self {
+        let mut world = Self::empty_in(dir, more);
         for (asset, price) in [("BTC", "96400"), ("ETH", "3310"), ("SOL", "142.5"), ("USDC", "1")] {
             world.price(asset, price);
         }
@@ -116,7 +129,7 @@ impl World {
         let (key, body) = event.read(&units).unwrap();
         let (tell, told) = channel();
         let reply = Box::new(move |done| drop(tell.send(done)));
-        assert!(host.ingest.submit(At::Given(self.now), body, key, Some(reply)).unwrap());
+        assert!(host.ingest.submit(Entry::new(At::Given(self.now), key, body), Some(reply)).unwrap());
         told.recv().unwrap().unwrap().effects.clone()
     }
 
