@@ -11,6 +11,7 @@
 
 mod accounts;
 mod adopt;
+mod book_map;
 mod checks;
 mod codec;
 mod decide;
@@ -31,6 +32,7 @@ mod valued;
 mod views;
 mod waterfall;
 
+pub use book_map::{BookCell, BookMap, BookStudy};
 pub use checks::Check;
 pub use codec::{CodecError, VERSION, decode, encode, restore, save};
 pub use effect::{Effect, Reject, Standing};

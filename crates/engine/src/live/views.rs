@@ -11,7 +11,7 @@ use crate::liquidation::{first_expiry_days, smallest_scan};
 use crate::{EngineError, GreeksRow, HeatMap, HeatMapSpec, LiquidationSpec, LiquidationSurface};
 use plimsoll_margin::{MarginReport, explain};
 use plimsoll_risk::{Mode, Shift};
-use plimsoll_types::{AccountId, Instrument, Portfolio, Ticks};
+use plimsoll_types::{AccountId, Instrument, Portfolio, Position, RiskArrays, Ticks};
 
 /// The margin of an account with every number that was added.
 #[derive(Clone, PartialEq, Debug)]
@@ -149,12 +149,22 @@ impl Study {
     /// # Errors
     /// `argument` of a move out of range, `not_valid` where a position has no value after one.
     pub fn heat_map(&self, spec: &HeatMapSpec) -> Result<HeatMap, Reject> {
-        let like = self.valued.scenarios();
-        let set = spec.scenarios(like, like.underlyings.clone()).map_err(argument)?;
-        let units = self.valued.units();
-        let built = plimsoll_risk::build(&self.valued.surface, &self.names, &set, units, Mode::default());
-        let built = built.map_err(|e| Reject::new("not_valid", e.to_string()))?;
-        spec.over(&self.account.id, &self.portfolio, (self.valued.arrays(), &built.arrays)).map_err(argument)
+        let moved = moved(&self.valued, &self.names, spec)?;
+        spec.over(&self.account.id, &self.portfolio, (self.valued.arrays(), &moved)).map_err(argument)
+    }
+
+    /// What each position adds to [`Study::heat_map`], in its order of cells: the maps of all add up to that of the account.
+    ///
+    /// # Errors
+    /// As [`Study::heat_map`].
+    pub fn legs(&self, spec: &HeatMapSpec) -> Result<Vec<(Instrument, HeatMap)>, Reject> {
+        let moved = moved(&self.valued, &self.names, spec)?;
+        let alone = |position: &Position| Portfolio { positions: vec![*position], ..self.portfolio.clone() };
+        let leg = |(name, position): (&Instrument, &Position)| {
+            let map = spec.over(&self.account.id, &alone(position), (self.valued.arrays(), &moved));
+            Ok((name.clone(), map.map_err(argument)?))
+        };
+        self.names.iter().zip(&self.portfolio.positions).map(leg).collect()
     }
 
     /// Where in spot, volatility and time the account becomes liquidatable.
@@ -175,6 +185,14 @@ impl Study {
         let first = first_expiry_days(self.valued.surface.as_of, self.names.iter());
         spec.search(&excess, scan, first).map_err(argument)
     }
+}
+
+/// Risk arrays of instruments over a grid of moves, by full reprice.
+pub(super) fn moved(valued: &Valued, names: &[Instrument], spec: &HeatMapSpec) -> Result<RiskArrays, Reject> {
+    let like = valued.scenarios();
+    let set = spec.scenarios(like, like.underlyings.clone()).map_err(argument)?;
+    let built = plimsoll_risk::build(&valued.surface, names, &set, valued.units(), Mode::default());
+    Ok(built.map_err(|e| Reject::new("not_valid", e.to_string()))?.arrays)
 }
 
 fn not_valid(account: &Account) -> Reject {
