@@ -19,4 +19,5 @@ mod report;
 pub mod serve;
 mod svg;
 mod vectors;
+pub mod webhooks;
 pub mod wire;

@@ -18,5 +18,6 @@ mod source;
 pub use backoff::Backoff;
 pub use counters::{Count, Counters};
 pub use dial::system_roots;
+pub use http::post;
 pub use play::play;
 pub use source::{Limits, Outside, Sink, Source, Transport, run};

@@ -5,6 +5,7 @@ use crate::bench::serve::{Load, Served, run as measure};
 use crate::doors::DoorsConfig;
 use crate::host::{Chronicle, Config, Course, JournalConfig, ServerConfig};
 use crate::intake::IntakeConfig;
+use crate::webhooks::WebhooksConfig;
 use crate::output::answer::Output;
 use crate::output::{Answer, Cell, Kind, Table, Verdict};
 use anyhow::Context;
@@ -48,6 +49,7 @@ pub(super) fn run(args: &BenchServeArgs, output: &Output) -> anyhow::Result<Verd
         server: ServerConfig::default(),
         doors,
         intake: IntakeConfig::default(),
+        webhooks: WebhooksConfig::default(),
         charter: charter.clone(),
     };
     let course = Course { charter, engine, chronicle: Chronicle::default(), sequence: 0 };

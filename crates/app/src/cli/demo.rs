@@ -8,6 +8,7 @@ use super::serve;
 use crate::doors::{self, DoorsConfig};
 use crate::host::{self, At, Config, Entry, Host, JournalConfig, ServerConfig};
 use crate::intake::IntakeConfig;
+use crate::webhooks::WebhooksConfig;
 use crate::output::Verdict;
 use crate::serve::App;
 use anyhow::{Context, bail};
@@ -122,12 +123,13 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Verdict> {
         server: ServerConfig::default(),
         doors: DoorsConfig::default(),
         intake: IntakeConfig::default(),
+        webhooks: WebhooksConfig::default(),
         charter: plan.story.charter("plimsoll", "plimsoll")?,
     };
     if folder.path().join(host::IDENTITY_FILE).exists() {
         bail!("{} holds a journal already: `plimsoll replay` says what is in it", folder.path().display());
     }
-    let (running, app) = serve::start(&config)?;
+    let (running, app) = serve::start(&config, Vec::new())?;
     let others = (!args.alone).then(|| ending::others(&plan)).transpose()?;
     let door = Door::open(app, args.listen)?;
     let shown = view::View::new(door.address, plan.speed, !args.headless && std::io::stdout().is_terminal());

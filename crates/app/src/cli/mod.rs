@@ -27,6 +27,7 @@ mod loaded;
 mod margin;
 mod pictures;
 mod presets;
+mod remote;
 mod replay;
 mod serve;
 mod span;
@@ -56,7 +57,8 @@ macro_rules! say {
 #[derive(Parser, Debug)]
 #[command(name = "plimsoll", version, about, max_term_width = 110)]
 #[command(
-    after_help = "Exit status: 0 ok, 1 a check failed or an account could not be valued, 2 usage or bad input.
+    after_help = "With --url URL a server is asked instead of files: `plimsoll --url http://127.0.0.1:8080 margin ACCOUNT`; --help beside it says what.
+Exit status: 0 ok, 1 a check failed or an account could not be valued, 2 usage or bad input.
 Inputs may be plain, gzip or zstd; `-` is the standard input stream. NO_COLOR is honoured."
 )]
 struct Cli {
@@ -129,6 +131,9 @@ enum Command {
 
 /// Parses the process's arguments, runs the command and gives the exit status.
 pub fn run() -> ExitCode {
+    if remote::is_asked(std::env::args_os().skip(1)) {
+        return status(remote::run());
+    }
     let cli = Cli::parse();
     let output = Output { format: cli.format, file: cli.out, top: cli.top };
     status(execute(&cli.command, &output))

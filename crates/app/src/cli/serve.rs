@@ -1,10 +1,11 @@
 //! `plimsoll serve`: the engine as a service.
 
 use crate::doors::{self, Doors};
-use crate::host::{self, Config, Host, Store};
+use crate::host::{self, Config, Host, Listener, Store};
 use crate::intake::Intake;
 use crate::output::Verdict;
 use crate::serve::{App, Heard, serve};
+use crate::webhooks::Webhooks;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use plimsoll_engine::live::Body;
@@ -58,7 +59,9 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     args.log.start("info");
     let config = Config::read(&args.config, environment(), host::now())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (running, app) = start(&config)?;
+    let (webhooks, told) = Webhooks::new(&config.webhooks, &config.journal.identity)?;
+    let (running, app) = start(&config, told)?;
+    webhooks.start(&running.shared, runtime.handle())?;
     let intake = Intake::start(&config.intake, &config.charter, &running.ingest, runtime.handle())?;
     let clock = clock(&running, config.server.clock_ms)?;
     let (stop, stopped) = watch::channel(false);
@@ -87,7 +90,8 @@ pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 /// Opens the journal, brings the engine up to its end, and starts what runs.
-pub(super) fn start(config: &Config) -> anyhow::Result<(Host, Arc<App>)> {
+/// Whoever listens besides hears of everything that follows.
+pub(super) fn start(config: &Config, mut listeners: Vec<Listener>) -> anyhow::Result<(Host, Arc<App>)> {
     let begun = host::moment();
     let (store, recovered) = Store::open(&config.journal, &config.charter)?;
     for repair in &recovered.repairs {
@@ -101,7 +105,8 @@ pub(super) fn start(config: &Config) -> anyhow::Result<(Host, Arc<App>)> {
         "recovered"
     );
     let heard = Heard::new(config.server.backlog);
-    let running = Host::start((store, recovered), (&config.journal, &config.server), vec![heard.listener()])?;
+    listeners.push(heard.listener());
+    let running = Host::start((store, recovered), (&config.journal, &config.server), listeners)?;
     let doors =
         Doors::new(&config.doors, &config.journal.identity, config.server.body_bytes_max, host::now())?;
     let app = App::new(&running, config.server.clone(), doors, heard)?;

@@ -1,7 +1,7 @@
 //! A request at the door: whose it is, and whether it may go on.
 
 use super::depth::is_too_deep;
-use super::keyring::{Entry, Keyring, Request as Proved, unhex};
+use super::keyring::{Entry, Keyring};
 use super::nonces::Nonces;
 use super::quota::Quotas;
 use super::roles::{Need, Role, Scope, route};
@@ -16,6 +16,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use plimsoll_client::scram::{Request as Proved, unhex};
 use plimsoll_types::{AccountId, Timestamp};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -69,6 +70,14 @@ impl Caller {
             Access::All => true,
             Access::Nothing => false,
             Access::As(role) => self.scope.sees(role, account),
+        }
+    }
+
+    /// The one account that its key is for, where it is for one.
+    pub fn own_account(&self) -> Option<&AccountId> {
+        match &self.scope.accounts[..] {
+            [account] => Some(account),
+            _ => None,
         }
     }
 

@@ -1,10 +1,10 @@
 //! How deep a JSON text is nested, before anything reads it.
 
 /// The deepest that is read.
-pub(super) const DEPTH_MAX: usize = 32;
+const DEPTH_MAX: usize = 32;
 
 /// Whether brackets stand within brackets more than [`DEPTH_MAX`] deep. What is no JSON is for its reader to refuse.
-pub(super) fn is_too_deep(text: &[u8]) -> bool {
+pub(crate) fn is_too_deep(text: &[u8]) -> bool {
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
     for byte in text {
         match byte {

@@ -5,24 +5,13 @@
 
 use super::roles::{Role, Scope};
 use anyhow::{Context, bail};
-use hmac::{Hmac, Mac};
+use plimsoll_client::scram::{self, Bytes, SECRET_PREFIX, client_key, hex, is_of, recovered, unhex};
 use plimsoll_types::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use subtle::ConstantTimeEq;
-
-/// What every secret begins with, so that one that leaks is found by whoever looks for such.
-const SECRET_PREFIX: &str = "plim_";
-
-/// Says which key of the secret is meant.
-const CLIENT_KEY: &[u8] = b"plimsoll client key";
-
-/// Bytes of a key, hash or proof.
-type Bytes = [u8; 32];
 
 /// A key as it is kept. What is stored proves nothing to anybody.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -56,18 +45,18 @@ impl Entry {
 
     /// Whether a secret is this key's.
     pub fn is_secret(&self, secret: &str) -> bool {
-        client_key(secret).is_some_and(|client| self.holds(&client))
+        client_key(secret).is_some_and(|client| is_of(&client, &self.kept()))
     }
 
     /// Whether a proof of a message was made by whoever knows the secret.
     pub fn is_proof(&self, message: &[u8], proof: &Bytes) -> bool {
-        let Some(stored) = unhex(&self.stored) else { return false };
-        self.holds(&xor(&mac(&stored, message), proof))
+        let kept = self.kept();
+        is_of(&recovered(&kept, message, proof), &kept)
     }
 
-    fn holds(&self, client: &Bytes) -> bool {
-        let stored = unhex(&self.stored).unwrap_or_default();
-        bool::from(Sha256::digest(client).as_slice().ct_eq(&stored))
+    /// What is kept of its client key; of a key that has none nothing that anybody could prove.
+    fn kept(&self) -> Bytes {
+        unhex(&self.stored).unwrap_or_default()
     }
 }
 
@@ -86,15 +75,25 @@ impl Keyring {
     /// When it is not readable, readable by others, or no keyring.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let at = || path.display().to_string();
-        let mode = std::fs::metadata(path).with_context(at)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            bail!("{}: mode {:o} lets others at it: expected 600", path.display(), mode & 0o777);
-        }
+        Self::private(path)?;
         let ring: Self = serde_json::from_slice(&std::fs::read(path).with_context(at)?).with_context(at)?;
         match ring.keys.iter().find(|(_, entry)| unhex(&entry.stored).is_none()) {
             Some((id, _)) => bail!("{}: key {id}: `stored` is no hash", path.display()),
             None => Ok(ring),
         }
+    }
+
+    /// Refuses a file that others may read.
+    ///
+    /// # Errors
+    /// When it is not there, or others may read it.
+    pub fn private(path: &Path) -> anyhow::Result<()> {
+        let at = || path.display().to_string();
+        let mode = std::fs::metadata(path).with_context(at)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            bail!("{}: mode {:o} lets others at it: expected 600", path.display(), mode & 0o777);
+        }
+        Ok(())
     }
 
     /// As [`Keyring::read`]; empty where there is no file.
@@ -132,7 +131,7 @@ impl Keyring {
         };
         let secret = format!("{SECRET_PREFIX}{}", hex(&random::<32>()?));
         let client = client_key(&secret).context("a secret of its own form")?;
-        let stored = hex(&Sha256::digest(client));
+        let stored = hex(&scram::stored(&client));
         self.keys.insert(id.clone(), Entry { stored, ..entry });
         Ok((id, secret))
     }
@@ -151,80 +150,8 @@ impl Keyring {
     }
 }
 
-/// The proof of a message by whoever knows a secret; nothing when it is no secret.
-pub fn prove(secret: &str, message: &[u8]) -> Option<String> {
-    let client = client_key(secret)?;
-    let stored: Bytes = Sha256::digest(client).into();
-    Some(hex(&xor(&mac(&stored, message), &client)))
-}
-
-/// What is proved of a request: verb, path, query in order of its parts, hash of the body, instant, nonce, and for whom.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// In capitals.
-    pub verb: &'a str,
-    /// As it is sent.
-    pub path: &'a str,
-    /// As it is sent, without the question mark.
-    pub query: &'a str,
-    /// The body.
-    pub body: &'a [u8],
-    /// Milliseconds since 1970.
-    pub time_ms: u64,
-    /// A number that this key has not used.
-    pub nonce: u64,
-    /// Whose service it is meant for: `journal.identity`.
-    pub audience: &'a str,
-}
-
-impl Request<'_> {
-    /// The bytes that are proved.
-    pub fn message(&self) -> Vec<u8> {
-        let mut parts: Vec<&str> = self.query.split('&').filter(|part| !part.is_empty()).collect();
-        parts.sort_unstable();
-        let body = hex(&Sha256::digest(self.body));
-        let Self { verb, path, time_ms, nonce, audience, .. } = self;
-        format!("plimsoll1\n{audience}\n{verb}\n{path}\n{}\n{body}\n{time_ms}\n{nonce}", parts.join("&"))
-            .into_bytes()
-    }
-}
-
-fn client_key(secret: &str) -> Option<Bytes> {
-    let raw = unhex(secret.strip_prefix(SECRET_PREFIX)?)?;
-    Some(mac(&raw, CLIENT_KEY))
-}
-
-fn mac(key: &Bytes, message: &[u8]) -> Bytes {
-    // A key shorter than a block is filled up with zeros (RFC 2104, section 2).
-    let mut block = [0; 64];
-    block[..key.len()].copy_from_slice(key);
-    Hmac::<Sha256>::new(&block.into()).chain_update(message).finalize().into_bytes().into()
-}
-
-fn xor(a: &Bytes, b: &Bytes) -> Bytes {
-    std::array::from_fn(|i| a[i] ^ b[i])
-}
-
 fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).context("no randomness")?;
     Ok(bytes)
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Thirty-two bytes of hexadecimal.
-pub(super) fn unhex(text: &str) -> Option<Bytes> {
-    let digits = text.as_bytes();
-    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }

@@ -68,7 +68,7 @@ pub enum Need {
     Positions,
     /// To report a liquidation that was taken.
     Liquidate,
-    /// To pause and resume.
+    /// To pause.
     Pause,
 }
 
@@ -121,7 +121,12 @@ impl Need {
             | EventBody::Pool { .. }
             | EventBody::Sentiment { .. }
             | EventBody::Uptime { .. } => Self::Feed,
-            EventBody::Vote { .. } | EventBody::CancelVote { .. } | EventBody::Pardon { .. } => Self::Govern,
+            EventBody::Pause { .. } => Self::Pause,
+            // Who may stop need not be who may let go on.
+            EventBody::Resume {}
+            | EventBody::Vote { .. }
+            | EventBody::CancelVote { .. }
+            | EventBody::Pardon { .. } => Self::Govern,
             EventBody::Liquidated { .. } => Self::Liquidate,
             _ => Self::Positions,
         }
@@ -194,11 +199,58 @@ pub const ROUTES: &[Route] = &[
     long("/v1/compare", Need::Everybody),
     get("/v1/presets", Need::Market),
     get("/v1/terms", Need::Market),
+    // Each of its methods has a need of its own.
+    post("/rpc", Need::Nothing),
+    get("/rpc", Need::Nothing),
 ];
 
 /// The route of a verb and a path; nothing is known of one that is not there.
 pub fn route(verb: &str, path: &str) -> Option<&'static Route> {
     ROUTES.iter().find(|route| route.verb.eq_ignore_ascii_case(verb) && route.path == path)
+}
+
+/// A method of JSON-RPC: what it needs, and how much work it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Method {
+    /// As it is called.
+    pub name: &'static str,
+    /// What it needs.
+    pub need: Need,
+    /// Units of work, but for those of its legs.
+    pub units: u32,
+    /// Whether it says something of a socket, and has no meaning elsewhere.
+    pub of_socket: bool,
+}
+
+const fn method(name: &'static str, need: Need) -> Method {
+    Method { name, need, units: 1, of_socket: false }
+}
+
+/// One that a socket is told; which channels it may hear is asked of each.
+const fn of_socket(name: &'static str) -> Method {
+    Method { name, need: Need::Nothing, units: 1, of_socket: true }
+}
+
+/// Every method of JSON-RPC. What is not here is not found.
+pub const METHODS: &[Method] = &[
+    method("public/test", Need::Nothing),
+    method("public/get_time", Need::Nothing),
+    method("public/get_margin", Need::Market),
+    method("private/get_margin", Need::Account),
+    method("private/simulate_portfolio", Need::Account),
+    method("private/pme/simulate", Need::Account),
+    of_socket("public/auth"),
+    of_socket("public/subscribe"),
+    of_socket("private/subscribe"),
+    of_socket("subscribe"),
+    of_socket("public/unsubscribe"),
+    of_socket("private/unsubscribe"),
+    of_socket("unsubscribe"),
+];
+
+/// The method of a name.
+pub fn rpc_method(name: &str) -> Option<&'static Method> {
+    METHODS.iter().find(|method| method.name == name)
 }
 
 /// Which accounts and feeds a key is for.

@@ -6,10 +6,12 @@
 use super::charter::Charter;
 use crate::doors::DoorsConfig;
 use crate::intake::{IntakeConfig, ReachConfig};
+use crate::webhooks::{WebhookConfig, WebhooksConfig};
 use anyhow::{Context, bail};
 use plimsoll_engine::live::feed::FeedParams;
 use plimsoll_engine::live::{LiquidationRules, MarketParams};
 use plimsoll_engine::{PRESETS, ParamSet};
+use plimsoll_feeds::address::Allowed;
 use plimsoll_feeds::config::Configured;
 use plimsoll_margin::venue::mango::StableTerms;
 use plimsoll_policy::POLICIES;
@@ -36,6 +38,8 @@ pub struct Config {
     pub doors: DoorsConfig,
     /// Sources outside.
     pub intake: IntakeConfig,
+    /// Who is told.
+    pub webhooks: WebhooksConfig,
     /// What the engine runs by.
     pub charter: Charter,
 }
@@ -90,6 +94,8 @@ pub struct ServerConfig {
     pub body_bytes_max: usize,
     /// Legs of a what-if or check.
     pub legs_max: usize,
+    /// Expiries of a what-if or check.
+    pub expiries_max: usize,
     /// Seconds a request may take.
     pub timeout_seconds: u64,
     /// Channels one WebSocket may subscribe to.
@@ -107,6 +113,7 @@ impl Default for ServerConfig {
             queue: 20_000,
             body_bytes_max: 1 << 20,
             legs_max: 1_000,
+            expiries_max: 32,
             timeout_seconds: 5,
             subscriptions_max: 64,
             backlog: 1_024,
@@ -129,6 +136,8 @@ struct Raw {
     reach: ReachConfig,
     #[serde(default)]
     sources: BTreeMap<String, Configured>,
+    #[serde(default)]
+    webhooks: BTreeMap<String, WebhookConfig>,
     #[serde(default)]
     margin: MarginConfig,
     /// What every feed has unless it says otherwise.
@@ -199,9 +208,11 @@ impl Config {
             params,
         };
         charter.rules()?;
+        let allowed = Allowed { hosts: raw.reach.hosts.clone(), loopback: raw.reach.loopback };
+        let webhooks = WebhooksConfig { hooks: raw.webhooks, allowed }.beside(folder);
         let intake = IntakeConfig { reach: raw.reach, sources: raw.sources };
         let doors = raw.doors.beside(folder);
-        let config = Self { journal: raw.journal, server: raw.server, doors, intake, charter };
+        let config = Self { journal: raw.journal, server: raw.server, doors, intake, webhooks, charter };
         config.check()?;
         Ok(config)
     }
@@ -215,6 +226,7 @@ impl Config {
             ("server.queue", server.queue as u64, 8..=1_000_000),
             ("server.body_bytes_max", server.body_bytes_max as u64, 1_024..=64 << 20),
             ("server.legs_max", server.legs_max as u64, 1..=100_000),
+            ("server.expiries_max", server.expiries_max as u64, 1..=10_000),
             ("server.timeout_seconds", server.timeout_seconds, 1..=600),
             ("server.subscriptions_max", server.subscriptions_max as u64, 1..=100_000),
             ("server.backlog", server.backlog as u64, 1..=1_000_000),
@@ -231,6 +243,7 @@ impl Config {
             }
         }
         self.intake.check()?;
+        self.webhooks.check()?;
         for (asset, feed) in &self.charter.feeds {
             if feed.quorum as usize > feed.sources.len() {
                 bail!("feeds.{asset}: a quorum of {} among {} sources", feed.quorum, feed.sources.len());

@@ -1,17 +1,17 @@
 //! Accounts, their margin, and what would be.
 
+use super::legs::{Leg, limited, trades, units_of};
 use super::answer::{Answer, Answered, Body, Ctx, Part, Problem, Query, account as named, worst};
 use crate::doors::Caller;
 use crate::host::Course;
-use crate::wire::schema::{AccountName, DecimalText, InstrumentName, StandingName};
-use crate::wire::{self, AccountOut, CheckOut, Greeks, MarginOut, TotalsOut, Unreadable, WhatIfOut};
+use crate::wire::schema::{AccountName, StandingName};
+use crate::wire::{self, AccountOut, CheckOut, Greeks, MarginOut, TotalsOut, WhatIfOut};
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use plimsoll_engine::live::feed::Validity;
-use plimsoll_engine::live::{Engine, Reject, Standing, Study};
+use plimsoll_engine::live::{Basis, Change, Engine, Reject, Standing, Study};
 use plimsoll_engine::{HeatMap, HeatMapSpec, LiquidationSpec};
-use plimsoll_types::{AccountId, Instrument, Units};
+use plimsoll_types::{AccountId, Units};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -68,17 +68,6 @@ pub(super) enum Order {
 pub(super) struct Legs {
     /// Each at the mark.
     legs: Vec<Leg>,
-}
-
-/// A leg.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Leg {
-    /// Of what.
-    #[schema(value_type = InstrumentName)]
-    instrument: Instrument,
-    /// Bought > 0.
-    quantity: DecimalText,
 }
 
 /// Several checks at once.
@@ -259,7 +248,7 @@ pub(super) fn written(course: &Course, id: &AccountId) -> Result<AccountOut, Rej
     let (positions, collateral, orders) = wire::account(found, &state.ledger, units, value);
     Ok(AccountOut {
         account: id.to_string(),
-        standing: state.standing(number),
+        standing: wire::word(&state.standing(number)),
         totals: totals(engine, number, units),
         positions,
         collateral,
@@ -321,15 +310,6 @@ fn each<T>(id: &AccountId, done: Result<T, Reject>) -> Each<T> {
     }
 }
 
-/// Units of work that so many legs are, priced under some scenarios: a request's own beside them.
-fn units_of(legs: usize) -> u32 {
-    u32::try_from(legs).unwrap_or(u32::MAX)
-}
-
-fn limited(what: &str, found: usize, most: usize) -> Result<(), Problem> {
-    if found <= most { Ok(()) } else { Err(Problem::argument(format!("{found} {what}: at most {most}"))) }
-}
-
 /// The margin of an account in words.
 #[utoipa::path(get, path = "/v1/accounts/{account}/explain", params(("account" = AccountName, Path)), tag = "accounts",
     responses((status = 200, body = inline(Answer<Words>)), (status = 404, body = Problem), (status = 409, body = Problem), (status = 400, body = Problem)))]
@@ -350,27 +330,16 @@ pub(super) async fn what_if(
     Body(legs): Body<Legs>,
 ) -> Answered<WhatIfOut> {
     let id = named(&account)?;
-    limited("legs", legs.legs.len(), app.limits.legs_max)?;
-    app.doors.pay(&caller, units_of(legs.legs.len()))?;
+    app.legs(&caller, &legs.legs)?;
     let answer = app.read(|course| {
         of_account(course, &id, |engine| {
             let units = &engine.rules().params.units;
-            let trades = trades(&legs.legs, units)?;
-            let (before, after) = engine.what_if(&id, &trades)?;
-            let check = engine.check(&id, &trades)?;
-            Ok(wire::what_if((&before, &after), &check, (engine.valued().arrays(), units)))
+            let change = Change::at_the_mark(&trades(&legs.legs, units)?);
+            let then = engine.imagine(&Basis::Account(id.clone()), &change)?;
+            Ok(wire::what_if((&then.before, &then.after), &then.check, (engine.valued().arrays(), units)))
         })
     })?;
     Ok(Json(answer))
-}
-
-fn trades(legs: &[Leg], units: &Units) -> Result<Vec<(Instrument, i64)>, Problem> {
-    let trade = |leg: &Leg| {
-        let lots = wire::lots(&leg.quantity, &leg.instrument, units);
-        let unfit = |e: Unreadable| Problem::new(StatusCode::CONFLICT, "quantity", e.to_string());
-        lots.map(|lots| (leg.instrument.clone(), lots)).map_err(unfit)
-    };
-    legs.iter().map(trade).collect()
 }
 
 /// Whether an account may do trades at the mark, with both margins. Reducing risk is always allowed.
@@ -383,8 +352,7 @@ pub(super) async fn check(
     Body(legs): Body<Legs>,
 ) -> Answered<CheckOut> {
     let id = named(&account)?;
-    limited("legs", legs.legs.len(), app.limits.legs_max)?;
-    app.doors.pay(&caller, units_of(legs.legs.len()))?;
+    app.legs(&caller, &legs.legs)?;
     Ok(Json(app.read(|course| of_account(course, &id, |engine| checked(engine, &id, &legs.legs)))?))
 }
 
@@ -404,6 +372,9 @@ pub(super) async fn checks(
 ) -> Answered<Vec<Each<CheckOut>>> {
     let legs: usize = checks.checks.iter().map(|check| check.legs.len().max(1)).sum();
     limited("legs", legs, app.limits.legs_max)?;
+    for check in &checks.checks {
+        app.expiries(check.legs.iter().map(|leg| &leg.instrument))?;
+    }
     app.doors.pay(&caller, units_of(legs))?;
     let seen = |course: &Course, of: &CheckOf| match caller.sees(&of.account) {
         true => checked(&course.engine, &of.account, &of.legs),

@@ -125,6 +125,11 @@ impl Problem {
         Reject::new("unknown_account", account.to_string()).into()
     }
 
+    /// The status it is answered with.
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
     /// When there is no room.
     pub fn busy(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)

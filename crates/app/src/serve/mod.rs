@@ -7,12 +7,15 @@
 
 mod accounts;
 mod answer;
+mod channel;
 mod dashboard;
 mod events;
+mod legs;
 mod market;
 mod overview;
 mod parameters;
 mod pictures;
+mod rpc;
 mod socket;
 mod system;
 
@@ -196,6 +199,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(events::liquidations))
         .routes(routes!(events::submit))
         .routes(routes!(socket::connect))
+        .routes(routes!(rpc::call, rpc::connect))
 }
 
 /// The routes, with what any of them may be refused with.

@@ -4,22 +4,21 @@
 //! `scenarios.{account}` and `overview` say how things stand, the latest only, at most ten times a second.
 
 use super::App;
-use super::accounts::{margin_of, written as account_of};
-use super::answer::{Answer, Ctx, Problem, account as named};
-use crate::doors::{Caller, Need, Seat, SocketClaim};
-use crate::host::{Applied, Course};
+use super::answer::{Ctx, Problem};
+use super::channel::{Channel, Channels, NAMES};
+use super::rpc::{Call, Work, answer};
+use crate::doors::{Caller, Seat, SocketClaim};
+use crate::host::Applied;
 use crate::wire;
 use axum::Json;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use plimsoll_engine::live::Effect;
-use plimsoll_types::AccountId;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -34,17 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest request.
 const REQUEST_BYTES: usize = 64 << 10;
 
-/// What may be subscribed to.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Channel {
-    Params,
-    Liquidations,
-    Validity,
-    Overview,
-    Margin(AccountId),
-    Scenarios(AccountId),
-}
-
 /// What a socket asks.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
@@ -55,106 +43,40 @@ enum Ask {
     Ping {},
 }
 
-impl Channel {
-    fn parse(text: &str) -> Result<Self, Problem> {
-        let of = |rest: &str| named(rest);
-        match text.split_once('.') {
-            Some(("margin", account)) => Ok(Self::Margin(of(account)?)),
-            Some(("scenarios", account)) => Ok(Self::Scenarios(of(account)?)),
-            None if text == "params" => Ok(Self::Params),
-            None if text == "liquidations" => Ok(Self::Liquidations),
-            None if text == "validity" => Ok(Self::Validity),
-            None if text == "overview" => Ok(Self::Overview),
-            _ => Err(Problem::argument(format!("`{text}` is no channel: expected {}", CHANNELS.join(", ")))),
-        }
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Self::Params => "params".to_owned(),
-            Self::Liquidations => "liquidations".to_owned(),
-            Self::Validity => "validity".to_owned(),
-            Self::Overview => "overview".to_owned(),
-            Self::Margin(account) => format!("margin.{account}"),
-            Self::Scenarios(account) => format!("scenarios.{account}"),
-        }
-    }
-
-    /// Whether a caller may hear it; an account that it may not see is not there.
-    fn is_open_to(&self, caller: &Caller) -> Result<(), Problem> {
-        let (open, needed) = match self {
-            Self::Margin(account) | Self::Scenarios(account) => {
-                return if caller.may(Need::Account) && caller.sees(account) {
-                    Ok(())
-                } else {
-                    Err(Problem::unknown_account(account))
-                };
-            }
-            Self::Overview | Self::Liquidations => (caller.may(Need::Everybody), "a key of all accounts"),
-            Self::Params | Self::Validity => (caller.may(Need::Market), "a key"),
-        };
-        let refused =
-            || Problem::new(StatusCode::FORBIDDEN, "forbidden", format!("`{}` needs {needed}", self.name()));
-        open.then_some(()).ok_or_else(refused)
-    }
-
-    /// The channel that says an effect in full.
-    fn of(effect: &Effect) -> Option<Self> {
-        match effect {
-            Effect::Parameters { .. } => Some(Self::Params),
-            Effect::Validity { .. } | Effect::Escalated { .. } => Some(Self::Validity),
-            Effect::Rejected(_) | Effect::Margins { .. } | Effect::Issues { .. } => None,
-            _ => Some(Self::Liquidations),
-        }
-    }
-
-    /// How things stand; nothing for channels that say what happens.
-    fn stands(&self, app: &App) -> Option<Result<Value, Problem>> {
-        match self {
-            Self::Overview => Some(app.overview().map(|answer| self.message(&*answer))),
-            Self::Margin(account) => Some(self.of_account(app, account, |course| {
-                Ok(serde_json::to_value(account_of(course, account)?).unwrap_or_default())
-            })),
-            Self::Scenarios(account) => Some(self.of_account(app, account, |course| {
-                Ok(serde_json::to_value(margin_of(&course.engine, account)?).unwrap_or_default())
-            })),
-            _ => None,
-        }
-    }
-
-    fn of_account(
-        &self,
-        app: &App,
-        account: &AccountId,
-        of: impl FnOnce(&Course) -> Result<Value, Problem>,
-    ) -> Result<Value, Problem> {
-        let answer = app.read(|course| {
-            let (number, _) = course.engine.account(account)?;
-            Ok((course.engine.validity(number), of(course)?))
-        })?;
-        Ok(self.message(&answer))
-    }
-
-    fn message<T: Serialize>(&self, answer: &Answer<T>) -> Value {
-        let mut value = serde_json::to_value(answer).unwrap_or_default();
-        value["channel"] = Value::String(self.name());
-        value
-    }
+/// Of `subscribe` and `unsubscribe`.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    #[serde(default)]
+    channels: Option<Vec<String>>,
 }
 
-/// What may be subscribed to.
-const CHANNELS: [&str; 6] =
-    ["params", "liquidations", "validity", "overview", "margin.ACCOUNT", "scenarios.ACCOUNT"];
-
-/// What a socket would have to say.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct Channels {
-    /// See there.
-    channels: [&'static str; 6],
+/// How a socket is spoken with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Tongue {
+    /// Messages with an `op`.
+    Plain,
+    /// JSON-RPC 2.0.
+    Rpc,
 }
 
-/// Where the socket is asked for: what a proof of it is of.
-const PATH: &str = "/v1/ws";
+impl Tongue {
+    /// Where the socket is asked for: what a proof of it is of.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Plain => "/v1/ws",
+            Self::Rpc => "/rpc",
+        }
+    }
+
+    /// The longest request.
+    fn bytes_max(self, app: &App) -> usize {
+        match self {
+            Self::Plain => REQUEST_BYTES,
+            Self::Rpc => app.limits.body_bytes_max,
+        }
+    }
+}
 
 /// Channels `params`, `liquidations`, `validity`, `overview`, `margin.ACCOUNT`, `scenarios.ACCOUNT`; ask with
 /// `{"op":"subscribe","channels":["params"]}`. Who cannot set headers proves itself with `{"op":"auth","key","time","nonce","proof"}`,
@@ -167,11 +89,22 @@ pub(super) async fn connect(
     seat: Option<Extension<Seat>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let Ok(upgrade) = upgrade else { return Json(Channels { channels: CHANNELS }).into_response() };
-    upgrade.max_message_size(REQUEST_BYTES).on_upgrade(move |socket| async move {
+    open(app, caller, seat, upgrade, Tongue::Plain)
+}
+
+/// Opens a socket, where one was asked for.
+pub(super) fn open(
+    app: Arc<App>,
+    caller: Caller,
+    seat: Option<Extension<Seat>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    tongue: Tongue,
+) -> Response {
+    let Ok(upgrade) = upgrade else { return Json(NAMES).into_response() };
+    upgrade.max_message_size(tongue.bytes_max(&app)).on_upgrade(move |socket| async move {
         metrics::gauge!("plimsoll_sockets").increment(1);
         // A socket that breaks is not told so.
-        let _ = Talk { app, caller, socket, channels: BTreeSet::new() }.run().await;
+        let _ = Talk { app, caller, socket, tongue, channels: BTreeMap::new() }.run().await;
         // Its place is another's now.
         drop(seat);
         metrics::gauge!("plimsoll_sockets").decrement(1);
@@ -183,7 +116,9 @@ struct Talk {
     app: Arc<App>,
     caller: Caller,
     socket: WebSocket,
-    channels: BTreeSet<Channel>,
+    tongue: Tongue,
+    /// What it hears, and by which name it asked for it.
+    channels: BTreeMap<Channel, String>,
 }
 
 /// The other side has gone.
@@ -231,6 +166,9 @@ impl Talk {
             Message::Close(_) => return Err(Gone),
             _ => return Ok(()),
         };
+        if self.tongue == Tongue::Rpc {
+            return self.called(text).await;
+        }
         let done = serde_json::from_str::<Ask>(text)
             .map_err(|e| Problem::argument(e.to_string()))
             .and_then(|ask| self.take(ask));
@@ -256,31 +194,97 @@ impl Talk {
         let (op, names, new) = match ask {
             Ask::Ping {} => return Ok((json!({ "op": "pong" }), Vec::new())),
             Ask::Auth(claim) => {
-                self.caller = self.app.doors.at_socket(PATH, &claim)?;
+                self.know(&claim)?;
                 return Ok((json!({ "op": "known", "key": self.caller.key }), Vec::new()));
             }
             Ask::Subscribe { channels: names } => {
                 let channels = parse(&names)?;
-                channels.iter().try_for_each(|channel| channel.is_open_to(&self.caller))?;
-                let most = self.app.limits.subscriptions_max;
-                if self.channels.len() + channels.len() > most {
-                    return Err(Problem::argument(format!("at most {most} channels")));
-                }
-                self.known(&channels)?;
-                self.channels.extend(channels.iter().cloned());
+                self.subscribe(channels.iter().cloned().zip(names.iter().cloned()).collect())?;
                 ("subscribed", names, channels)
             }
             Ask::Unsubscribe { channels: names } => {
                 let channels = parse(&names)?;
-                self.channels.retain(|channel| !channels.contains(channel));
+                self.channels.retain(|channel, _| !channels.contains(channel));
                 ("unsubscribed", names, Vec::new())
             }
         };
         Ok((json!({ "op": op, "channels": names }), new))
     }
 
+    fn know(&mut self, claim: &SocketClaim) -> Result<(), Problem> {
+        self.caller = self.app.doors.at_socket(self.tongue.path(), claim)?;
+        Ok(())
+    }
+
+    /// Adds channels, by the names they were asked for: all of them or none.
+    fn subscribe(&mut self, new: Vec<(Channel, String)>) -> Result<(), Problem> {
+        new.iter().try_for_each(|(channel, _)| channel.is_open_to(&self.caller))?;
+        let most = self.app.limits.subscriptions_max;
+        if self.channels.len() + new.len() > most {
+            return Err(Problem::argument(format!("at most {most} channels")));
+        }
+        self.known(new.iter().map(|(channel, _)| channel))?;
+        self.channels.extend(new);
+        Ok(())
+    }
+
+    /// Answers calls of JSON-RPC, and says how things stand on what is new.
+    async fn called(&mut self, text: &str) -> Result<(), Gone> {
+        let (mut work, mut new) = (Work::default(), Vec::new());
+        let app = Arc::clone(&self.app);
+        let said = answer(text.as_bytes(), |call| {
+            let method = work.admitted(&app, &self.caller, call)?;
+            if method.of_socket {
+                return Ok(self.of_socket(call, &mut new)?);
+            }
+            Ok(work.run(&app, &self.caller, call)?)
+        });
+        if let Some(said) = said {
+            self.say_text(said).await?;
+        }
+        for channel in new {
+            self.stand(&channel).await?;
+        }
+        Ok(())
+    }
+
+    /// Does what is called, of what is about the socket itself.
+    fn of_socket(&mut self, call: &Call, new: &mut Vec<Channel>) -> Result<Value, Problem> {
+        let (of, verb) = call.method.split_once('/').unwrap_or(("", &call.method));
+        if verb == "auth" {
+            self.know(&call.params()?)?;
+            return Ok(json!({ "key": self.caller.key }));
+        }
+        let Named { channels: names } = call.params()?;
+        let read = |name: &String| Ok((Channel::of_venue(name, &self.caller)?, name.clone()));
+        let named = names.iter().flatten().map(read).collect::<Result<Vec<_>, Problem>>()?;
+        if let Some((_, name)) = named.iter().find(|(channel, _)| of == "public" && !channel.is_public()) {
+            return Err(Problem::argument(format!("`{name}` is private")));
+        }
+        let names = match (verb, names) {
+            ("subscribe", Some(names)) => {
+                self.subscribe(named.clone())?;
+                new.extend(named.into_iter().map(|(channel, _)| channel));
+                names
+            }
+            ("subscribe", None) => return Err(Problem::argument("`channels` are missing")),
+            (_, Some(names)) => {
+                self.channels.retain(|channel, _| !named.iter().any(|(gone, _)| gone == channel));
+                names
+            }
+            (_, None) => std::mem::take(&mut self.channels).into_values().collect(),
+        };
+        // The same method is answered in another form by each of the two venues that have it.
+        if of.is_empty() {
+            let status: BTreeMap<&String, &str> = names.iter().map(|name| (name, "ok")).collect();
+            let current: Vec<&String> = self.channels.values().collect();
+            return Ok(json!({ "status": status, "current_subscriptions": current }));
+        }
+        Ok(json!(names))
+    }
+
     /// Whether every account that is named is there.
-    fn known(&self, channels: &[Channel]) -> Result<(), Problem> {
+    fn known<'a>(&self, channels: impl Iterator<Item = &'a Channel>) -> Result<(), Problem> {
         let course = self.app.shared.course();
         for channel in channels {
             if let Channel::Margin(account) | Channel::Scenarios(account) = channel {
@@ -301,23 +305,24 @@ impl Talk {
     fn messages(&self, applied: &Applied) -> Vec<Value> {
         let course = self.app.shared.course();
         let units = &course.engine.rules().params.units;
-        let wanted = |effect: &&Effect| Channel::of(effect).is_some_and(|of| self.channels.contains(&of));
         let written = |effect: &Effect| {
-            json!({
-                "channel": Channel::of(effect).map(|of| of.name()),
+            let channel = Channel::of(effect).filter(|of| self.channels.contains_key(of))?;
+            let message = json!({
+                "channel": channel.name(),
                 "sequence": applied.sequence,
                 "as_of": applied.at.to_string(),
                 "snapshot": applied.snapshot.to_string(),
                 "parameters": applied.parameters,
                 "validity": applied.validity,
                 "data": wire::effect(effect, units),
-            })
+            });
+            Some(self.told(&channel, message))
         };
-        applied.effects.iter().filter(wanted).map(written).collect()
+        applied.effects.iter().filter_map(written).collect()
     }
 
     async fn stands(&mut self) -> Result<(), Gone> {
-        for channel in self.channels.clone() {
+        for channel in self.channels.keys().cloned().collect::<Vec<_>>() {
             self.stand(&channel).await?;
         }
         Ok(())
@@ -325,14 +330,30 @@ impl Talk {
 
     async fn stand(&mut self, channel: &Channel) -> Result<(), Gone> {
         match channel.stands(&self.app) {
-            Some(Ok(message)) => self.say(message).await,
+            Some(Ok(message)) => self.say(self.told(channel, message)).await,
             // Not valued just now; it will be said when it is.
             Some(Err(_)) | None => Ok(()),
         }
     }
 
+    /// A message of a channel, as it is told in the socket's tongue.
+    fn told(&self, channel: &Channel, mut message: Value) -> Value {
+        if self.tongue == Tongue::Plain {
+            return message;
+        }
+        if let Some(fields) = message.as_object_mut() {
+            fields.remove("channel");
+        }
+        let name = self.channels.get(channel);
+        json!({ "jsonrpc": "2.0", "method": "subscription", "params": { "channel": name, "data": message } })
+    }
+
     async fn say(&mut self, message: Value) -> Result<(), Gone> {
-        let sent = self.socket.send(Message::Text(message.to_string().into()));
+        self.say_text(message.to_string()).await
+    }
+
+    async fn say_text(&mut self, text: String) -> Result<(), Gone> {
+        let sent = self.socket.send(Message::Text(text.into()));
         match tokio::time::timeout(PATIENCE, sent).await {
             Ok(sent) => Ok(sent?),
             Err(_) => {

@@ -132,6 +132,16 @@ pub enum EventBody {
         /// Whether it is down.
         down: bool,
     },
+    /// New risk is to be refused, and liquidations are to wait where that is said.
+    Pause {
+        /// Why: 1 to 512 bytes.
+        reason: String,
+        /// Whether liquidations wait as well.
+        #[serde(default)]
+        hold_liquidations: bool,
+    },
+    /// What was paused is to go on.
+    Resume {},
     /// Somebody has looked at a source in quarantine.
     Pardon {
         /// Of which feed.
@@ -359,6 +369,8 @@ impl EventBody {
             Self::Pool { coverage } => Body::Pool { coverage: float("coverage", &coverage)? },
             Self::Sentiment { value } => Body::Sentiment { value: float("value", &value)? },
             Self::Uptime { down } => Body::Uptime { down },
+            Self::Pause { reason, hold_liquidations } => Body::Pause { reason, hold_liquidations },
+            Self::Resume {} => Body::Resume,
             Self::Pardon { asset, source } => Body::Pardon { asset, source },
             Self::List { instrument } => Body::List { instrument },
             Self::Settle { instrument } => Body::Settle { instrument },
@@ -480,12 +492,13 @@ pub(crate) fn lots(text: &str, instrument: &Instrument, units: &Units) -> Result
     i64::try_from(lots).map_err(|_| unreadable("quantity", format!("`{text}` is too large")))
 }
 
-fn nano(text: &str) -> Result<i128, Unreadable> {
+/// Text as billionths of an asset, exactly.
+pub(crate) fn nano(text: &str) -> Result<i128, Unreadable> {
     parse_scaled(text, Decimal::new(1, 9)).map_err(|e| unreadable("amount", e.to_string()))
 }
 
 /// Text as a number with its exponent, exactly.
-fn stated(field: &'static str, text: &str) -> Result<Stated, Unreadable> {
+pub(crate) fn stated(field: &'static str, text: &str) -> Result<Stated, Unreadable> {
     let parsed: Decimal = Decimal::from_str_exact(text)
         .or_else(|_| Decimal::from_scientific(text))
         .map_err(|_| no_decimal(field, text))?;

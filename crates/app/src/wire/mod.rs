@@ -11,18 +11,28 @@ mod reports;
 pub mod schema;
 
 pub use effects::{effect, plan};
-pub(crate) use events::lots;
+pub(crate) use events::{lots, nano, stated};
 pub use events::{EventBody, EventIn, Unreadable, kind};
-pub use reports::{
-    AccountOut, Added, CheckOut, Collateral, Contribution, Greeks, Listed, MarginOut, OrderOut, Position,
-    TotalsOut, Underlying, WhatIfOut, account, check, greeks, margin, totals, what_if,
+pub use plimsoll_client::answers::{
+    Account as AccountOut, Check as CheckOut, Collateral, Greeks, Listed, Margin as MarginOut, Position,
+    Totals as TotalsOut, WhatIf as WhatIfOut,
 };
+pub use reports::{account, check, greeks, margin, totals, totals_in, what_if};
 
 use plimsoll_types::{NANO, Ticks, Units};
+use serde::Serialize;
 
 /// An amount of the valuation currency.
 pub fn money(ticks: Ticks, units: &Units) -> String {
     units.amount(ticks).normalize().to_string()
+}
+
+/// The word that something is written as.
+pub fn word<T: Serialize>(of: &T) -> String {
+    match serde_json::to_value(of) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
 }
 
 /// Billionths of an asset.

@@ -6,6 +6,7 @@ use axum::http::{Request, StatusCode};
 use plimsoll_app::doors::{Entry, Keyring, Need, ROUTES, Request as Proved, Role, Route, Scope, hex, prove};
 use plimsoll_app::host::{Content, now};
 use plimsoll_app::serve::document;
+use plimsoll_engine::live::Effect;
 use plimsoll_journal::{DirDisk, Reader};
 use plimsoll_types::AccountId;
 use serde_json::{Value, json};
@@ -14,25 +15,25 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A key as its owner has it.
-struct Key {
-    id: String,
-    secret: String,
+pub(crate) struct Key {
+    pub(crate) id: String,
+    pub(crate) secret: String,
 }
 
 static NONCE: AtomicU64 = AtomicU64::new(1);
 
 /// What a request is made of.
 #[derive(Clone)]
-struct Asked {
+pub(crate) struct Asked {
     verb: &'static str,
     path: String,
     body: String,
-    time_ms: i64,
-    nonce: u64,
+    pub(crate) time_ms: i64,
+    pub(crate) nonce: u64,
     audience: &'static str,
 }
 
-fn asked(verb: &'static str, path: &str, body: &Value) -> Asked {
+pub(crate) fn asked(verb: &'static str, path: &str, body: &Value) -> Asked {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let time_ms = now().nanos() / 1_000_000;
     let nonce = NONCE.fetch_add(1, Ordering::Relaxed);
@@ -40,7 +41,7 @@ fn asked(verb: &'static str, path: &str, body: &Value) -> Asked {
 }
 
 impl Key {
-    fn proof(&self, of: &Asked) -> String {
+    pub(crate) fn proof(&self, of: &Asked) -> String {
         let (path, query) = of.path.split_once('?').unwrap_or((&of.path, ""));
         let request = Proved {
             verb: of.verb,
@@ -54,7 +55,7 @@ impl Key {
         prove(&self.secret, &request.message()).unwrap()
     }
 
-    fn signed(&self, of: &Asked) -> Request<Body> {
+    pub(crate) fn signed(&self, of: &Asked) -> Request<Body> {
         self.with(of, &self.proof(of))
     }
 
@@ -86,7 +87,7 @@ fn feeds() -> Scope {
 }
 
 /// A world with a lock on its door and a key of every role; the reader's is for alice.
-fn locked(more: &str) -> (World, BTreeMap<Role, Key>) {
+pub(crate) fn locked(more: &str) -> (World, BTreeMap<Role, Key>) {
     let dir = tempfile::tempdir().unwrap();
     let mut ring = Keyring::default();
     let mut keys = BTreeMap::new();
@@ -313,6 +314,8 @@ async fn a_key_says_only_what_its_role_may_say_and_the_journal_remembers_who() {
     };
     let deposit = json!({ "events": [{ "event": { "type": "deposit", "account": "alice", "asset": "USD", "amount": "1" } }] });
     let vote = json!({ "events": [{ "event": { "type": "cancel_vote", "id": "x" } }] });
+    let pause = json!({ "events": [{ "event": { "type": "pause", "reason": "looked into" } }] });
+    let resume = json!({ "events": [{ "event": { "type": "resume" } }] });
     let tried = [
         (Role::Feeder, price("BTC", "a"), true),
         (Role::Feeder, price("BTC", "b"), false),
@@ -325,6 +328,10 @@ async fn a_key_says_only_what_its_role_may_say_and_the_journal_remembers_who() {
         (Role::Governor, deposit.clone(), false),
         (Role::Keeper, deposit.clone(), false),
         (Role::Operator, deposit, false),
+        (Role::Operator, pause.clone(), true),
+        (Role::Protocol, pause, false),
+        (Role::Operator, resume.clone(), false),
+        (Role::Governor, resume, true),
     ];
     for (role, said, open) in tried {
         let (status, answer) = ask(&world.app, keys[&role].signed(&asked("POST", "/v1/events", &said))).await;
@@ -334,7 +341,8 @@ async fn a_key_says_only_what_its_role_may_say_and_the_journal_remembers_who() {
         assert_eq!(answer[0]["sequence"].is_number(), open, "what is forbidden is in no journal: {answer}");
     }
     let by = signers(world.dir.path());
-    let ids = [Role::Feeder, Role::Protocol, Role::Governor].map(|role| keys[&role].id.clone());
+    let ids = [Role::Feeder, Role::Protocol, Role::Governor, Role::Operator, Role::Governor]
+        .map(|role| keys[&role].id.clone());
     assert_eq!(by, ids);
 }
 
@@ -494,4 +502,53 @@ async fn api8_a_page_of_another_server_is_refused_and_a_borrowed_name_where_ther
     assert_eq!(sent(&world, "margin.example", None).await, StatusCode::OK);
     assert_eq!(sent(&world, "margin.example", Some("https://evil.example")).await, StatusCode::FORBIDDEN);
     drop(keys);
+}
+
+/// How many of so many requests were let in before the quota was spent.
+async fn let_in(world: &World, key: &Key, route: &str, of: impl Fn(usize) -> Value) -> usize {
+    let mut count = 0;
+    for i in 0..60 {
+        let (status, answer) = ask(&world.app, key.signed(&asked("POST", route, &of(i)))).await;
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            assert_eq!(answer["code"], "quota", "{answer}");
+            return count;
+        }
+        count += 1;
+    }
+    count
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn api6_what_is_done_too_often_is_stopped_by_the_quota_of_its_key() {
+    let (mut world, keys) = locked("units_per_second = 1\nunits_at_once = 40\n");
+    // A what-if as a price oracle: a request and one leg are two units, so 40 are twenty prices, and one more as a second passes.
+    let leg = json!({ "legs": [{ "instrument": "ETH_USDC-PERPETUAL", "quantity": "0.001" }] });
+    let prices = let_in(&world, &keys[&Role::Reader], "/v1/accounts/alice/what-if", |_| leg.clone()).await;
+    // Proposals, and their withdrawal.
+    let proposals = let_in(&world, &keys[&Role::Governor], "/v1/proposals", |_| json!({})).await;
+    // Liquidations that are reported and are none: a request and its event.
+    let report = json!({ "events": [{ "event": { "type": "liquidated", "intent": 7, "taker": "bob",
+        "instrument": "ETH_USDC-PERPETUAL", "quantity": "1", "price": "3310" } }] });
+    let reports = let_in(&world, &keys[&Role::Keeper], "/v1/events", |_| report.clone()).await;
+    println!("40 units: {prices} what-ifs of a leg, {proposals} proposals, {reports} reported liquidations");
+    assert!((20..=22).contains(&prices), "{prices}");
+    assert!((40..=43).contains(&proposals), "{proposals}");
+    assert!((20..=22).contains(&reports), "{reports}");
+    // One key's quota is not another's.
+    let of = asked("GET", "/v1/accounts/alice", &Value::Null);
+    assert_eq!(ask(&world.app, keys[&Role::Protocol].signed(&of)).await.0, StatusCode::OK);
+    // Nobody takes over its own liquidation.
+    tokio::task::block_in_place(|| {
+        world.open("carol", "2000");
+        world.trade("carol", "alice", "ETH_USDC-PERPETUAL", "3", "3310");
+        world.price("ETH", "2990");
+        let own = json!({ "type": "liquidated", "intent": 0, "taker": "carol", "instrument": "ETH_USDC-PERPETUAL",
+            "quantity": "1", "price": "2990" });
+        let open: Vec<u64> = world.host.as_ref().unwrap().shared.course().engine.state().intents.keys().copied().collect();
+        let mut own = own;
+        own["intent"] = json!(open[0]);
+        let effects = world.tell(own);
+        let refused = effects.iter().any(|effect| matches!(effect, Effect::Rejected(reject) if reject.code == "self_trade"));
+        assert!(refused, "{effects:?}");
+    });
 }

@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod binary;
+mod client;
 mod doors;
 mod events;
 mod host;
 mod intake;
 mod pictures;
 mod routes;
+mod rpc;
 mod sockets;
+mod webhooks;
 mod world;

@@ -12,21 +12,27 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 async fn connected(world: &World) -> Socket {
+    let address = served(world).await;
+    connect_async(format!("ws://{address}/v1/ws")).await.unwrap().0
+}
+
+/// Serves a world on a port of its own.
+pub(crate) async fn served(world: &World) -> SocketAddr {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let open = doors::open(any, &DoorsConfig::default()).await.unwrap();
     let address = open.address().unwrap();
     tokio::spawn(serve(Arc::clone(&world.app), open, std::future::pending()));
-    connect_async(format!("ws://{address}/v1/ws")).await.unwrap().0
+    address
 }
 
-async fn say(socket: &mut Socket, what: Value) {
+pub(crate) async fn say(socket: &mut Socket, what: Value) {
     socket.send(Message::Text(what.to_string().into())).await.unwrap();
 }
 
-async fn next(socket: &mut Socket) -> Value {
+pub(crate) async fn next(socket: &mut Socket) -> Value {
     let message = tokio::time::timeout(Duration::from_secs(10), socket.next()).await.unwrap();
     match message.unwrap().unwrap() {
         Message::Text(text) => serde_json::from_str(&text).unwrap(),

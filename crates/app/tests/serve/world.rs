@@ -4,8 +4,9 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use plimsoll_app::doors::Doors;
-use plimsoll_app::host::{At, Config, Entry, Host, Recovered, Store};
+use plimsoll_app::host::{At, Config, Entry, Host, Listener, Recovered, Store};
 use plimsoll_app::serve::{App, Heard};
+use plimsoll_app::webhooks::Webhooks;
 use plimsoll_app::wire::EventIn;
 use plimsoll_engine::live::Effect;
 use plimsoll_types::Timestamp;
@@ -44,9 +45,14 @@ pub(crate) struct World {
 }
 
 pub(crate) fn open(config: &Config) -> (Host, Arc<App>) {
+    opened(config, Vec::new())
+}
+
+/// The same, where others listen too.
+pub(crate) fn opened(config: &Config, mut listeners: Vec<Listener>) -> (Host, Arc<App>) {
     let (store, recovered): (Store, Recovered) = Store::open(&config.journal, &config.charter).unwrap();
     let heard = Heard::new(config.server.backlog);
-    let listeners = vec![heard.listener()];
+    listeners.push(heard.listener());
     let host = Host::start((store, recovered), (&config.journal, &config.server), listeners).unwrap();
     // Requests of a moment ago are taken, as by a server that began before.
     let since = Timestamp::from_nanos(plimsoll_app::host::now().nanos() - 60_000_000_000);
@@ -63,7 +69,12 @@ impl World {
     }
 
     fn empty_in(dir: tempfile::TempDir, more: &str) -> Self {
-        let (host, app) = open(&config(dir.path(), more));
+        let config = config(dir.path(), more);
+        let (webhooks, told) = Webhooks::new(&config.webhooks, &config.journal.identity).unwrap();
+        let (host, app) = opened(&config, told);
+        if !config.webhooks.hooks.is_empty() {
+            webhooks.start(&host.shared, &tokio::runtime::Handle::current()).unwrap();
+        }
         Self { host: Some(host), app, dir, now: start(), sequence: 0 }
     }
 

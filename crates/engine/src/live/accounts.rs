@@ -55,7 +55,12 @@ impl Engine {
                 _ => {}
             }
         }
-        self.give_intents(&wanted, effects);
+        if self.holds_liquidations() {
+            // Looked at again whenever the clock says, so that they follow once they may.
+            self.state.held_back.extend(wanted);
+        } else {
+            self.give_intents(&wanted, effects);
+        }
         self.plan_again(&again, effects);
         Ok(())
     }

@@ -6,6 +6,7 @@
 use super::effect::Reject;
 use super::engine::{Engine, Touched};
 use super::feed::{Accepted, Feed, Validity};
+use super::imagine::Change;
 use super::ledger::{Account, Fill, OpenOrder};
 use plimsoll_margin::Totals;
 use plimsoll_market::Surface;
@@ -43,16 +44,29 @@ impl Engine {
 
     /// As [`Engine::may_become`], where the ledger has moved on from `before` already.
     pub(super) fn may_turn(&self, number: u32, (from, after): (&Account, &Account)) -> Result<Check, Reject> {
+        match self.valued.totals(number).cloned() {
+            Some(Ok(before)) => self.turned(&before, after, self.validity(number)),
+            _ => self.may_reduce(from, after),
+        }
+    }
+
+    /// Whether a book of such totals, which may be relied on so far, may become another.
+    pub(super) fn turned(
+        &self,
+        before: &Totals,
+        after: &Account,
+        validity: Validity,
+    ) -> Result<Check, Reject> {
         let failed = |e: plimsoll_margin::MarginError| Reject::new("margin", e.to_string());
         let unvalued = || Reject::new("not_valid", "an instrument of the account cannot be valued");
-        let Some(Ok(before)) = self.valued.totals(number).cloned() else {
-            return self.may_reduce(from, after);
-        };
         let portfolio = self.valued.portfolio(after).ok_or_else(unvalued)?;
         let then = self.valued.totals_of(&portfolio).map_err(failed)?;
         let unconfirmed = self.unconfirmed(after);
-        let validity = self.validity(number).max(self.validity_of_account(after));
-        let reason = refusal(&before, &then, (unconfirmed, validity));
+        let validity = validity.max(self.validity_of_account(after));
+        let reason = match refusal(before, &then, (unconfirmed, validity)) {
+            "" if self.state.paused.is_some() && !is_less_risk(before, &then) => "paused",
+            reason => reason,
+        };
         Ok(Check {
             allowed: reason.is_empty(),
             reason: reason.to_owned(),
@@ -228,37 +242,23 @@ impl Engine {
     /// # Errors
     /// [`Reject`] where the account or an instrument is not known or cannot be valued.
     pub fn check(&self, account: &AccountId, trades: &[(Instrument, i64)]) -> Result<Check, Reject> {
-        let (number, after) = self.with_trades(account, trades)?;
-        self.may_become(number, &after)
+        let (number, before) = self.account(account)?;
+        let after = self.with(before.clone(), &Change::at_the_mark(trades))?;
+        self.may_turn(number, (before, &after))
     }
+}
 
-    /// An account's number, and what it would be after trades at the mark.
-    pub(super) fn with_trades(
-        &self,
-        account: &AccountId,
-        trades: &[(Instrument, i64)],
-    ) -> Result<(u32, Account), Reject> {
-        let number = self.state.ledger.find(account)?;
-        let mut after =
-            self.state.ledger.account(number).cloned().ok_or_else(|| Reject::new("unknown_account", ""))?;
-        for (instrument, lots) in trades {
-            let listed = self.traded(instrument)?;
-            let row = self.valued.row(listed).and_then(|ix| self.valued.arrays().instrument(ix));
-            let mark = row.ok_or_else(|| Reject::new("not_valid", instrument.to_string()))?.mark;
-            let cost = i128::from(*lots) * i128::from(mark);
-            after.add(listed, *lots, cost).ok_or_else(|| Reject::new("overflow", instrument.to_string()))?;
-        }
-        Ok((number, after))
-    }
+/// Whether nothing is worse than before.
+fn is_less_risk(before: &Totals, then: &Totals) -> bool {
+    then.im.0 <= before.im.0
+        && then.mm.0 <= before.mm.0
+        && then.im_excess.0 >= before.im_excess.0
+        && then.mm_excess.0 >= before.mm_excess.0
 }
 
 /// Why an account may not become another; empty where it may.
 fn refusal(before: &Totals, then: &Totals, (unconfirmed, validity): (Ticks, Validity)) -> &'static str {
-    let less_risk = then.im.0 <= before.im.0
-        && then.mm.0 <= before.mm.0
-        && then.im_excess.0 >= before.im_excess.0
-        && then.mm_excess.0 >= before.mm_excess.0;
-    if less_risk {
+    if is_less_risk(before, then) {
         return "";
     }
     match validity {

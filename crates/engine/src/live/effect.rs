@@ -116,6 +116,18 @@ pub enum Effect {
         /// At what price of one lot, ticks.
         price: Ticks,
     },
+    /// New risk is refused from now on.
+    Paused {
+        /// Why.
+        reason: String,
+        /// Whether liquidations wait as well.
+        hold_liquidations: bool,
+    },
+    /// What was paused goes on.
+    Resumed {
+        /// Since when it was.
+        since: Timestamp,
+    },
     /// A feed may be relied on otherwise.
     Validity {
         /// Of what.

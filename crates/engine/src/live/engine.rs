@@ -6,7 +6,7 @@
 use super::effect::{Effect, Reject, Standing};
 use super::event::{Body, Event};
 use super::feed::{Accepted, Feed, FeedParams, Refused, Validity};
-use super::ledger::{LedgerError, OpenOrder};
+use super::ledger::{Account, LedgerError, OpenOrder};
 use super::market::ChainRefused;
 use super::rules::Rules;
 use super::settlement::{expiries, frozen_values};
@@ -109,7 +109,9 @@ impl Engine {
         if event.body == Body::Clock {
             let held_back: Vec<u32> = self.state.held_back.iter().copied().collect();
             self.look_at(&held_back, &mut effects)?;
-            self.close_out(&mut effects)?;
+            if !self.holds_liquidations() {
+                self.close_out(&mut effects)?;
+            }
         }
         Ok(effects)
     }
@@ -191,6 +193,8 @@ impl Engine {
                 }
                 Ok(())
             }
+            Body::Pause { reason, hold_liquidations } => self.pause(reason, *hold_liquidations, effects),
+            Body::Resume => self.go_on(effects),
             Body::Pardon { asset, source } => {
                 let now = self.state.now;
                 self.feed(asset, touched, effects, |feed, params| feed.pardon(params, source, now))
@@ -285,6 +289,7 @@ impl Engine {
                 ledger.order(number, OpenOrder { lots: 0, ..order })?;
                 touched.accounts.insert(number);
             }
+            Body::Liquidated { .. } if self.holds_liquidations() => return Err(Reject::new("paused", "")),
             Body::Liquidated { intent, taker, instrument, lots, price } => {
                 self.liquidated(*intent, (taker, instrument), (*lots, *price), touched)?;
             }
@@ -415,7 +420,11 @@ impl Engine {
 
     /// How far the numbers of an account may be relied on.
     pub fn validity(&self, account: u32) -> Validity {
-        let Some(account) = self.state.ledger.account(account) else { return Validity::Halted };
+        self.state.ledger.account(account).map_or(Validity::Halted, |account| self.validity_on(account))
+    }
+
+    /// How far the numbers of what an account holds may be relied on.
+    pub(super) fn validity_on(&self, account: &Account) -> Validity {
         let listed = self.state.ledger.instruments();
         let held = account.positions.iter().filter_map(|held| listed.get(held.instrument as usize));
         let of_positions = held.map(|listed| self.validity_of(&listed.instrument));

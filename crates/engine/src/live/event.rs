@@ -109,6 +109,15 @@ pub enum Body {
         /// Whether it is down.
         down: bool,
     },
+    /// Somebody stops new risk, and liquidations too where that is said.
+    Pause {
+        /// Why, for those who are told.
+        reason: String,
+        /// Whether liquidations wait as well.
+        hold_liquidations: bool,
+    },
+    /// What was paused goes on.
+    Resume,
     /// Somebody has looked at a source in quarantine.
     Pardon {
         /// Of which feed.

@@ -287,6 +287,23 @@ impl Ledger {
         Ok(parties)
     }
 
+    /// What a trade costs its buyer, ticks; funding so far taken in.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unsupported`] of what is paid for in coin, and as [`Ledger::fill`].
+    pub(super) fn cost(&self, fill: &Fill) -> Result<i128, LedgerError> {
+        if fill.instrument.settlement() == Settlement::Inverse {
+            return Err(LedgerError::Unsupported(fill.instrument.clone()));
+        }
+        if fill.price.mantissa < 0 {
+            return Err(LedgerError::NotPositive { what: "price", value: i128::from(fill.price.mantissa) });
+        }
+        let number = self.number(&fill.instrument)?;
+        let funded = self.instruments.get(number as usize).map_or(0, |listed| listed.funding);
+        let worth = worth(fill, (&self.units, self.units.ticks_per_unit))?;
+        worth.checked_sub(i128::from(fill.lots) * i128::from(funded)).ok_or(OVERFLOW)
+    }
+
     fn exchange(
         &mut self,
         [buyer, seller]: [u32; 2],

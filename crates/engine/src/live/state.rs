@@ -78,8 +78,22 @@ pub struct State {
     pub(super) looked: Timestamp,
     /// The policy looks again at or after.
     pub(super) policy_due: Timestamp,
+    /// What somebody has stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
     /// Whether the last event came from a clock that does not go with the others.
     pub clock_skew: bool,
+}
+
+/// New risk is refused until somebody lets it go on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pause {
+    /// From when on.
+    pub since: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Whether liquidations wait as well.
+    pub hold_liquidations: bool,
 }
 
 /// Open interest in an underlying, as it was said.
@@ -181,6 +195,7 @@ impl State {
             ruled_at: now,
             looked: now.plus_seconds(-1),
             policy_due: now,
+            paused: None,
             clock_skew: false,
         })
     }

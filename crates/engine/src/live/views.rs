@@ -76,20 +76,6 @@ impl Engine {
         Ok(Worded { initial, maintenance })
     }
 
-    /// The margin of an account before and after trades at the mark.
-    ///
-    /// # Errors
-    /// As [`Engine::report`], and of instruments that are not known or cannot be valued.
-    pub fn what_if(
-        &self,
-        account: &AccountId,
-        trades: &[(Instrument, i64)],
-    ) -> Result<(Reports, Reports), Reject> {
-        let before = self.report(account)?;
-        let (_, after) = self.with_trades(account, trades)?;
-        Ok((before, self.report_of(&after)?))
-    }
-
     /// The Greeks ladder of an account, or of all of them.
     ///
     /// # Errors
@@ -115,14 +101,10 @@ impl Engine {
         Ok(Study { account, portfolio, names, valued, ledger })
     }
 
-    fn report_of(&self, account: &Account) -> Result<Reports, Reject> {
+    pub(super) fn report_of(&self, account: &Account) -> Result<Reports, Reject> {
         let report = self.valued.report(account).ok_or_else(|| not_valid(account))?;
         let (initial, maintenance) = report.map_err(|e| Reject::new("margin", e.to_string()))?;
         Ok(Reports { initial, maintenance })
-    }
-
-    fn portfolio(&self, account: &Account) -> Result<Portfolio, Reject> {
-        self.valued.portfolio(account).ok_or_else(|| not_valid(account))
     }
 
     fn names(&self, portfolio: &Portfolio) -> Vec<Instrument> {
@@ -195,7 +177,7 @@ pub(super) fn moved(valued: &Valued, names: &[Instrument], spec: &HeatMapSpec) -
     Ok(built.map_err(|e| Reject::new("not_valid", e.to_string()))?.arrays)
 }
 
-fn not_valid(account: &Account) -> Reject {
+pub(super) fn not_valid(account: &Account) -> Reject {
     Reject::new("not_valid", format!("an instrument of {} cannot be valued", account.id))
 }
 

@@ -7,6 +7,7 @@ mod course;
 mod day;
 mod faults;
 mod oracle;
+mod pause;
 mod policy;
 mod promises;
 mod quotes;

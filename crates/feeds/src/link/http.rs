@@ -2,13 +2,15 @@
 
 use super::dial::dial;
 use super::source::{Outside, Source};
-use crate::address::Endpoint;
+use crate::address::{Allowed, Endpoint};
 use crate::{Reason, Refusal};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use std::sync::Arc;
+use tokio_rustls::rustls::ClientConfig;
 
 fn venue(error: impl std::fmt::Display) -> Refusal {
     Refusal::new(Reason::Venue, error)
@@ -82,6 +84,32 @@ pub(super) async fn get(
             Err(other.map_or_else(venue, |response| venue(format_args!("answered {}", response.status()))))
         }
     }
+}
+
+/// Sends a body, and says the status that it is answered with, whatever that is: a redirect is an answer, and is not followed.
+///
+/// # Errors
+/// [`Reason::Domain`] for an address that may not be reached, [`Reason::Venue`] where nothing is answered, [`Reason::Malformed`] for
+/// headers that are none.
+pub async fn post(
+    endpoint: &Endpoint,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+    (allowed, tls): (&Allowed, &Arc<ClientConfig>),
+) -> Result<u16, Refusal> {
+    let wire = dial(endpoint, allowed, tls).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(wire)).await.map_err(venue)?;
+    // Whoever stops waiting lets the connection go.
+    let mut driver = tokio::task::JoinSet::new();
+    driver.spawn(connection);
+    let mut request = Request::post(&endpoint.path).header("host", endpoint.authority());
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request = request
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|_| Refusal::new(Reason::Malformed, "a header or a path"))?;
+    Ok(sender.send_request(request).await.map_err(venue)?.status().as_u16())
 }
 
 /// Fetches a body whole.
