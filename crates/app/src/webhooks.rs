@@ -44,7 +44,8 @@ impl Topic {
     fn of(effect: &Effect) -> Option<Self> {
         match effect {
             Effect::Standing { from, to, .. } => {
-                let ends = |standing: &Standing| matches!(standing, Standing::Liquidatable | Standing::Insolvent);
+                let ends =
+                    |standing: &Standing| matches!(standing, Standing::Liquidatable | Standing::Insolvent);
                 Some(if ends(from) || ends(to) { Self::Liquidations } else { Self::Calls })
             }
             Effect::Liquidate { .. }
@@ -137,7 +138,10 @@ impl WebhooksConfig {
             && (1..=60_000).contains(&config.retry_ms)
             && (1..=60_000).contains(&config.timeout_ms);
         if !ranges || config.kinds.is_empty() {
-            bail!("{}: kinds to tell of, a queue of 1 to 100000, 1 to 100 attempts, waits of 1 to 60000 ms", at());
+            bail!(
+                "{}: kinds to tell of, a queue of 1 to 100000, 1 to 100 attempts, waits of 1 to 60000 ms",
+                at()
+            );
         }
         Keyring::private(&config.secret).with_context(at)?;
         let secret = std::fs::read_to_string(&config.secret).with_context(at)?.trim().to_owned();

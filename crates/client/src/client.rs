@@ -219,10 +219,12 @@ mod tests {
 
     #[test]
     fn plain_connections_are_made_to_this_machine_alone() {
-        for good in ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:9", "https://margin.example"] {
+        for good in ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:9", "https://margin.example"]
+        {
             assert!(Client::new(good, None).is_ok(), "{good}");
         }
-        for bad in ["http://margin.example", "ftp://127.0.0.1", "127.0.0.1", "https://a/b", "https://u@a", ""] {
+        for bad in ["http://margin.example", "ftp://127.0.0.1", "127.0.0.1", "https://a/b", "https://u@a", ""]
+        {
             assert!(matches!(Client::new(bad, None), Err(ClientError::Address(_))), "{bad}");
         }
     }

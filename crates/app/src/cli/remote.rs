@@ -96,7 +96,8 @@ fn key(path: &Path) -> anyhow::Result<Key> {
     Keyring::private(path)?;
     let text = std::fs::read(path).with_context(|| path.display().to_string())?;
     // What is wrong with it is not shown: it may be the secret.
-    serde_json::from_slice(&text).map_err(|e| anyhow::anyhow!("{}: {:?} at line {}", path.display(), e.classify(), e.line()))
+    serde_json::from_slice(&text)
+        .map_err(|e| anyhow::anyhow!("{}: {:?} at line {}", path.display(), e.classify(), e.line()))
 }
 
 async fn asked(client: &Client, ask: &Ask) -> anyhow::Result<Answer<'static>> {
@@ -109,13 +110,17 @@ async fn asked(client: &Client, ask: &Ask) -> anyhow::Result<Answer<'static>> {
             Ok(spoken(serde_json::to_string_pretty(&found.data)?, serde_json::to_value(&found)?))
         }
         Ask::Check { account, trade } => {
-            let leg = |row: &TradeRow| Leg { instrument: row.instrument.to_string(), quantity: row.quantity.to_string() };
+            let leg = |row: &TradeRow| Leg {
+                instrument: row.instrument.to_string(),
+                quantity: row.quantity.to_string(),
+            };
             let legs: Vec<Leg> = trade.iter().map(leg).collect();
             checked(&client.check(account, &legs).await?)
         }
         Ask::Events { file } => {
             let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-            let events: Vec<Value> = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+            let events: Vec<Value> =
+                serde_json::from_str(&text).with_context(|| file.display().to_string())?;
             submitted(&client.submit(&events).await?)
         }
     }
@@ -201,7 +206,13 @@ fn submitted(of: &[answers::Outcome]) -> anyhow::Result<Answer<'static>> {
     let mut table = Table::new("", &["sequence", "applied", "code", "detail"].map(|name| (name, Kind::Text)));
     for outcome in of {
         let sequence = outcome.sequence.map(|sequence| sequence.to_string()).unwrap_or_default();
-        let applied = if outcome.waits { "waits" } else if outcome.applied { "yes" } else { "no" };
+        let applied = if outcome.waits {
+            "waits"
+        } else if outcome.applied {
+            "yes"
+        } else {
+            "no"
+        };
         let problem = outcome.problem.as_ref().map(|problem| (&problem.code[..], &problem.detail[..]));
         let (code, detail) = problem.unwrap_or_default();
         table.push([&sequence[..], applied, code, detail].map(Cell::text).to_vec());

@@ -14,8 +14,8 @@ mod quota;
 mod roles;
 
 pub use admission::{Caller, Doors, SocketClaim, admitted};
-pub use keyring::{Entry, Keyring};
 pub(crate) use depth::is_too_deep;
+pub use keyring::{Entry, Keyring};
 pub use net::{Seat, Served, check, open};
 pub use plimsoll_client::scram::{Request, hex, prove};
 pub use roles::{METHODS, Method, Need, ROUTES, Role, Route, Scope, feed, route, rpc_method};

@@ -1,7 +1,7 @@
 //! Accounts, their margin, and what would be.
 
-use super::legs::{Leg, limited, trades, units_of};
 use super::answer::{Answer, Answered, Body, Ctx, Part, Problem, Query, account as named, worst};
+use super::legs::{Leg, limited, trades, units_of};
 use crate::doors::Caller;
 use crate::host::Course;
 use crate::wire::schema::{AccountName, StandingName};

@@ -11,8 +11,8 @@ mod reports;
 pub mod schema;
 
 pub use effects::{effect, plan};
-pub(crate) use events::{lots, nano, stated};
 pub use events::{EventBody, EventIn, Unreadable, kind};
+pub(crate) use events::{lots, nano, stated};
 pub use plimsoll_client::answers::{
     Account as AccountOut, Check as CheckOut, Collateral, Greeks, Listed, Margin as MarginOut, Position,
     Totals as TotalsOut, WhatIf as WhatIfOut,

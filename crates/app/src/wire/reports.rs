@@ -2,12 +2,12 @@
 
 use super::effects::quantity;
 use super::{coins, money};
+use plimsoll_client::answers::{
+    Added, Check as CheckOut, Collateral, Contribution, Greeks, Margin as MarginOut, Order as OrderOut,
+    Position, Totals as TotalsOut, Underlying, WhatIf as WhatIfOut,
+};
 use plimsoll_engine::GreeksRow;
 use plimsoll_engine::live::ledger::{Account, Ledger};
-use plimsoll_client::answers::{
-    Added, Collateral, Contribution, Margin as MarginOut, Order as OrderOut, Position, Totals as TotalsOut, Underlying,
-    Check as CheckOut, Greeks, WhatIf as WhatIfOut,
-};
 use plimsoll_engine::live::{Check, Reports};
 use plimsoll_margin::{Addon, Input, MarginReport, Totals, UnderlyingReport};
 use plimsoll_types::{Decimal, RiskArrays, Ticks, Units};

@@ -73,7 +73,8 @@ fn plimsoll(arguments: &[&str]) -> (i32, String) {
 }
 
 fn write(path: &Path, text: &str, mode: u32) {
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path).unwrap();
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 

@@ -521,6 +521,20 @@ async fn let_in(world: &World, key: &Key, route: &str, of: impl Fn(usize) -> Val
 #[tokio::test(flavor = "multi_thread")]
 async fn api6_what_is_done_too_often_is_stopped_by_the_quota_of_its_key() {
     let (mut world, keys) = locked("units_per_second = 1\nunits_at_once = 40\n");
+    // Nobody takes over its own liquidation.
+    tokio::task::block_in_place(|| {
+        world.open("carol", "2000");
+        world.trade("carol", "alice", "ETH_USDC-PERPETUAL", "3", "3310");
+        world.price("ETH", "2990");
+        let host = world.host.as_ref().unwrap();
+        let open: Vec<u64> = host.shared.course().engine.state().intents.keys().copied().collect();
+        let effects = world.tell(json!({ "type": "liquidated", "intent": open[0], "taker": "carol",
+            "instrument": "ETH_USDC-PERPETUAL", "quantity": "1", "price": "2990" }));
+        let refused = effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Rejected(reject) if reject.code == "self_trade"));
+        assert!(refused, "{effects:?}");
+    });
     // A what-if as a price oracle: a request and one leg are two units, so 40 are twenty prices, and one more as a second passes.
     let leg = json!({ "legs": [{ "instrument": "ETH_USDC-PERPETUAL", "quantity": "0.001" }] });
     let prices = let_in(&world, &keys[&Role::Reader], "/v1/accounts/alice/what-if", |_| leg.clone()).await;
@@ -537,18 +551,4 @@ async fn api6_what_is_done_too_often_is_stopped_by_the_quota_of_its_key() {
     // One key's quota is not another's.
     let of = asked("GET", "/v1/accounts/alice", &Value::Null);
     assert_eq!(ask(&world.app, keys[&Role::Protocol].signed(&of)).await.0, StatusCode::OK);
-    // Nobody takes over its own liquidation.
-    tokio::task::block_in_place(|| {
-        world.open("carol", "2000");
-        world.trade("carol", "alice", "ETH_USDC-PERPETUAL", "3", "3310");
-        world.price("ETH", "2990");
-        let own = json!({ "type": "liquidated", "intent": 0, "taker": "carol", "instrument": "ETH_USDC-PERPETUAL",
-            "quantity": "1", "price": "2990" });
-        let open: Vec<u64> = world.host.as_ref().unwrap().shared.course().engine.state().intents.keys().copied().collect();
-        let mut own = own;
-        own["intent"] = json!(open[0]);
-        let effects = world.tell(own);
-        let refused = effects.iter().any(|effect| matches!(effect, Effect::Rejected(reject) if reject.code == "self_trade"));
-        assert!(refused, "{effects:?}");
-    });
 }

@@ -54,7 +54,11 @@ async fn refused(address: SocketAddr, body: &str) -> (i64, Value) {
 async fn the_envelope_is_that_of_json_rpc_2() {
     let world = World::calm();
     let at = served(&world).await;
-    let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"public/test","params":{}1{}}}"#, "[".repeat(20), "]".repeat(20));
+    let deep = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"public/test","params":{}1{}}}"#,
+        "[".repeat(20),
+        "]".repeat(20)
+    );
     for (body, code, id) in [
         ("{\"jsonrpc\"", -32700, json!(null)),
         ("", -32700, json!(null)),
@@ -67,7 +71,11 @@ async fn the_envelope_is_that_of_json_rpc_2() {
         (r#"{"jsonrpc":"2.0","id":1,"method":"public/test","params":3}"#, -32600, json!(1)),
         (r#"{"jsonrpc":"2.0","id":1,"method":"public/test","more":3}"#, -32600, json!(1)),
         (r#"{"jsonrpc":"2.0","id":1,"method":"public/no"}"#, -32601, json!(1)),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"public/subscribe","params":{"channels":[]}}"#, -32601, json!(1)),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"public/subscribe","params":{"channels":[]}}"#,
+            -32601,
+            json!(1),
+        ),
         (r#"{"jsonrpc":"2.0","id":1,"method":"public/test","params":[]}"#, -32602, json!(1)),
         (r#"{"jsonrpc":"2.0","id":1,"method":"public/test","params":{"x":1}}"#, -32602, json!(1)),
         (r#"{"jsonrpc":"2.0","id":null,"method":"public/no"}"#, -32601, json!(null)),
@@ -75,7 +83,10 @@ async fn the_envelope_is_that_of_json_rpc_2() {
     ] {
         let (found, answer) = refused(at, body).await;
         assert_eq!((found, &answer["id"]), (code, &id), "{body}: {answer}");
-        assert!(answer["error"]["data"]["code"].is_string() && answer["error"]["message"].is_string(), "{answer}");
+        assert!(
+            answer["error"]["data"]["code"].is_string() && answer["error"]["message"].is_string(),
+            "{answer}"
+        );
     }
     // What needs no answer gets none, though it be refused.
     let silent = r#"{"jsonrpc":"2.0","method":"public/no"}"#;
@@ -85,9 +96,13 @@ async fn the_envelope_is_that_of_json_rpc_2() {
     let id = "123456789012345678901234567890.10";
     let (_, text) = post(at, &format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"public/test"}}"#)).await;
     assert!(text.contains(&format!("\"id\":{id}")), "{text}");
-    let (_, text) = post(at, &format!(r#"[3,{silent},{{"jsonrpc":"2.0","id":"x","method":"public/get_time"}}]"#)).await;
+    let (_, text) =
+        post(at, &format!(r#"[3,{silent},{{"jsonrpc":"2.0","id":"x","method":"public/get_time"}}]"#)).await;
     let answers: Vec<Value> = serde_json::from_str(&text).unwrap();
-    assert_eq!((answers.len(), &answers[0]["error"]["code"], &answers[1]["id"]), (2, &json!(-32600), &json!("x")));
+    assert_eq!(
+        (answers.len(), &answers[0]["error"]["code"], &answers[1]["id"]),
+        (2, &json!(-32600), &json!("x"))
+    );
     assert!(answers[1]["result"].as_u64().unwrap() > 1_700_000_000_000);
     let most = vec![r#"{"jsonrpc":"2.0","id":1,"method":"public/test"}"#; 101].join(",");
     assert_eq!(refused(at, &format!("[{most}]")).await.0, -32600);
@@ -105,7 +120,8 @@ async fn the_limits_are_those_of_every_other_route() {
     let legs = |count: usize| -> Vec<Value> {
         vec![json!({ "instrument_name": PERPETUAL, "amount": "0.001" }); count]
     };
-    let params = |count: usize| json!({ "subaccount_id": "alice", "simulated_position_changes": legs(count) });
+    let params =
+        |count: usize| json!({ "subaccount_id": "alice", "simulated_position_changes": legs(count) });
     let at_most = call("private/get_margin", params(1_000));
     let (_, text) = post(at, &at_most.to_string()).await;
     assert!(text.contains("\"result\""), "{text}");
@@ -178,7 +194,8 @@ async fn risk_vectors_are_the_accounts_own_and_those_of_positions_add_up_to_them
     let (_, margin) = world.get("/v1/accounts/bob/margin").await;
     let vectors = done(at, "private/pme/simulate", json!({ "currency": "USD", "account": "bob" })).await;
     let under = |asset: &str| {
-        margin["data"]["underlyings"].as_array().unwrap().iter().find(|u| u["asset"] == asset).unwrap()["pnl"].clone()
+        margin["data"]["underlyings"].as_array().unwrap().iter().find(|u| u["asset"] == asset).unwrap()["pnl"]
+            .clone()
     };
     let (all, each) = (&vectors["aggregated_risk_vectors"], &vectors["initial_risk_vectors"]);
     assert_eq!(all["eth_usd"]["standard"], under("ETH"));
@@ -189,7 +206,12 @@ async fn risk_vectors_are_the_accounts_own_and_those_of_positions_add_up_to_them
     let one = done(at, "private/pme/simulate", json!({ "currency": "SOL", "account": "bob" })).await;
     assert_eq!(one["aggregated_risk_vectors"].as_object().unwrap().keys().collect::<Vec<_>>(), ["sol_usd"]);
     assert_eq!(one["initial_risk_vectors"].as_object().unwrap().keys().collect::<Vec<_>>(), [CALL]);
-    let none = done(at, "private/pme/simulate", json!({ "currency": "USD", "account": "bob", "add_positions": false })).await;
+    let none = done(
+        at,
+        "private/pme/simulate",
+        json!({ "currency": "USD", "account": "bob", "add_positions": false }),
+    )
+    .await;
     assert_eq!(none["initial_risk_vectors"], json!({}));
     assert_eq!(none["margins"]["initial_margin"], "0");
 }
@@ -232,7 +254,10 @@ async fn a_simulated_book_needs_what_the_same_book_needs_when_somebody_has_it() 
     let mut poor = book.clone();
     poor["simulated_collaterals"][0]["amount"] = json!("10");
     let poor = done(at, "public/get_margin", poor).await;
-    assert_eq!((&poor["is_valid_trade"], &poor["plimsoll"]["reason"]), (&json!(false), &json!("insufficient_margin")));
+    assert_eq!(
+        (&poor["is_valid_trade"], &poor["plimsoll"]["reason"]),
+        (&json!(false), &json!("insufficient_margin"))
+    );
     let (_, accounts) = world.get("/v1/accounts").await;
     assert_eq!(accounts["data"].as_array().unwrap().len(), 2);
     for (field, value, code) in [
@@ -242,7 +267,11 @@ async fn a_simulated_book_needs_what_the_same_book_needs_when_somebody_has_it() 
         ("simulated_collaterals", json!([{ "asset_name": "DOGE", "amount": "1" }]), -32009),
         ("simulated_positions", json!([{ "instrument_name": "BTC-PERPETUAL", "amount": "1" }]), -32004),
         ("simulated_positions", json!([{ "instrument_name": PERPETUAL, "amount": "0.00001" }]), -32009),
-        ("simulated_positions", json!([{ "instrument_name": CALL, "amount": "1", "entry_price": "3" }]), -32602),
+        (
+            "simulated_positions",
+            json!([{ "instrument_name": CALL, "amount": "1", "entry_price": "3" }]),
+            -32602,
+        ),
         ("simulated_positions", json!([{ "instrument_name": PERPETUAL, "amount": true }]), -32602),
         ("im_factor", json!("0"), -32602),
     ] {
@@ -259,7 +288,8 @@ async fn api5_methods_are_open_to_the_roles_of_their_needs_and_to_no_other() {
     let mut calls = 0;
     for (role, key) in &keys {
         for method in METHODS {
-            let request = key.signed(&asked("POST", "/rpc", &call(method.name, json!({ "subaccount_id": "alice" }))));
+            let request =
+                key.signed(&asked("POST", "/rpc", &call(method.name, json!({ "subaccount_id": "alice" }))));
             let (status, answer) = ask(&world.app, request).await;
             assert_eq!(status, StatusCode::OK, "{answer}");
             let forbidden = answer["error"]["code"] == -32003;
@@ -328,7 +358,11 @@ async fn channels_are_subscribed_to_in_both_dialects_and_say_what_ours_say() {
     let before = told(&mut socket, "margin.alice").await;
     say(&mut socket, call("subscribe", json!({ "channels": ["bob.balances", "auctions.watch"] }))).await;
     let answer = next(&mut socket).await;
-    assert_eq!(answer["result"]["status"], json!({ "bob.balances": "ok", "auctions.watch": "ok" }), "{answer}");
+    assert_eq!(
+        answer["result"]["status"],
+        json!({ "bob.balances": "ok", "auctions.watch": "ok" }),
+        "{answer}"
+    );
     assert_eq!(answer["result"]["current_subscriptions"].as_array().unwrap().len(), 5);
     assert_eq!(told(&mut socket, "bob.balances").await["data"]["account"], "bob");
     tokio::task::block_in_place(|| world.price("ETH", "3410"));
@@ -368,7 +402,8 @@ async fn who_proves_itself_on_the_socket_hears_its_own_account_and_no_other() {
     say(&mut socket, call("private/subscribe", json!({ "channels": ["margin.alice"] }))).await;
     assert_eq!(next(&mut socket).await["error"]["code"], -32004);
     let of = asked("GET", "/rpc", &Value::Null);
-    let claim = json!({ "key": reader.id, "time": of.time_ms, "nonce": of.nonce, "proof": reader.proof(&of) });
+    let claim =
+        json!({ "key": reader.id, "time": of.time_ms, "nonce": of.nonce, "proof": reader.proof(&of) });
     say(&mut socket, call("public/auth", claim.clone())).await;
     assert_eq!(next(&mut socket).await["result"]["key"], json!(reader.id));
     say(&mut socket, call("public/auth", claim)).await;
@@ -388,7 +423,8 @@ async fn api4_a_what_if_has_at_most_a_thousand_legs_and_32_expiries() {
     let legs = |count: usize| json!({ "legs": vec![json!({ "instrument": PERPETUAL, "quantity": "0.001" }); count] });
     let expiries = |count: usize| {
         let name = |i: usize| format!("SOL_USDC-{}{}26-142-C", i % 28 + 1, ["JAN", "FEB"][i / 28]);
-        let legs: Vec<Value> = (0..count).map(|i| json!({ "instrument": name(i), "quantity": "1" })).collect();
+        let legs: Vec<Value> =
+            (0..count).map(|i| json!({ "instrument": name(i), "quantity": "1" })).collect();
         json!({ "legs": legs })
     };
     for route in ["/v1/accounts/alice/what-if", "/v1/accounts/alice/check"] {
@@ -399,13 +435,23 @@ async fn api4_a_what_if_has_at_most_a_thousand_legs_and_32_expiries() {
         assert_eq!((status, &answer["detail"]), (StatusCode::BAD_REQUEST, &json!("33 expiries: at most 32")));
         // Thirty-two may be asked about; what is not listed here is said of the first of them.
         let (status, answer) = world.post(route, &expiries(32)).await;
-        assert_eq!((status, &answer["code"]), (StatusCode::NOT_FOUND, &json!("unknown_instrument")), "{answer}");
+        assert_eq!(
+            (status, &answer["code"]),
+            (StatusCode::NOT_FOUND, &json!("unknown_instrument")),
+            "{answer}"
+        );
     }
-    let (_, answer) = world.post("/v1/checks", &json!({ "checks": [{ "account": "alice", "legs": expiries(33)["legs"] }] })).await;
+    let (_, answer) = world
+        .post("/v1/checks", &json!({ "checks": [{ "account": "alice", "legs": expiries(33)["legs"] }] }))
+        .await;
     assert_eq!(answer["detail"], "33 expiries: at most 32");
     let at = served(&world).await;
-    let held: Vec<Value> = expiries(33)["legs"].as_array().unwrap().iter()
-        .map(|leg| json!({ "instrument_name": leg["instrument"], "amount": leg["quantity"] })).collect();
+    let held: Vec<Value> = expiries(33)["legs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|leg| json!({ "instrument_name": leg["instrument"], "amount": leg["quantity"] }))
+        .collect();
     let params = json!({ "subaccount_id": "alice", "simulated_position_changes": held });
     let (code, answer) = refused(at, &call("private/get_margin", params).to_string()).await;
     assert_eq!((code, &answer["error"]["data"]["detail"]), (-32602, &json!("33 expiries: at most 32")));

@@ -154,7 +154,9 @@ impl Engine {
                 Paid::Nothing => 0,
                 Paid::Price(price) => self.state.ledger.cost(&self.fill(&account, supposed, price))?,
             };
-            account.add(listed, *lots, cost).ok_or_else(|| Reject::new("overflow", instrument.to_string()))?;
+            account
+                .add(listed, *lots, cost)
+                .ok_or_else(|| Reject::new("overflow", instrument.to_string()))?;
         }
         account.positions.retain(|held| held.lots != 0 || held.cost != 0);
         Ok(account)

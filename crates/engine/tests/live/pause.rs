@@ -18,11 +18,8 @@ fn while_it_is_paused_what_raises_risk_is_refused_and_what_lowers_it_is_not() {
     assert!(said.iter().any(|effect| matches!(effect, Effect::Paused { hold_liquidations: false, .. })));
     assert_eq!(world.totals("alice"), before, "a pause changes no number");
     assert_eq!(world.refused(Body::Trade(World::fill("alice", "bob", PERP, 1_000, 3_310.0))), "paused");
-    let withdrawal = Body::Withdraw {
-        account: account("alice"),
-        asset: crate::world::asset("USD"),
-        nano: 1_000_000_000,
-    };
+    let withdrawal =
+        Body::Withdraw { account: account("alice"), asset: crate::world::asset("USD"), nano: 1_000_000_000 };
     assert_eq!(world.refused(withdrawal.clone()), "paused");
     let check = world.engine.check(&account("alice"), &[(instrument(PERP), 1_000)]).unwrap();
     assert_eq!((check.allowed, &check.reason[..]), (false, "paused"));

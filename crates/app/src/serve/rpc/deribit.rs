@@ -139,7 +139,9 @@ pub(super) fn risk_vectors(asked: &mut Asked<'_>, params: Simulated) -> Result<V
     let done = &answer.data;
     asked.app.doors.pay(asked.caller, units_of(done.vectors.len()))?;
     let mut aggregated = Map::new();
-    for under in done.margin.underlyings.iter().filter(|u| done.only.as_ref().is_none_or(|o| o.as_str() == u.asset)) {
+    for under in
+        done.margin.underlyings.iter().filter(|u| done.only.as_ref().is_none_or(|o| o.as_str() == u.asset))
+    {
         aggregated.insert(pair(&under.asset, &done.units), json!({ "standard": under.pnl }));
     }
     let mut initial = Map::new();

@@ -77,7 +77,8 @@ impl Held {
     /// Options that are held count at their value; what is traded is paid for.
     fn supposed(&self, stand: Stand, units: &Units) -> Result<Supposed, Problem> {
         let price = self.entry_price.as_ref().map(|text| wire::stated("entry_price", text)).transpose();
-        let delta_one = matches!(self.instrument_name.contract(), Contract::Perpetual | Contract::Future { .. });
+        let delta_one =
+            matches!(self.instrument_name.contract(), Contract::Perpetual | Contract::Future { .. });
         let paid = match price.map_err(unreadable)? {
             Some(price) if delta_one || stand == Stand::Traded => Paid::Price(price),
             Some(_) => return Err(Problem::argument("`entry_price` is of futures and perpetuals")),

@@ -75,12 +75,7 @@ pub(super) struct Work {
 
 impl Work {
     /// The method of a call, where the caller may call it; its own work is paid for.
-    pub(super) fn admitted(
-        &self,
-        app: &App,
-        caller: &Caller,
-        call: &Call,
-    ) -> Result<&'static Method, Fault> {
+    pub(super) fn admitted(&self, app: &App, caller: &Caller, call: &Call) -> Result<&'static Method, Fault> {
         let known = rpc_method(&call.method);
         let method = known.ok_or_else(|| Fault::no_method(format!("`{}`", call.method)))?;
         app.doors.pay(caller, method.units)?;
