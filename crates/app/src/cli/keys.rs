@@ -6,6 +6,7 @@ use crate::output::answer::Output;
 use crate::output::{Answer, Cell, Kind, Table, Verdict};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use plimsoll_feeds::evm::Address;
 use plimsoll_types::{AccountId, Timestamp};
 use std::path::PathBuf;
 
@@ -50,6 +51,9 @@ struct CreateArgs {
     /// What it is for
     #[arg(long, default_value = "", value_name = "TEXT")]
     label: String,
+    /// A session key: the address whose signatures count (EIP-712), and no secret is made
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<Address>,
     /// Days until it ends
     #[arg(long, value_name = "DAYS")]
     days: Option<u32>,
@@ -61,9 +65,13 @@ pub(super) fn run(args: &KeysArgs, output: &Output) -> anyhow::Result<Verdict> {
     let now = host::now();
     let table = match &args.what {
         What::Create(wanted) => {
-            let (id, secret) = ring.create(entry(wanted, now)?)?;
+            let entry = entry(wanted, now)?;
+            let (id, secret) = match wanted.address {
+                Some(address) => (ring.register(address, entry)?, None),
+                None => ring.create(entry).map(|(id, secret)| (id, Some(secret)))?,
+            };
             ring.write(&args.keys)?;
-            created(&id, &secret)
+            created(&id, secret.as_deref())
         }
         What::List => listed(&ring, now),
         What::Revoke { id } => {
@@ -98,16 +106,19 @@ fn entry(wanted: &CreateArgs, now: Timestamp) -> anyhow::Result<Entry> {
         role: wanted.role,
         scope: Scope { accounts, everybody: wanted.everybody, feeds },
         stored: String::new(),
+        address: None,
         created: now,
         expires: days,
         revoked: None,
     })
 }
 
-fn created(id: &str, secret: &str) -> Table {
+fn created(id: &str, secret: Option<&str>) -> Table {
     let mut table = Table::new("", &[("what", Kind::Text), ("value", Kind::Text)]);
     table.push(vec![Cell::text("key"), Cell::text(id)]);
-    table.push(vec![Cell::text("secret"), Cell::text(secret)]);
+    if let Some(secret) = secret {
+        table.push(vec![Cell::text("secret"), Cell::text(secret)]);
+    }
     table
 }
 

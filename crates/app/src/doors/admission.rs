@@ -5,6 +5,7 @@ use super::keyring::{Entry, Keyring};
 use super::nonces::Nonces;
 use super::quota::Quotas;
 use super::roles::{Need, Role, Scope, route};
+use super::typed::{VALID_MS_MAX, is_signed};
 use super::{DoorsConfig, Public};
 use crate::host::{self, By};
 use crate::serve::Problem;
@@ -17,6 +18,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use plimsoll_client::scram::{Request as Proved, unhex};
+use plimsoll_feeds::evm;
 use plimsoll_types::{AccountId, Timestamp};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -255,9 +257,18 @@ impl Doors {
             // What a secret in plain is good for ends at reading: it says nothing of the request that it came with.
             Means::Secret(secret) => reading && entry.is_secret(secret),
             Means::Proof { time_ms, nonce, proof } => {
-                let message = of.proved(*time_ms, *nonce, &self.audience);
+                let message = of.proved(*time_ms, *nonce, &self.audience).message();
                 entry.is_proof(&message, proof)
                     && self.nonces.is_timely(*time_ms, now)
+                    && self.nonces.take(claim.key, *nonce)
+            }
+            Means::Signature { time_ms, nonce, valid_until_ms, signature } => {
+                let request = of.proved(*time_ms, *nonce, &self.audience);
+                let until = *valid_until_ms;
+                self.nonces.is_timely(*time_ms, now)
+                    && (*time_ms..=time_ms.saturating_add(VALID_MS_MAX)).contains(&until)
+                    && u64::try_from(now.nanos() / 1_000_000).is_ok_and(|now| now <= until)
+                    && self.is_signed(entry, &request, (until, signature))
                     && self.nonces.take(claim.key, *nonce)
             }
         };
@@ -272,6 +283,12 @@ impl Doors {
             payer: format!("key {key}"),
             key: Some(key),
         })
+    }
+
+    /// Whether a session key signed a request.
+    fn is_signed(&self, entry: &Entry, request: &Proved<'_>, (until, signature): (u64, &[u8])) -> bool {
+        let signer = self.config.chain.as_ref().zip(entry.address);
+        signer.is_some_and(|(chain, address)| is_signed(address, request, until, signature, chain))
     }
 
     /// Whoever says so on a WebSocket: the proof is of its `GET`.
@@ -368,11 +385,11 @@ struct Asked<'a> {
     body: &'a [u8],
 }
 
-impl Asked<'_> {
-    /// The bytes that a proof of it is of.
-    fn proved(&self, time_ms: u64, nonce: u64, audience: &str) -> Vec<u8> {
+impl<'a> Asked<'a> {
+    /// What a proof of it is of.
+    fn proved(&self, time_ms: u64, nonce: u64, audience: &'a str) -> Proved<'a> {
         let Self { verb, path, query, body } = *self;
-        Proved { verb, path, query, body, time_ms, nonce, audience }.message()
+        Proved { verb, path, query, body, time_ms, nonce, audience }
     }
 }
 
@@ -400,6 +417,7 @@ struct Claim<'a> {
 enum Means<'a> {
     Secret(&'a str),
     Proof { time_ms: u64, nonce: u64, proof: [u8; 32] },
+    Signature { time_ms: u64, nonce: u64, valid_until_ms: u64, signature: Vec<u8> },
 }
 
 impl<'a> Claim<'a> {
@@ -411,10 +429,20 @@ impl<'a> Claim<'a> {
             let (key, secret) = found.ok_or_else(unknown)?;
             return Ok(Some(Self { key, by: Means::Secret(secret) }));
         }
-        let Some(key) = text("plimsoll-key").transpose()? else { return Ok(None) };
         let number = |name: &str| -> Result<u64, Problem> {
             text(name).transpose()?.and_then(|value| value.parse().ok()).ok_or_else(unknown)
         };
+        if let Some(key) = text("plimsoll-address").transpose()? {
+            let (time_ms, nonce) = (number("plimsoll-time")?, number("plimsoll-nonce")?);
+            let signature = text("plimsoll-signature").transpose()?.ok_or_else(unknown)?;
+            let signature = evm::unhex(signature).map_err(|_| unknown())?;
+            let valid_until_ms = number("plimsoll-valid-until")?;
+            return Ok(Some(Self {
+                key,
+                by: Means::Signature { time_ms, nonce, valid_until_ms, signature },
+            }));
+        }
+        let Some(key) = text("plimsoll-key").transpose()? else { return Ok(None) };
         let (time_ms, nonce) = (number("plimsoll-time")?, number("plimsoll-nonce")?);
         let proof = text("plimsoll-proof").transpose()?.and_then(unhex).ok_or_else(unknown)?;
         Ok(Some(Self { key, by: Means::Proof { time_ms, nonce, proof } }))
@@ -424,6 +452,7 @@ impl<'a> Claim<'a> {
         match &self.by {
             Means::Secret(_) => None,
             Means::Proof { proof, .. } => Some(super::hex(proof)),
+            Means::Signature { signature, .. } => Some(super::hex(signature)),
         }
     }
 }
@@ -435,6 +464,7 @@ fn nobody() -> Entry {
         role: Role::Reader,
         scope: Scope::default(),
         stored: "0".repeat(64),
+        address: None,
         created: Timestamp::from_nanos(0),
         expires: None,
         revoked: None,

@@ -6,6 +6,7 @@
 use super::roles::{Role, Scope};
 use anyhow::{Context, bail};
 use plimsoll_client::scram::{self, Bytes, SECRET_PREFIX, client_key, hex, is_of, recovered, unhex};
+use plimsoll_feeds::evm::Address;
 use plimsoll_types::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,8 +26,12 @@ pub struct Entry {
     /// Which accounts and feeds.
     #[serde(flatten)]
     pub scope: Scope,
-    /// SHA-256 of the client key, hexadecimal.
+    /// SHA-256 of the client key, hexadecimal; of a session key nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stored: String,
+    /// Of a session key the account that signs: its name in the ring is this too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
     /// When it was made.
     pub created: Timestamp,
     /// When it ends.
@@ -77,8 +82,14 @@ impl Keyring {
         let at = || path.display().to_string();
         Self::private(path)?;
         let ring: Self = serde_json::from_slice(&std::fs::read(path).with_context(at)?).with_context(at)?;
-        match ring.keys.iter().find(|(_, entry)| unhex(&entry.stored).is_none()) {
-            Some((id, _)) => bail!("{}: key {id}: `stored` is no hash", path.display()),
+        let good = |id: &String, entry: &Entry| match entry.address {
+            Some(address) => entry.stored.is_empty() && *id == address.to_string(),
+            None => unhex(&entry.stored).is_some(),
+        };
+        match ring.keys.iter().find(|(id, entry)| !good(id, entry)) {
+            Some((id, _)) => {
+                bail!("{}: key {id}: no hash in `stored`, nor its own `address`", path.display())
+            }
             None => Ok(ring),
         }
     }
@@ -134,6 +145,21 @@ impl Keyring {
         let stored = hex(&scram::stored(&client));
         self.keys.insert(id.clone(), Entry { stored, ..entry });
         Ok((id, secret))
+    }
+
+    /// Registers a session key by its address; its name is that.
+    ///
+    /// # Errors
+    /// When there is one of the address, though it was taken back: what it signed then would be good again.
+    pub fn register(&mut self, address: Address, entry: Entry) -> anyhow::Result<String> {
+        let id = address.to_string();
+        if let Some(known) = self.keys.get(&id) {
+            let why =
+                if known.revoked.is_some() { "was revoked, and is never used again" } else { "is there" };
+            bail!("key `{id}` {why}");
+        }
+        self.keys.insert(id.clone(), Entry { stored: String::new(), address: Some(address), ..entry });
+        Ok(id)
     }
 
     /// Takes a key back.

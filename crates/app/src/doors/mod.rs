@@ -12,6 +12,7 @@ mod net;
 mod nonces;
 mod quota;
 mod roles;
+mod typed;
 
 pub use admission::{Caller, Doors, SocketClaim, admitted};
 pub(crate) use depth::is_too_deep;
@@ -19,6 +20,8 @@ pub use keyring::{Entry, Keyring};
 pub use net::{Seat, Served, check, open};
 pub use plimsoll_client::scram::{Request, hex, prove};
 pub use roles::{METHODS, Method, Need, ROUTES, Role, Route, Scope, feed, route, rpc_method};
+
+pub use typed::{Chain, typed_hash};
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -48,6 +51,8 @@ pub struct DoorsConfig {
     pub certificate: Option<PathBuf>,
     /// Its private key, PEM.
     pub private_key: Option<PathBuf>,
+    /// Where session keys sign for: without it none is good.
+    pub chain: Option<Chain>,
     /// How old a signed request may be, milliseconds.
     pub past_ms: u64,
     /// Units of work a key may ask for in a second; a unit is a request, or 64 scenarios of a leg.
@@ -77,6 +82,7 @@ impl Default for DoorsConfig {
             public: Public::default(),
             certificate: None,
             private_key: None,
+            chain: None,
             past_ms: 30_000,
             units_per_second: 20_000,
             units_at_once: 100_000,

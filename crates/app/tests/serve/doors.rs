@@ -73,12 +73,12 @@ impl Key {
     }
 }
 
-fn entry(role: Role, scope: Scope) -> Entry {
+pub(crate) fn entry(role: Role, scope: Scope) -> Entry {
     let (created, stored) = (now(), String::new());
-    Entry { label: String::new(), role, scope, stored, created, expires: None, revoked: None }
+    Entry { label: String::new(), role, scope, stored, address: None, created, expires: None, revoked: None }
 }
 
-fn alice() -> Scope {
+pub(crate) fn alice() -> Scope {
     Scope { accounts: vec![AccountId::new("alice").unwrap()], ..Scope::default() }
 }
 

@@ -11,5 +11,6 @@ mod pictures;
 mod routes;
 mod rpc;
 mod sockets;
+mod typed;
 mod webhooks;
 mod world;

@@ -91,7 +91,7 @@ impl From<Problem> for Fault {
 
 impl Call {
     /// Reads one.
-    fn read(raw: &RawValue) -> Result<Self, Reply> {
+    fn read(raw: &RawValue) -> Result<Self, Box<Reply>> {
         let call = serde_json::from_str::<Self>(raw.get());
         let fits = call.map_err(|e| e.to_string()).and_then(|call| {
             let structured = |params: &RawValue| params.get().starts_with(['{', '[']);
@@ -105,7 +105,7 @@ impl Call {
             }
         });
         let named = || serde_json::from_str::<Named>(raw.get()).ok().and_then(|named| named.id);
-        fits.map_err(|why| Reply::fault(Fault::no_request(why), named().filter(|id| is_id(id))))
+        fits.map_err(|why| Box::new(Reply::fault(Fault::no_request(why), named().filter(|id| is_id(id)))))
     }
 
     /// What it is called with, by name.
@@ -153,7 +153,7 @@ pub(in crate::serve) fn answer(
             let done = run(&call);
             call.id.map(|id| Reply::of(done, id))
         }
-        Err(reply) => Some(reply),
+        Err(reply) => Some(*reply),
     };
     let refused = |fault| written(&Reply::fault(fault, None));
     if is_too_deep(text) {
