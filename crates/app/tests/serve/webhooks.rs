@@ -1,13 +1,14 @@
 //! Webhooks, to a receiver that fails, stalls, redirects and comes back.
 
 use crate::world::{World, config};
+use plimsoll_app::host::moment;
 use plimsoll_app::webhooks::signature;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -56,7 +57,7 @@ impl Receiver {
     }
 
     async fn until(&self, does: Does, count: usize) -> Vec<Received> {
-        let begun = Instant::now();
+        let begun = moment();
         while self.with(does).len() < count {
             assert!(
                 begun.elapsed() < Duration::from_secs(20),
@@ -183,7 +184,7 @@ async fn a_receiver_that_fails_stalls_redirects_or_hangs_up_is_told_again_until_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_is_full_says_what_it_left_out_and_slows_nobody() {
     let (mut world, receiver) = told(Does::Stalls, "[\"calls\"]", "queue = 2\nattempts = 2").await;
-    let begun = Instant::now();
+    let begun = moment();
     // Carol falls below initial margin and covers it again, forty times.
     tokio::task::block_in_place(|| {
         for _ in 0..20 {
