@@ -96,6 +96,6 @@ fn what_is_imagined_is_valued_as_if_it_were_there_and_is_not() {
     assert_eq!(hers.check, world.engine.check(&account("alice"), &[(instrument(PERP), 700)]).unwrap());
     let vectors = world.engine.vectors(&hers.portfolio);
     assert_eq!(vectors.len(), 1);
-    assert_eq!(vectors[0].pnl, hers.after.initial.underlyings[0].pnl);
+    assert_eq!(vectors[0].pnl[..], hers.after.initial.underlyings[0].pnl[..]);
     assert_eq!(world.engine.state().hash().unwrap(), hash);
 }
