@@ -11,6 +11,7 @@ mod reports;
 pub mod schema;
 
 pub use effects::{effect, plan};
+pub(crate) use effects::quantity;
 pub(crate) use events::lots;
 pub use events::{EventBody, EventIn, Unreadable, kind};
 pub use reports::{
@@ -26,7 +27,7 @@ pub fn money(ticks: Ticks, units: &Units) -> String {
 }
 
 /// Billionths of an asset.
-fn coins(nano: i128) -> String {
+pub(crate) fn coins(nano: i128) -> String {
     let (whole, part) = (nano / i128::from(NANO), (nano % i128::from(NANO)).abs());
     let sign = if nano < 0 && whole == 0 { "-" } else { "" };
     let text = format!("{sign}{whole}.{part:09}");

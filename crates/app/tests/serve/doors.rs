@@ -495,3 +495,23 @@ async fn api8_a_page_of_another_server_is_refused_and_a_borrowed_name_where_ther
     assert_eq!(sent(&world, "margin.example", Some("https://evil.example")).await, StatusCode::FORBIDDEN);
     drop(keys);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_is_told_what_it_may_see_and_no_more() {
+    let (world, keys) = locked("");
+    let known = |role: Role| {
+        let request = keys[&role].signed(&asked("GET", "/v1/whoami", &Value::Null));
+        let app = &world.app;
+        async move { ask(app, request).await }
+    };
+    let (status, reader) = known(Role::Reader).await;
+    assert_eq!(status, StatusCode::OK, "{reader}");
+    assert_eq!((&reader["data"]["everybody"], &reader["data"]["accounts"]), (&json!(false), &json!(["alice"])));
+    let (_, operator) = known(Role::Operator).await;
+    assert_eq!((&operator["data"]["everybody"], &operator["data"]["accounts"]), (&json!(true), &json!([])));
+    let (status, _) = world.get("/v1/whoami").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let (open, _) = locked("public = \"market\"\n");
+    let (_, anybody) = open.get("/v1/whoami").await;
+    assert_eq!((&anybody["data"]["everybody"], &anybody["data"]["accounts"]), (&json!(false), &json!([])));
+}

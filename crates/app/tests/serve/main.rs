@@ -7,6 +7,7 @@ mod events;
 mod host;
 mod intake;
 mod pictures;
+mod report;
 mod routes;
 mod sockets;
 mod world;
