@@ -55,6 +55,8 @@ export function Shell() {
   const shown = views();
   const [name, title, View] = shown.find(([name]) => name === here.view) ?? shown[0]!;
   useEffect(() => {
+    // On a narrow page the bar of views scrolls: where one is stays in sight.
+    document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     document.title = `${title} · Plimsoll`;
   }, [title]);
   return (

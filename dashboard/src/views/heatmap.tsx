@@ -137,8 +137,11 @@ function BookSplit({ answer, at: [v, s] }: { answer: Answer<BookHeat>; at: [numb
       tools={<Csv name="losses-split" of={() => [["underlying", "expiry", "pnl"], rows.map((row) => [row.underlying, row.expiry, row.pnl])]} />}
       note="What those that lose in the cell under the pointer, lose on; they may gain on a part and lose more elsewhere.">
       <div class="split top">
-        <SplitTable head="By underlying" rows={by((row) => row.underlying)} />
-        <SplitTable head="By underlying and expiry" rows={legs} />
+        <div>
+          <SplitTable head="By underlying" rows={by((row) => row.underlying)} />
+          <SplitTable head="By expiry" rows={by((row) => row.expiry).sort((a, b) => a.name.localeCompare(b.name))} />
+        </div>
+        <div class="scroll" tabIndex={0} role="region" aria-label="By underlying and expiry"><SplitTable head="By underlying and expiry" rows={legs} /></div>
       </div>
     </Panel>
   );

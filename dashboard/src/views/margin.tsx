@@ -238,7 +238,7 @@ function MethodsOverTime() {
   return (
     <Panel title={<><Term of="compare">Other methods over time</Term> <span class="count">{all.length} comparisons</span></>} basis={answer} cls="wide" id="methods"
       tools={<><Csv name="methods" of={() => [["at", "event", "method", "im", "mm", "in_force_im", "in_force_mm", "accounts", "not_margined"], all.flatMap((of) => of.methods.map((m) => [of.at, of.sequence, m.preset, m.im, m.mm, m.own_im, m.own_mm, m.accounts, m.failures]))]} /><Png name="methods" /></>}
-      note={<>Initial margin on the same book and market, computed beside the engine every ten seconds at most, since the server was started. {last?.methods.map((m) => `${m.preset} asks ${approx(m.own_im) > 0 ? percent(approx(m.im) / approx(m.own_im), 0) : "–"} of what is in force`).join("; ")}{failures.length ? ` (${failures.join(", ")})` : ""}.</>}>
+      note={<>Initial margin on the same book and market, computed beside the engine every ten seconds at most, since the server was started. {last && <>{last.methods.map((m) => `${m.preset} asks ${approx(m.own_im) > 0 ? percent(approx(m.im) / approx(m.own_im), 0) : "–"} of what is in force`).join("; ")}{failures.length ? ` (${failures.join(", ")})` : ""}.</>}</>}>
       {all.length > 1 ? <Series label="Initial margin under other methods" columns={columns} lines={lines} height={260} zero format={(v) => short(v.toFixed(2))} /> : <Nothing why={why ?? "the first comparisons are being made"} />}
     </Panel>
   );

@@ -210,11 +210,11 @@ function Behind({ greek, underlying, expiry }: { greek: Greek; underlying: strin
   const columns: Column<Row>[] = [
     { name: "Account", left: true, of: (row) => row.account, csv: (row) => row.account },
     ...names.map((name): Column<Row> => ({ name: definition(name).name, term: name, of: (row) => <Num term={name} text={floatShort(row.greeks[name])} value={row.greeks[name]} />, csv: (row) => row.greeks[name], sort: (a, b) => a.greeks[name] - b.greeks[name] })),
-    { name: "", left: true, width: "12%", of: (row) => <span class="bar-cell both"><TwoWay share={row.greeks[greek] / most} /></span> },
+    { name: "", left: true, width: "12%", of: (row) => <span class="two-way"><TwoWay share={row.greeks[greek] / most} /></span> },
   ];
   return (
     <div class="wide" ref={shown}>
-      <Panel title={<>Accounts behind <Term of={greek}>{definition(greek).name}</Term> of {underlying} <span class="count">{answer ? `${rows.length} of ${answer.data.accounts} · together ${floatShort(answer.data.sum)}` : ""}</span></>} basis={answer} risk={false} cls="tall" id="behind"
+      <Panel title={<>Accounts behind <Term of={greek}>{definition(greek).name}</Term> of {underlying} <span class="count">{answer ? `${rows.length} of ${answer.data.accounts} · together ${floatShort(Math.abs(answer.data.sum) < most * 1e-9 ? 0 : answer.data.sum)}` : ""}</span></>} basis={answer} risk={false} cls="tall" id="behind"
         tools={<><Pick label="By" at={greek} of={names.map((name) => [name, definition(name).name] as const)} to={(to) => say({ greek: to })} /><TableCsv name={`behind-${greek}-${underlying}`} columns={columns} rows={rows} /><a class="quiet" href={href("overview", { order: "risk" })}>Close</a></>}
         note="The largest contribution first, whatever its sign.">
         {answer ? <Table name="behind" label={`Accounts behind ${greek} of ${underlying}`} columns={columns} rows={rows} key_={(row) => row.account} href={(row) => href("account", { id: row.account })} empty="nobody holds any of it" /> : <Nothing why={why ?? "computing"} />}

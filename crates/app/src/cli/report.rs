@@ -2,8 +2,8 @@
 
 use crate::host::{self, Stretch};
 use crate::io::progress::Progress;
-use crate::output::answer::Output;
 use crate::output::Verdict;
+use crate::output::answer::Output;
 use crate::report::journal;
 use anyhow::{Context, bail};
 use clap::Args;
@@ -33,7 +33,8 @@ fn instant(text: &str) -> Result<Timestamp, String> {
 
 /// Replays the journal and writes the page and the text.
 pub(super) fn run(args: &ReportArgs, output: &Output) -> anyhow::Result<Verdict> {
-    let Some(page) = output.file.as_deref().filter(|path| path.extension().is_some_and(|of| of == "html")) else {
+    let Some(page) = output.file.as_deref().filter(|path| path.extension().is_some_and(|of| of == "html"))
+    else {
         bail!("a report is a page: name it with --out, as in --out report.html");
     };
     if args.from.zip(args.to).is_some_and(|(from, to)| from >= to) {

@@ -25,7 +25,7 @@ pub use ingest::{At, Busy, Entry, Ingest, Reply};
 pub use record::{By, Content};
 pub use running::{Applied, Failure, Host, Listener, Shared};
 pub use store::{
-    Course, IDENTITY_FILE, Recovered, Remembered, Stretch, Store, identity_of, replay, replay_stretch,
+    Course, IDENTITY_FILE, Recovered, Remembered, Store, Stretch, identity_of, replay, replay_stretch,
 };
 
 use plimsoll_types::Timestamp;

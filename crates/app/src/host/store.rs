@@ -9,10 +9,10 @@ use anyhow::{Context, bail};
 use plimsoll_engine::EngineError;
 use plimsoll_engine::live::feed::{Feed, Validity};
 use plimsoll_engine::live::{Body, Effect, Engine, Event, State, restore, save};
-use plimsoll_types::Timestamp;
 use plimsoll_journal::{
     Anchor, DirDisk, Disk, Journal, Options, Reader, Record, Repair, Snapshots, anchor_at,
 };
+use plimsoll_types::Timestamp;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;

@@ -118,7 +118,11 @@ fn legend(canvas: &mut Canvas, picture: &CoursePicture, plot: Frame) {
     let (y, mut x) = (plot.y - 13.0, plot.x);
     for (line, colour) in picture.lines.iter().zip(colours(&picture.lines)) {
         let dash = if line.second { r#" stroke-dasharray="5 3""# } else { "" };
-        canvas.line((x, y - 4.0), (x + 20.0, y - 4.0), &format!(r#"stroke="{colour}" stroke-width="2"{dash}"#));
+        canvas.line(
+            (x, y - 4.0),
+            (x + 20.0, y - 4.0),
+            &format!(r#"stroke="{colour}" stroke-width="2"{dash}"#),
+        );
         canvas.text((x + 26.0, y), Style::new(11.0, INK, Anchor::Start), &line.name);
         x += 44.0 + 6.2 * line.name.chars().count() as f64;
     }

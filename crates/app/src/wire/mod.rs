@@ -10,8 +10,8 @@ mod events;
 mod reports;
 pub mod schema;
 
-pub use effects::{effect, plan};
 pub(crate) use effects::quantity;
+pub use effects::{effect, plan};
 pub(crate) use events::lots;
 pub use events::{EventBody, EventIn, Unreadable, kind};
 pub use reports::{

@@ -506,7 +506,10 @@ async fn whoever_asks_is_told_what_it_may_see_and_no_more() {
     };
     let (status, reader) = known(Role::Reader).await;
     assert_eq!(status, StatusCode::OK, "{reader}");
-    assert_eq!((&reader["data"]["everybody"], &reader["data"]["accounts"]), (&json!(false), &json!(["alice"])));
+    assert_eq!(
+        (&reader["data"]["everybody"], &reader["data"]["accounts"]),
+        (&json!(false), &json!(["alice"]))
+    );
     let (_, operator) = known(Role::Operator).await;
     assert_eq!((&operator["data"]["everybody"], &operator["data"]["accounts"]), (&json!(true), &json!([])));
     let (status, _) = world.get("/v1/whoami").await;

@@ -77,7 +77,8 @@ async fn parts_of_the_map_of_the_book_add_up_to_its_losses() {
     let world = World::calm();
     let (_, book) = world.get("/v1/heatmap").await;
     let parts = list(&book["data"]["parts"]);
-    let names: Vec<_> = parts.iter().map(|of| (of["underlying"].as_str().unwrap(), of.get("expiry"))).collect();
+    let names: Vec<_> =
+        parts.iter().map(|of| (of["underlying"].as_str().unwrap(), of.get("expiry"))).collect();
     assert!(names.iter().any(|(name, expiry)| *name == "ETH" && expiry.is_none()), "{names:?}");
     assert!(names.iter().any(|(name, expiry)| *name == "SOL" && expiry.is_some()), "{names:?}");
     let mut lost = Decimal::ZERO;
@@ -127,7 +128,8 @@ async fn margin_by_underlying_is_the_sum_of_the_scan_losses_of_accounts() {
         let (mut im, mut mm) = (Decimal::ZERO, Decimal::ZERO);
         for account in ["alice", "bob"] {
             let (_, margin) = world.get(&format!("/v1/accounts/{account}/margin")).await;
-            let held = list(&margin["data"]["underlyings"]).iter().find(|under| under["asset"] == of["asset"]);
+            let held =
+                list(&margin["data"]["underlyings"]).iter().find(|under| under["asset"] == of["asset"]);
             im += held.map_or(Decimal::ZERO, |under| number(&under["scan_loss"]));
             mm += held.map_or(Decimal::ZERO, |under| number(&under["mm_scan_loss"]));
         }

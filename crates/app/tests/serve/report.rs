@@ -56,7 +56,8 @@ fn table(text: &str, heading: &str) -> Vec<Vec<String>> {
     let from = text.find(&format!("\n## {heading}")).unwrap_or_else(|| panic!("no `{heading}` in {text}"));
     let lines = text[from + 1..].lines().skip(1).skip_while(|line| !line.starts_with('|'));
     let rows = lines.take_while(|line| line.starts_with('|')).skip(2);
-    rows.map(|line| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect()).collect()
+    rows.map(|line| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect())
+        .collect()
 }
 
 #[test]
@@ -64,7 +65,10 @@ fn a_report_says_what_the_journal_says_and_always_the_same() {
     let (_kept, journal) = told();
     let (html, text) = pages(&journal, &[]);
     assert_eq!((&html, &text), (&pages(&journal, &[]).0, &pages(&journal, &[]).1), "the same bytes");
-    assert!(!html.contains("src=") && !html.contains("href=") && html.matches("<svg").count() >= 6, "self-contained");
+    assert!(
+        !html.contains("src=") && !html.contains("href=") && html.matches("<svg").count() >= 6,
+        "self-contained"
+    );
     let (course, _) = replay(&journal, None, |_, _| Ok(())).unwrap();
     let units = &course.engine.rules().params.units;
     let last = course.chronicle.samples.back().unwrap();
@@ -78,7 +82,8 @@ fn a_report_says_what_the_journal_says_and_always_the_same() {
     let of = last.underlyings.iter().find(|(asset, _)| asset.as_str() == "ETH").unwrap();
     assert_eq!(eth[2].parse::<plimsoll_types::Decimal>().unwrap(), shown(of.1[0]));
     let counts = table(&text, "Calls and liquidations, counted");
-    let count = |what: &str| counts.iter().find(|row| row[0] == what).map_or(0, |row| row[1].parse().unwrap());
+    let count =
+        |what: &str| counts.iter().find(|row| row[0] == what).map_or(0, |row| row[1].parse().unwrap());
     assert_eq!((count("became liquidatable"), count("liquidations asked for")), (1, 1), "{counts:?}");
     let list = table(&text, "Calls and liquidations\n");
     assert!(list.iter().all(|row| row[2] == "carol") && !list.is_empty(), "{list:?}");

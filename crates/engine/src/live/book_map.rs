@@ -116,7 +116,9 @@ impl BookStudy {
             held: portfolio
                 .positions
                 .iter()
-                .filter_map(|held| Some((arrays.instrument(held.instrument)?.instrument.clone(), held.lots.0)))
+                .filter_map(|held| {
+                    Some((arrays.instrument(held.instrument)?.instrument.clone(), held.lots.0))
+                })
                 .collect(),
             collateral: portfolio.collateral.into_iter().map(|held| (held.asset, held.amount_nano)).collect(),
             account: portfolio.account,
@@ -163,10 +165,7 @@ impl BookStudy {
         let part = |((underlying, expiry), flat): ((Asset, Option<Timestamp>), &[i128])| Part {
             underlying,
             expiry,
-            losses: flat
-                .chunks(spec.spot.len())
-                .map(|row| row.iter().map(|x| Ticks(*x)).collect())
-                .collect(),
+            losses: flat.chunks(spec.spot.len()).map(|row| row.iter().map(|x| Ticks(*x)).collect()).collect(),
         };
         Ok(BookMap {
             spot: spec.spot.clone(),

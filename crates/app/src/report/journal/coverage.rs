@@ -114,7 +114,7 @@ impl Judge {
                 self.close(course, settled);
             }
         }
-        self.window = Some(opened(course));
+        self.window = Some(opened(course)).filter(|(.., accounts)| !accounts.is_empty());
     }
 
     fn close(&mut self, course: &Course, settled: &BTreeMap<Instrument, i64>) {
@@ -152,7 +152,8 @@ fn opened(course: &Course) -> (Timestamp, BTreeMap<u32, i64>, Vec<Open>) {
         if totals.mm.0 <= 0 {
             continue;
         }
-        let held: Vec<(u32, i64)> = account.positions.iter().map(|held| (held.instrument, held.lots)).collect();
+        let held: Vec<(u32, i64)> =
+            account.positions.iter().map(|held| (held.instrument, held.lots)).collect();
         for (number, _) in &held {
             if let Some(mark) = engine.valued().mark_of(*number) {
                 marks.insert(*number, mark);

@@ -109,11 +109,21 @@ impl Gathered {
             self.from.is_none_or(|from| sample.at >= from)
                 && self.samples.last().is_none_or(|last| sample.at > last.at)
         });
-        if let Some(sample) = new {
-            self.samples.push(sample.clone());
-            self.coverage.look(course);
-            self.compare(course, now);
+        let Some(sample) = new else { return };
+        if self.from.is_none() && self.samples.is_empty() && sample.im.0 == 0 {
+            return self.forget();
         }
+        self.samples.push(sample.clone());
+        self.coverage.look(course);
+        self.compare(course, now);
+    }
+
+    /// Where nobody says when to begin, it begins with the first sample in which there is something to margin.
+    fn forget(&mut self) {
+        self.records = 0;
+        self.decisions.clear();
+        self.events.clear();
+        self.doubts.clear();
     }
 
     /// What was in doubt already.
@@ -140,7 +150,9 @@ impl Gathered {
             Effect::Withdrawn { intent, account, why } => {
                 note(account, Happened::Withdrawn(*intent, why.clone()));
             }
-            Effect::Seized { account, asset, paid, .. } => note(account, Happened::Seized(asset.clone(), *paid)),
+            Effect::Seized { account, asset, paid, .. } => {
+                note(account, Happened::Seized(asset.clone(), *paid))
+            }
             Effect::Covered { account, insurance, socialised } => {
                 note(account, Happened::Covered(*insurance, *socialised));
             }
@@ -174,7 +186,8 @@ impl Gathered {
             return;
         }
         let (study, units) = (course.engine.book_study(), &course.engine.rules().params.units);
-        let one = |preset: &&'static str| Some((*preset, methods::asked(preset, (&study, units), None).ok()?));
+        let one =
+            |preset: &&'static str| Some((*preset, methods::asked(preset, (&study, units), None).ok()?));
         let methods: Vec<_> = COMPARED.iter().filter_map(one).collect();
         if methods.iter().all(|(_, asked)| asked.own == [Ticks(0); 2]) {
             return;

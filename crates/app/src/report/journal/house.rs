@@ -5,8 +5,8 @@ use super::tables::named;
 use crate::output::{Cell, Kind, Table};
 use crate::svg::{HeatPicture, heat_map};
 use anyhow::Context;
-use plimsoll_engine::HeatMapSpec;
 use plimsoll_engine::live::{BookCell, BookMap};
+use plimsoll_engine::{GreeksRow, HeatMapSpec};
 use plimsoll_types::Ticks;
 
 /// Accounts that are listed.
@@ -33,9 +33,10 @@ pub(super) fn scenarios(of: &Material<'_>) -> anyhow::Result<Scenarios> {
     let far = HeatMapSpec { spot: TAILS.to_vec(), vol: vec![1.0], ..spec.clone() };
     let map = study.map(&spec).context("scenarios of the book")?;
     let far = study.map(&far).context("scenarios of the book")?;
-    let flat = map.cells.iter().enumerate().flat_map(|(vol, row)| {
-        row.iter().enumerate().map(move |(spot, cell)| (cell.losses, (vol, spot)))
-    });
+    let flat =
+        map.cells.iter().enumerate().flat_map(|(vol, row)| {
+            row.iter().enumerate().map(move |(spot, cell)| (cell.losses, (vol, spot)))
+        });
     // Of equals the first.
     let worst = flat.rev().max_by_key(|(losses, _)| *losses).map_or((0, 0), |(_, at)| at);
     let lost = |cell: &BookCell| -of.shown(cell.losses);
@@ -51,11 +52,8 @@ pub(super) fn scenarios(of: &Material<'_>) -> anyhow::Result<Scenarios> {
 }
 
 /// Tables of the house.
-///
-/// # Errors
-/// When there are no Greeks.
-pub(super) fn tables(of: &Material<'_>, scenarios: Scenarios) -> anyhow::Result<Vec<Table>> {
-    Ok(vec![fund(of), worst(of), greeks(of)?, moves(of, &scenarios), parts(of, &scenarios)])
+pub(super) fn tables(of: &Material<'_>, scenarios: &Scenarios) -> Vec<Table> {
+    vec![fund(of), worst(of), greeks(of), moves(of, scenarios), parts(of, scenarios)]
 }
 
 fn fund(of: &Material<'_>) -> Table {
@@ -103,30 +101,43 @@ fn worst(of: &Material<'_>) -> Table {
     table
 }
 
-fn greeks(of: &Material<'_>) -> anyhow::Result<Table> {
+/// Net, and of those who are long: where every position has its other side here, the first is nothing and the second is not.
+fn greeks(of: &Material<'_>) -> Table {
     let columns = [
         ("underlying", Kind::Text),
-        ("expiry", Kind::Text),
         ("delta, cash", Kind::Number),
+        ("of accounts above zero", Kind::Number),
         ("gamma", Kind::Number),
         ("vega a point", Kind::Number),
+        ("vega of accounts above zero", Kind::Number),
         ("theta a day", Kind::Number),
         ("vanna", Kind::Number),
         ("volga", Kind::Number),
     ];
     let mut table = Table::new("Greeks of all accounts together", &columns);
-    for row in of.course.engine.greeks(None)? {
-        let numbers = [
-            Cell::Number(row.delta_cash, 2),
-            Cell::Number(row.gamma, 6),
-            Cell::Number(row.vega_per_point, 2),
-            Cell::Number(row.theta_per_day, 2),
-            Cell::Number(row.vanna, 6),
-            Cell::Number(row.volga, 4),
-        ];
-        table.push(named(&row.underlying, row.expiry).into_iter().chain(numbers).collect());
+    let study = of.course.engine.book_study();
+    for asset in study.surface().underlyings.keys() {
+        let rows = study.greeks(asset, None);
+        if rows.is_empty() {
+            continue;
+        }
+        let net = |read: fn(&GreeksRow) -> f64| rows.iter().map(read).sum::<f64>();
+        let above = |read: fn(&GreeksRow) -> f64| rows.iter().map(read).filter(|x| *x > 0.0).sum::<f64>();
+        // A sum of floats that cancel is shown as the nothing that it is.
+        let cell = |x: f64, places: usize| Cell::Number(if x.abs() < 1e-6 { 0.0 } else { x }, places);
+        table.push(vec![
+            Cell::text(asset),
+            cell(net(|row| row.delta_cash), 2),
+            cell(above(|row| row.delta_cash), 2),
+            cell(net(|row| row.gamma), 6),
+            cell(net(|row| row.vega_per_point), 2),
+            cell(above(|row| row.vega_per_point), 2),
+            cell(net(|row| row.theta_per_day), 2),
+            cell(net(|row| row.vanna), 6),
+            cell(net(|row| row.volga), 4),
+        ]);
     }
-    Ok(table)
+    table
 }
 
 /// Moves of spot with volatility as it is, and those far beyond the grid.

@@ -19,7 +19,7 @@ use plimsoll_types::{Timestamp, Units};
 
 /// How it was done, for both forms.
 const METHOD: [&str; 7] = [
-    "The journal was replayed through the engine that wrote it. Every number is one that the engine acted by, or follows from the events before it; nothing is interpolated.",
+    "The journal was replayed through the engine that wrote it; where no beginning was named, the report begins with the first sample in which there is something to margin. Every number is one that the engine acted by, or follows from the events before it; nothing is interpolated.",
     "Totals are of all accounts that could be valued, at the clocks at which the engine samples them. A call, a liquidation and a decision are listed at the event that they followed from.",
     "Margin of an underlying is its scan loss: of every account the largest loss over the grid of scenarios in that underlying alone, added up over accounts. What underlyings set off against each other, scales, charges and open orders are of whole accounts; they are the difference to the total.",
     "A comparison tells the same positions and collateral to another parameter set on the same surface. Entry prices and open orders are not told. Both sides are of the accounts that the other set can margin.",
@@ -66,7 +66,7 @@ pub(crate) fn write(mut gathered: Gathered, course: &Course, identity: &str) -> 
         ("Parameters", pictures::causes(&of), vec![tables::decisions(&of)]),
         ("Calls and liquidations", pictures::standings(&of), tables::happened(&of)),
         ("Coverage so far", Vec::new(), vec![tables::coverage(&of, &covered)]),
-        ("The house at the end", vec![scenarios.picture.clone()], house::tables(&of, scenarios)?),
+        ("The house at the end", vec![scenarios.picture.clone()], house::tables(&of, &scenarios)),
     ];
     let mut html = page::begin(&title, &setup);
     for (name, pictures, tables) in &sections {
@@ -81,11 +81,14 @@ pub(crate) fn write(mut gathered: Gathered, course: &Course, identity: &str) -> 
 fn setup(of: &Material<'_>) -> Vec<String> {
     let (first, last) = of.span;
     let rules = of.course.engine.rules();
-    let estimates = coverage::estimates(of.course).into_iter().map(|(confidence, seconds)| {
-        format!("{} % over {} h", 100.0 * confidence, seconds as f64 / 3_600.0)
-    });
+    let estimates = coverage::estimates(of.course)
+        .into_iter()
+        .map(|(confidence, seconds)| format!("{} % over {} h", 100.0 * confidence, seconds as f64 / 3_600.0));
     vec![
-        format!("{first} to {last}: {} records, the last of them {}.", of.gathered.records, of.course.sequence),
+        format!(
+            "{first} to {last}: {} records, the last of them {}.",
+            of.gathered.records, of.course.sequence
+        ),
         format!(
             "Parameter set {} ({}), policy {}. Its estimates cover {}.",
             rules.params.name,

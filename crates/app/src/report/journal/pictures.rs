@@ -14,7 +14,8 @@ const TIMES: i64 = 8;
 
 /// Seconds between instants that people read easily.
 const STEPS: [i64; 14] = [
-    60, 300, 600, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 2_592_000, 31_536_000,
+    60, 300, 600, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 2_592_000,
+    31_536_000,
 ];
 
 fn seconds(at: Timestamp) -> f64 {
@@ -27,7 +28,8 @@ impl Material<'_> {
     }
 
     fn line(&self, name: &str, second: bool, of: impl Fn(&Sample) -> Option<f64>) -> CourseLine {
-        let points = self.gathered.samples.iter().filter_map(|sample| Some((seconds(sample.at), of(sample)?)));
+        let points =
+            self.gathered.samples.iter().filter_map(|sample| Some((seconds(sample.at), of(sample)?)));
         CourseLine { name: name.to_owned(), points: points.collect(), second }
     }
 
@@ -83,7 +85,8 @@ pub(super) fn margins(of: &Material<'_>) -> Vec<String> {
         of.picture("Margin alone", "The same requirements on a scale of their own.", requirements),
     ];
     if !each.is_empty() {
-        let note = "Scan losses of each underlying by itself; what underlyings set off, and charges, are not in it.";
+        let note =
+            "Scan losses of each underlying by itself; what underlyings set off, and charges, are not in it.";
         pictures.push(of.picture("Margin by underlying", note, each));
     }
     pictures.push(of.picture("Insurance fund", "What is there to take losses over.", fund));
@@ -93,7 +96,8 @@ pub(super) fn margins(of: &Material<'_>) -> Vec<String> {
 /// What other methods ask for beside what is in force.
 pub(super) fn methods(of: &Material<'_>) -> Vec<String> {
     let compared = &of.gathered.compared;
-    let names: BTreeSet<&str> = compared.iter().flat_map(|at| at.methods.iter().map(|(name, _)| *name)).collect();
+    let names: BTreeSet<&str> =
+        compared.iter().flat_map(|at| at.methods.iter().map(|(name, _)| *name)).collect();
     if names.is_empty() {
         return Vec::new();
     }

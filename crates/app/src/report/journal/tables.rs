@@ -159,10 +159,8 @@ fn read(decided: &Decided, change: &Change) -> String {
 
 /// Calls, liquidations, and what came after.
 pub(super) fn happened(of: &Material<'_>) -> Vec<Table> {
-    let mut counts = Table::new(
-        "Calls and liquidations, counted",
-        &[("what", Kind::Text), ("times", Kind::Integer)],
-    );
+    let mut counts =
+        Table::new("Calls and liquidations, counted", &[("what", Kind::Text), ("times", Kind::Integer)]);
     for (standing, count) in of.gathered.standings() {
         counts.push(vec![Cell::text(stands(standing)), Cell::count(count)]);
     }
@@ -235,9 +233,12 @@ pub(super) fn coverage(of: &Material<'_>, covered: &[Covered]) -> Table {
         ("within MM", Kind::Text),
         ("beyond MM, amount", Kind::Amount),
         ("without value", Kind::Integer),
-        ("asked for", Kind::Text),
+        ("the policy asks", Kind::Text),
     ];
-    let mut table = Table::new("Coverage: losses of what was held, against margin at the beginning of a window", &columns);
+    let mut table = Table::new(
+        "Coverage: losses of what was held, against margin at the beginning of a window",
+        &columns,
+    );
     let estimates = estimates(of.course);
     let integer = |n: u64| Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     for found in covered {
@@ -257,7 +258,7 @@ pub(super) fn coverage(of: &Material<'_>, covered: &[Covered]) -> Table {
             share(found.beyond_mm),
             of.cell(Ticks(found.excess)),
             integer(found.unknown),
-            Cell::text(if asked.is_empty() { "more than the policy's".to_owned() } else { asked.join(", ") }),
+            Cell::text(if asked.is_empty() { "nothing".to_owned() } else { asked.join(", ") }),
         ]);
     }
     table
