@@ -17,8 +17,10 @@ const argument = (name, otherwise) => {
 };
 const minutes = argument("minutes", 60);
 const accounts = argument("accounts", 10_000);
-// Market seconds a second: at 120 a price comes ten times a second and more.
-const speed = argument("speed", 120);
+// Market seconds a second, and between two prices of a source: a story lasts a day at most, so that more than ten updates a second for an hour
+// take prices that come more often.
+const speed = argument("speed", 20);
+const every = argument("every", 5);
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -60,7 +62,7 @@ function resident(pid) {
 
 const port = await freePort();
 const base = `http://127.0.0.1:${port}`;
-const server = spawn(program(), ["demo", "--headless", "--alone", "--listen", `127.0.0.1:${port}`, "--accounts", String(accounts), "--speed", String(speed), "--for", `${Math.ceil(minutes + 6)}m`], { stdio: ["ignore", "ignore", "inherit"] });
+const server = spawn(program(), ["demo", "--headless", "--alone", "--listen", `127.0.0.1:${port}`, "--accounts", String(accounts), "--speed", String(speed), "--every", String(every), "--for", `${Math.ceil(minutes + 6)}m`], { stdio: ["ignore", "ignore", "inherit"] });
 const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-precise-memory-info", "--js-flags=--expose-gc"];
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags });
 const rows = [];
@@ -127,7 +129,7 @@ try {
   const growth = end.heap_mb - half.heap_mb;
   console.log(`heap ${half.heap_mb.toFixed(2)} MB at half time, ${end.heap_mb.toFixed(2)} MB at the end; ${wrong.length} errors`);
   mkdirSync(path.join(target, "dashboard"), { recursive: true });
-  writeFileSync(path.join(target, "dashboard", "soak.json"), JSON.stringify({ minutes, accounts, speed, wrong, rows }, null, 2) + "\n");
+  writeFileSync(path.join(target, "dashboard", "soak.json"), JSON.stringify({ minutes, accounts, speed, every, wrong, rows }, null, 2) + "\n");
   process.exitCode = wrong.length || (minutes >= 30 && growth > half.heap_mb * 0.15 + 1) ? 1 : 0;
 } finally {
   await browser.close();
