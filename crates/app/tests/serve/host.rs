@@ -66,7 +66,7 @@ fn another_charter_is_a_record_and_what_is_held_stays() {
     let hash = course.engine.state().hash().unwrap();
     drop(course);
     host.stop().unwrap();
-    let (replayed, _) = replay(world.dir.path(), None, |_| Ok(())).unwrap();
+    let (replayed, _) = replay(world.dir.path(), None, |_, _| Ok(())).unwrap();
     assert_eq!(replayed.engine.state().hash().unwrap(), hash, "the journal knows both charters");
 }
 

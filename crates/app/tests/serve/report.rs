@@ -12,7 +12,7 @@ fn told() -> (tempfile::TempDir, PathBuf) {
     let kept = tempfile::tempdir().unwrap();
     let path = dir.path().to_owned();
     let mut world = World::calm_in(dir, "snapshot_events = 40\nsnapshots_kept = 90");
-    world.open("carol", "2500");
+    world.open("carol", "3100");
     world.trade("carol", "alice", "ETH_USDC-PERPETUAL", "5", "3310");
     for step in 0..150_i32 {
         world.now = world.now.plus_seconds(60);

@@ -26,6 +26,9 @@ impl Material<'_> {
     }
 }
 
+/// An amount of a sample.
+type Read = fn(&Sample) -> Ticks;
+
 const ENDS: [(&str, Kind); 5] = [
     ("what", Kind::Text),
     ("at first", Kind::Amount),
@@ -37,7 +40,7 @@ const ENDS: [(&str, Kind); 5] = [
 /// Totals and underlyings over the period.
 pub(super) fn margins(of: &Material<'_>) -> Vec<Table> {
     let mut totals = Table::new("Totals of all accounts", &ENDS);
-    let rows: [(&str, fn(&Sample) -> Ticks); 4] = [
+    let rows: [(&str, Read); 4] = [
         ("equity", |sample| sample.equity),
         ("initial margin", |sample| sample.im),
         ("maintenance margin", |sample| sample.mm),
