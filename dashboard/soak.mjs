@@ -21,6 +21,8 @@ const accounts = argument("accounts", 10_000);
 // take prices that come more often.
 const speed = argument("speed", 20);
 const every = argument("every", 5);
+// Seconds at every view.
+const pause = argument("pause", 20);
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -82,8 +84,10 @@ try {
       updates += 1;
     }
   }));
+  // Not `waitForSelector`, which keeps what it found, and with it the view that was left.
+  const shown = () => page.locator('[data-table="accounts"] tr[data-at="3"]').waitFor();
   await page.goto(`${base}/`);
-  await page.waitForSelector('[data-table="accounts"] tr[data-at="3"]');
+  await shown();
   const session = await page.context().newCDPSession(page);
   const views = ["liquidations", "policy", "heatmap", "feeds", "margin", "margin?scope=underlying", "surface"];
   const begun = Date.now();
@@ -102,7 +106,7 @@ try {
   console.log("minute  heap MB  documents  nodes  frames/s  median ms  updates/s  server MB");
   for (;;) {
     await page.evaluate(() => { location.hash = "#/overview"; });
-    await page.waitForSelector('[data-table="accounts"] tr[data-at="3"]');
+    await shown();
     const [before, since] = [updates, Date.now()];
     const times = await frames();
     const rate = (updates - before) / ((Date.now() - since) / 1_000);
@@ -121,7 +125,7 @@ try {
     // Every view in turn, so that what one leaves behind shows; then back.
     for (const view of views) {
       await page.evaluate((view) => { location.hash = `#/${view}`; }, view);
-      await sleep(Math.max(500, Math.min(20_000, left() / views.length)));
+      await sleep(Math.max(500, Math.min(pause * 1_000, left() / views.length)));
     }
   }
   const half = rows[rows.length >> 1];
