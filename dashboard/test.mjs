@@ -1,4 +1,4 @@
-// The dashboard in a real browser, on a running demonstration. `npm test`, or `node test.mjs --minutes 60` for the long one.
+// The dashboard in a real browser, on a running demonstration. `npm test`; `npm run soak` is the long one.
 //
 // PLIMSOLL is the program (target/release or target/debug otherwise), CHROMIUM the browser. Pictures go to target/dashboard/.
 import { spawn, execFileSync } from "node:child_process";
@@ -241,10 +241,11 @@ const legs = "BTC_USDC-PERPETUAL:-0.25,ETH_USDC-PERPETUAL:2";
 
 const VIEWS = {
   overview: ["overview", ["headline", "distance", "feeds", "greeks", "accounts"]],
-  margin: ["margin", ["series", "compare", "changes"]],
-  "margin-underlying": ["margin?scope=underlying&underlying=BTC", ["series", "compare", "changes"]],
+  margin: ["margin", ["series", "methods", "compare", "changes"]],
+  "margin-underlying": ["margin?scope=underlying&underlying=BTC", ["series", "rates", "compare", "changes"]],
   "margin-account": [`margin?scope=account&id=${id}`, ["series", "compare"]],
-  scenarios: ["heatmap", ["heat", "cell", "tails"]],
+  scenarios: ["heatmap", ["heat", "cell", "book-split", "tails"]],
+  behind: ["overview?greek=delta_cash&underlying=BTC", ["greeks", "behind", "accounts"]],
   "scenarios-account": [`heatmap?scope=account&id=${id}`, ["heat", "cell", "tails"]],
   account: [`account?id=${id}&legs=${legs}`, ["account", "waterfall", "positions", "boundary", "ladder", "what-if", "explain", "series"]],
   surface: ["surface", ["smile", "term", "expiries", "marks"]],
@@ -301,6 +302,66 @@ for (const theme of ["dark", "light"]) {
     return `${Object.keys(VIEWS).length} pictures, axe finds nothing serious`;
   });
 }
+
+await test("every view at 390 pixels: nothing is wider than the page, and what is to be touched is there", async () => {
+  const page = await open(browser, world.base, "overview", { view: { width: 390, height: 844 } });
+  const wide = [];
+  for (const [name, [hash, panels]] of Object.entries(VIEWS)) {
+    await goTo(page, hash);
+    for (const panel of panels) await page.waitForSelector(`main [data-panel="${panel}"]`, { timeout: 15_000 });
+    await until(async () => (await page.locator("main .nothing").allInnerTexts()).every((text) => !/waiting|computing|being made|is not|refused|error/i.test(text)), `${name} has all its answers`, 30_000);
+    const found = await page.evaluate(() => {
+      const most = document.documentElement.clientWidth;
+      const over = (one) => one.getBoundingClientRect().right > most + 1 || one.getBoundingClientRect().left < -1;
+      return {
+        page: document.documentElement.scrollWidth - most,
+        panels: [...document.querySelectorAll("main .panel, main .bar-top, .status, .alarm")].filter(over).map((one) => one.dataset.panel ?? one.className),
+        buttons: [...document.querySelectorAll("main .tools > *")].filter((one) => over(one) && !one.closest(".scroll")).map((one) => one.textContent),
+      };
+    });
+    if (found.page > 0 || found.panels.length || found.buttons.length) wide.push(`${name}: ${JSON.stringify(found)}`);
+    await page.screenshot({ path: path.join(shots, `narrow-${name}.png`), fullPage: true });
+  }
+  same(wide.join("\n"), "", "what is wider than the page");
+  // Every view can be gone to from the bar, though it scrolls.
+  for (const text of ["System", "Overview"]) {
+    await page.locator(`nav a:text-is("${text}")`).click();
+    await until(async () => (await page.evaluate(() => document.title)).startsWith(text), `${text} opens`);
+  }
+  same(page.wrong.join("\n"), "", "no console error");
+  await page.context().close();
+  return `${Object.keys(VIEWS).length} pictures`;
+});
+
+await test("margin by underlying, splits of the book, accounts behind a Greek and evidence are the server's", async () => {
+  const page = await open(browser, world.base, "margin?scope=underlying&underlying=BTC");
+  await page.waitForSelector('[data-number="underlying-im"]', { timeout: 30_000 });
+  const at = await together(page, "series", () => value(page, '[data-number="underlying-im"]'), () => api(world.base, "/v1/history/totals?limit=1000"), 30_000).catch(() => null);
+  const history = at?.answer ?? (await api(world.base, "/v1/history/totals?limit=1000"));
+  const shown = at?.shown ?? (await value(page, '[data-number="underlying-im"]'));
+  check(history.data.some((sample) => sample.underlyings.some((of) => of.asset === "BTC" && of.im === shown)), `${shown} is a sample of the server's`);
+  await goTo(page, "heatmap");
+  await page.waitForSelector('[data-panel="book-split"] [data-table="By underlying"] tbody tr');
+  const split = await until(() => page.evaluate(() => {
+    const one = (selector) => document.querySelector(selector)?.dataset.value;
+    return { sum: one('[data-panel="book-split"] [data-table="By underlying"] tr.total [data-value]'), losses: one('[data-panel="cell"] [data-table="cell"] tbody tr [data-value]') };
+  }), "a cell is split");
+  same(Number(split.sum), -Number(split.losses), "parts of the losses");
+  await goTo(page, "overview");
+  await page.locator('[data-table="net-greeks"] a.opens').first().click();
+  await page.waitForSelector('[data-panel="behind"] tbody tr');
+  const order = await page.locator('[data-table="behind"] tbody tr').evaluateAll((all) => all.map((row) => Math.abs(Number(row.querySelector('[data-term="delta"]').dataset.value))));
+  check(order.length > 3 && order.every((size, at) => at === 0 || order[at - 1] >= size), `the largest first: ${order.slice(0, 5)}`);
+  await goTo(page, "policy");
+  await page.waitForSelector('[data-table="evidence"] [data-value]', { timeout: 15_000 });
+  const sequence = Number(/event (\d+)/.exec(await text(page, '[data-panel="decision"] .count'))[1]);
+  const read = await page.locator('[data-table="evidence"] [data-value]').evaluateAll((all) => all.map((one) => one.dataset.value).filter(Boolean));
+  const decided = (await api(world.base, "/v1/parameters/history?limit=200")).data.find((of) => of.sequence === sequence);
+  const known = new Set(Object.values(decided.readings).flatMap((of) => Object.values(of).map(String)));
+  check(read.length > 3 && read.every((value) => known.has(value)), `readings of event ${sequence}: ${read.slice(0, 4)}`);
+  await page.context().close();
+  return `${order.length} accounts behind a Greek, ${read.length} readings`;
+});
 
 await test("numbers of the overview are the server's", async () => {
   const page = await open(browser, world.base);
@@ -522,6 +583,31 @@ await test("a server with keys opens to a key, and to everybody where it says so
     same(await page.locator('[data-alarm="closed"]').count(), 0, "alarms with a key");
     await page.context().close();
     await closed.stop();
+    const alone = execFileSync(program(), ["keys", "create", "--role", "reader", "--account", "alice", "--keys", "keys.json"], { cwd: dir }).toString();
+    const own = `${/\| key +\| (\w+)/.exec(alone)[1]}.${/plim_[0-9a-f]+/.exec(alone)[0]}`;
+    const market = await serve("market");
+    const one = await open(browser, market.base);
+    one.expected = true;
+    await one.waitForSelector('[data-own="0"]');
+    same((await one.locator("nav li a").allInnerTexts()).join(), "Surface,Policy", "views of the market");
+    await one.fill("input[name=key]", own);
+    await one.keyboard.press("Enter");
+    await one.waitForSelector('[data-own="1"]');
+    same((await one.locator("nav li a").allInnerTexts()).join(), "Account,Margin,Scenarios,Surface,Policy", "views of one's own account");
+    same(await one.evaluate(() => document.querySelector("main").dataset.view), "account", "where it begins");
+    await until(async () => (await one.evaluate(() => location.hash)).includes("id=alice"), "its own account is chosen");
+    same(await one.locator('[data-alarm="closed"]').count(), 0, "alarms");
+    for (const view of ["margin", "heatmap", "surface", "policy"]) {
+      await goTo(one, view);
+      await sleep(700);
+      const refused = (await one.locator("main").innerText()).match(/forbidden|unauthorised|needs a key/i);
+      same(refused, null, `${view} shows what is refused`);
+    }
+    await goTo(one, "overview");
+    await until(async () => (await one.evaluate(() => document.querySelector("main").dataset.view)) === "account", "views of all accounts are not there");
+    await one.screenshot({ path: path.join(shots, "own.png"), fullPage: true });
+    await one.context().close();
+    await market.stop();
     const public_ = await serve("everything");
     const other = await open(browser, public_.base);
     await other.waitForSelector('[data-number="Equity"]');
@@ -537,27 +623,19 @@ await test("a server with keys opens to a key, and to everybody where it says so
 // ---- how it holds ----------------------------------------------------------------------------------------------
 
 await test(`${accounts} accounts, ten updates a second`, async () => {
-  const busy = demo(await freePort(), ["--accounts", String(accounts), "--for", `${Math.ceil(minutes + 4)}m`]);
+  const busy = demo(await freePort(), ["--accounts", String(accounts), "--speed", "120", "--for", `${Math.ceil(minutes + 4)}m`]);
   await ready(busy.base, accounts);
   const page = await open(browser, busy.base);
   let messages = 0;
-  // The server says how all accounts stand four times a second at most; the page is told ten times, each with other numbers.
-  await page.routeWebSocket(/v1\/ws/, (near) => {
-    const far = near.connectToServer();
-    let last = null;
-    far.onMessage((text) => {
-      if (String(text).includes('"channel":"overview"')) last = JSON.parse(text);
-      else near.send(text);
-    });
-    const timer = setInterval(() => {
-      if (!last) return;
+  let newest = 0;
+  page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => {
+    const found = /"channel":"overview".*?"sequence":(\d+)/.exec(String(payload));
+    // One that says what the last one said is no update.
+    if (found && Number(found[1]) > newest) {
+      newest = Number(found[1]);
       messages += 1;
-      last.data.im = (Number(last.data.im) + messages / 1000).toFixed(6);
-      last.as_of = new Date(Date.parse(last.as_of) + 100).toISOString();
-      near.send(JSON.stringify(last));
-    }, 100);
-    near.onClose(() => { clearInterval(timer); far.close(); });
-  });
+    }
+  }));
   await page.reload();
   await page.waitForSelector('[data-table="accounts"] tr[data-at="3"]');
   const session = await page.context().newCDPSession(page);

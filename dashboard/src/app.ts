@@ -2,7 +2,7 @@
 import { connection, follow, get } from "./api";
 import { Ring } from "./ring";
 import { Cell } from "./store";
-import type { Answer, DecisionEffect, Happened, Overview, Parameters, Sample, Surface, Terms } from "./types";
+import type { Answer, DecisionEffect, Feed, Happened, Overview, Parameters, Sample, Surface, Terms, Whoami } from "./types";
 
 // ---- address ---------------------------------------------------------------------------------------------------
 
@@ -116,6 +116,24 @@ export const overview = new Cell<Answer<Overview> | null>(null);
 export const terms = new Cell<Answer<Terms> | null>(null);
 export const parameters = new Cell<Answer<Parameters> | null>(null);
 
+/** What this page may see; nothing until the server has said. */
+export const who = new Cell<Whoami | null>(null);
+
+/** The accounts that it may see, where it may not see all. */
+export function mine(): string[] | null {
+  const of = who.get();
+  return of && !of.everybody && of.accounts.length ? of.accounts : null;
+}
+
+/** How far feeds may be relied on, from whichever answer said so last. */
+export const feeds = new Cell<Feed[]>([]);
+
+/** Whether views of all accounts are for others. */
+export function alone(): boolean {
+  const of = who.get();
+  return of !== null && !of.everybody;
+}
+
 export interface Event {
   sequence: number;
   at: string;
@@ -180,6 +198,24 @@ async function readHistory(): Promise<void> {
   }
 }
 
+let reading = false;
+
+/** What the latest decisions rested on: the socket says the decision, and the server keeps what was read. */
+async function readEvidence(): Promise<void> {
+  if (reading) return;
+  reading = true;
+  try {
+    await new Promise((done) => setTimeout(done, 1_000));
+    const { data } = await get<Happened<DecisionEffect>[]>("/v1/parameters/history?limit=5");
+    const read = new Map(data.map((of) => [of.sequence, of.readings]));
+    parametersHistory.set(parametersHistory.get().map((of) => (of.readings || !read.has(of.sequence) ? of : { ...of, readings: read.get(of.sequence) ?? {} })));
+  } catch {
+    // The decision is shown without it until the next.
+  } finally {
+    reading = false;
+  }
+}
+
 export async function readParameters(): Promise<void> {
   const answer = await get<Parameters>("/v1/parameters");
   const last = readings.last();
@@ -201,6 +237,7 @@ export function start(): void {
     const last = overview.get();
     if (last && answer.sequence < last.sequence) forget();
     overview.set(answer);
+    feeds.set(answer.data.feeds);
     sample(answer);
   });
   for (const channel of ["params", "validity", "liquidations"]) {
@@ -213,6 +250,7 @@ export function start(): void {
         const decision = brief({ sequence: message.sequence, at: message.as_of, what: what as unknown as DecisionEffect });
         const known = parametersHistory.get();
         if (known[0]?.sequence !== decision.sequence) parametersHistory.set([decision, ...known].slice(0, DECISIONS));
+        void readEvidence();
       }
     });
   }
@@ -225,6 +263,9 @@ export function start(): void {
   const again = () => {
     if (!document.hidden) {
       void readParameters().catch(() => undefined);
+      if (!who.get()) void get<Whoami>("/v1/whoami").then((answer) => who.set(answer.data), () => undefined);
+      // Who may not see everybody is not told the overview, and asks for the market's part of it.
+      if (alone()) void get<Feed[]>("/v1/validity").then((answer) => feeds.set(answer.data), () => undefined);
       if (!terms.get()) void get<Terms>("/v1/terms").then((answer) => terms.set(answer), () => undefined);
     }
     window.setTimeout(again, 5_000);

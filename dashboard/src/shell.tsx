@@ -1,7 +1,7 @@
 // The frame: where one is, whether what one sees is alive, and how it is shown.
 import { useEffect, useReducer } from "preact/hooks";
 import { closed, connection } from "./api";
-import { href, overview, place, readOnly, setTheme, setZone, span, theme, time, zone, zoneName } from "./app";
+import { alone, feeds as allFeeds, href, mine, overview, parameters, place, readOnly, setTheme, setZone, span, theme, time, who, zone, zoneName } from "./app";
 import { keep, key } from "./key";
 import { Hover, Valid, horizon } from "./ui/base";
 import { useCell } from "./store";
@@ -25,10 +25,20 @@ const VIEWS = [
   ["feeds", "System", FeedsView],
 ] as const;
 
+/** Views of the market, for whoever may see no account; those of one's own accounts besides. */
+const MARKET = ["surface", "policy"];
+const OWN = ["account", "margin", "heatmap", ...MARKET];
+
+/** Views that this page may show. */
+function views(): readonly (typeof VIEWS)[number][] {
+  const names = mine() ? OWN : MARKET;
+  return alone() ? names.flatMap((name) => VIEWS.filter(([of]) => of === name)) : VIEWS;
+}
+
 /** Alt and a digit go to a view. */
 function keys(event: KeyboardEvent): void {
   const at = Number(event.key) - 1;
-  const view = VIEWS[at];
+  const view = views()[at];
   if (event.altKey && view) {
     location.hash = href(view[0]);
     event.preventDefault();
@@ -41,8 +51,12 @@ export function Shell() {
     document.addEventListener("keydown", keys);
     return () => document.removeEventListener("keydown", keys);
   }, []);
-  const [name, title, View] = VIEWS.find(([name]) => name === here.view) ?? VIEWS[0];
+  useCell(who);
+  const shown = views();
+  const [name, title, View] = shown.find(([name]) => name === here.view) ?? shown[0]!;
   useEffect(() => {
+    // On a narrow page the bar of views scrolls: where one is stays in sight.
+    document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     document.title = `${title} · Plimsoll`;
   }, [title]);
   return (
@@ -51,12 +65,13 @@ export function Shell() {
       <nav aria-label="Views">
         <div class="brand"><svg viewBox="0 0 32 32" aria-hidden="true"><circle cx="16" cy="16" r="10" /><path d="M1 16h30" /></svg>Plimsoll</div>
         <ul>
-          {VIEWS.map(([of, text], at) => (
+          {shown.map(([of, text], at) => (
             <li><a href={href(of)} aria-current={of === name ? "page" : undefined} title={`Alt+${at + 1}`}>{text}</a></li>
           ))}
         </ul>
         <div class="settings">
           {readOnly && <span class="badge">read only</span>}
+          {alone() && <span class="badge" data-own={mine()?.length ?? 0}>{mine() ? "own accounts" : "market"}</span>}
           <KeyForm />
           <Zone />
           <Colours />
@@ -101,7 +116,10 @@ function KeyForm() {
 
 function Status() {
   const link = useCell(connection);
-  const latest = useCell(overview);
+  const all = useCell(overview);
+  const market = useCell(parameters);
+  // Who may not see everybody is told of what the parameters were read from.
+  const latest = all ?? market;
   const why = useCell(closed);
   useCell(zone);
   const [, draw] = useReducer((n: number) => n + 1, 0);
@@ -109,7 +127,7 @@ function Status() {
     const timer = setInterval(() => draw(undefined as never), 1_000);
     return () => clearInterval(timer);
   }, []);
-  const feeds = latest?.data.feeds ?? [];
+  const feeds = useCell(allFeeds);
   const troubled = feeds.filter((feed) => feed.validity !== "normal");
   const ages = feeds.flatMap((feed) => (feed.age_ms === undefined ? [] : [feed.age_ms / 1000]));
   return (
@@ -127,7 +145,7 @@ function Status() {
           </>
         )}
       </div>
-      {why && link.link !== "lost" && <div class="alarm warn" role="alert" data-alarm="closed">The server shows less to whoever has no key: {why}</div>}
+      {why && !mine() && link.link !== "lost" && <div class="alarm warn" role="alert" data-alarm="closed">The server shows less to whoever has no key: {why}</div>}
       {link.link === "lost" && (
         <div class="alarm bad" role="alert">
           Connection lost {span((Date.now() - link.since) / 1000)} ago. What is shown is as of {latest ? time(latest.as_of) : "–"}; trying again.

@@ -71,6 +71,8 @@ export interface Sample {
   liquidatable: number;
   insolvent: number;
   insurance: Decimal;
+  /** Of each underlying by itself; the server's samples alone have it. */
+  underlyings?: { asset: string; im: Decimal; mm: Decimal }[];
 }
 
 export interface AccountRow {
@@ -181,6 +183,14 @@ export interface BookHeat {
   cells: BookCell[][];
   worst: [number, number];
   tails: { spot: number; vol: number; cell: BookCell }[];
+  /** What those that lose, lose on which expiry: `losses[vol][spot]`. */
+  parts: { underlying: string; expiry?: string; losses: Decimal[][] }[];
+}
+
+export interface Contributors {
+  accounts: number;
+  sum: number;
+  rows: { account: string; greeks: Greeks }[];
 }
 
 export interface Boundary {
@@ -250,6 +260,8 @@ export interface Happened<T = Record<string, unknown>> {
   sequence: number;
   at: string;
   what: T;
+  /** What was read when it was decided, by underlying and cause. */
+  readings?: Record<string, Record<string, number>>;
 }
 
 export interface DecisionEffect {
@@ -301,6 +313,20 @@ export interface Method {
   accounts: number;
   failures: number;
   reason?: string;
+}
+
+/** Other methods on the book and market of an instant. */
+export interface ComparedAt {
+  sequence: number;
+  at: string;
+  methods: Omit<Method, "reason">[];
+}
+
+/** What whoever asks may see. */
+export interface Whoami {
+  key?: string;
+  everybody: boolean;
+  accounts: string[];
 }
 
 export interface Problem {

@@ -14,6 +14,7 @@ pub mod generate;
 pub mod host;
 pub mod intake;
 pub mod io;
+mod methods;
 pub mod output;
 mod report;
 pub mod serve;

@@ -63,6 +63,17 @@ impl Sums {
         self.vanna += times(vanna);
         self.volga += times(volga);
     }
+
+    fn take(&mut self, other: &Self) {
+        self.mark += other.mark;
+        self.delta += other.delta;
+        self.gamma += other.gamma;
+        self.vega += other.vega;
+        self.theta += other.theta;
+        self.rho += other.rho;
+        self.vanna += other.vanna;
+        self.volga += other.volga;
+    }
 }
 
 impl Desk {
@@ -98,6 +109,18 @@ impl<'a> Ladder<'a> {
                 self.rungs.entry(rung).or_default().add(row, position.lots.0);
             }
         }
+    }
+
+    /// Everything of one underlying together, whatever expires when; `None` where there is nothing. Of several, the first.
+    pub(crate) fn total(self, account: &AccountId) -> Option<GreeksRow> {
+        let (underlying, _) = *self.rungs.keys().next()?;
+        let mut sums = Sums::default();
+        for ((of, _), rung) in &self.rungs {
+            if *of == underlying {
+                sums.take(rung);
+            }
+        }
+        rung(self.arrays, Some(account), (underlying, None), &sums)
     }
 
     /// In order of underlying and expiry.

@@ -194,6 +194,23 @@ impl<'a> Snapshots<'a> {
         Ok((None, skipped))
     }
 
+    /// Every valid snapshot, newest first, each checked against the chain of the journal that is beside it: for those who read and do
+    /// not write.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when one of them is not of this chain, and what reading the chain as far as it stands for finds wrong;
+    /// [`Error::Io`].
+    pub fn all(&self) -> Result<Vec<Snapshot>> {
+        let mut found = Vec::new();
+        for name in self.names()? {
+            if let Ok(snapshot) = self.inspect(&name)? {
+                check_anchor(self.disk, &self.identity, "snapshot", &snapshot.anchor)?;
+                found.push(snapshot);
+            }
+        }
+        Ok(found)
+    }
+
     /// The oldest valid snapshot, checked against the journal's chain.
     pub(crate) fn oldest(&self, journal: &Journal) -> Result<Option<Snapshot>> {
         sync_directory(self.disk)?;

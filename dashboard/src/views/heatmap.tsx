@@ -2,12 +2,12 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { get, long } from "../api";
 import { href, place, say } from "../app";
-import { approx, fixed, isNegative, percent, short, sum } from "../decimal";
+import { approx, fixed, isNegative, negate, percent, short, sum } from "../decimal";
 import type { Decimal } from "../decimal";
 import { useCell, useEvery } from "../store";
 import { Csv, Money, Nothing, Panel, Pick, Tabs, Term } from "../ui/base";
 import { HeatGrid, heatPng } from "../ui/heat";
-import { AccountPick } from "./margin";
+import { AccountPick, useOwn } from "./margin";
 import type { Answer, BookCell, BookHeat, Heat, Leg, Margin } from "../types";
 import type { TermName } from "../terms";
 
@@ -20,12 +20,13 @@ const DAYS = [["0", "now"], ["1", "1 d"], ["7", "7 d"], ["30", "30 d"]] as const
 
 export function HeatView() {
   const { query } = useCell(place);
-  const scope = (query.get("scope") ?? "book") as "book" | "account";
+  const own = useOwn();
+  const scope = (own ? "account" : (query.get("scope") ?? "book")) as "book" | "account";
   const days = query.get("days") ?? "0";
   return (
     <div class="grid">
       <div class="wide bar-top">
-        <Tabs of={SCOPES} at={scope} to={(to) => say({ scope: to })} label="Of what" />
+        {!own && <Tabs of={SCOPES} at={scope} to={(to) => say({ scope: to })} label="Of what" />}
         {scope === "account" && <AccountPick />}
         <Tabs of={DAYS} at={days as "0"} to={(to) => say({ days: to })} label="Days that pass" />
       </div>
@@ -106,7 +107,8 @@ function Book({ days }: { days: string }) {
         )}
         <p class="note"><a href={href("overview", { order: "risk" })}>The accounts nearest to liquidation</a></p>
       </Panel>
-      <Panel title={<Term of="tails">Tails, vol +100 %</Term>} basis={answer} id="tails" cls="two">
+      <BookSplit answer={answer} at={[v, s]} />
+      <Panel title={<Term of="tails">Tails, vol +100 %</Term>} basis={answer} id="tails" cls="wide">
         <table class="bars" data-table="tails">
           <thead><tr><th scope="col" class="left">Spot</th><th scope="col">{MEASURES.find(([name]) => name === measure)![1]}</th><th scope="col" class="bar-head"><span class="unseen">share</span></th></tr></thead>
           <tbody>
@@ -118,6 +120,30 @@ function Book({ days }: { days: string }) {
         </table>
       </Panel>
     </>
+  );
+}
+
+/** What those that lose in a cell, lose on: by underlying, and by expiry. */
+function BookSplit({ answer, at: [v, s] }: { answer: Answer<BookHeat>; at: [number, number] }) {
+  const rows = answer.data.parts.map((part) => ({ underlying: part.underlying, expiry: part.expiry?.slice(0, 10) ?? "no expiry", pnl: negate(part.losses[v]?.[s] ?? "0") }));
+  const by = (of: (row: (typeof rows)[number]) => string) => {
+    const all = new Map<string, Decimal[]>();
+    for (const row of rows) all.set(of(row), [...(all.get(of(row)) ?? []), row.pnl]);
+    return [...all].map(([name, parts]) => ({ name, pnl: sum(parts) }));
+  };
+  const legs = rows.map((row) => ({ name: `${row.underlying} ${row.expiry}`, pnl: row.pnl })).filter((row) => approx(row.pnl) !== 0).sort((a, b) => approx(a.pnl) - approx(b.pnl));
+  return (
+    <Panel title={<><Term of="losses">Losses of losers</Term> by underlying and expiry</>} basis={answer} cls="two tall" id="book-split"
+      tools={<Csv name="losses-split" of={() => [["underlying", "expiry", "pnl"], rows.map((row) => [row.underlying, row.expiry, row.pnl])]} />}
+      note="What those that lose in the cell under the pointer, lose on; they may gain on a part and lose more elsewhere.">
+      <div class="split top">
+        <div>
+          <SplitTable head="By underlying" rows={by((row) => row.underlying)} />
+          <SplitTable head="By expiry" rows={by((row) => row.expiry).sort((a, b) => a.name.localeCompare(b.name))} />
+        </div>
+        <div class="scroll" tabIndex={0} role="region" aria-label="By underlying and expiry"><SplitTable head="By underlying and expiry" rows={legs} /></div>
+      </div>
+    </Panel>
   );
 }
 

@@ -1,57 +1,70 @@
 // View 2: margin over time, of all accounts, of an underlying's parameters, of one account; and what another method would charge.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { follow, get, long } from "../api";
-import { events, eventsSeen, href, overview, parametersHistory, place, readings, say, time, totals, totalsSeen } from "../app";
+import { alone, events, eventsSeen, feeds, href, mine, overview, parametersHistory, place, readings, say, time, totals, totalsSeen, who } from "../app";
 import { approx, floatShort, percent, short } from "../decimal";
 import { Ring } from "../ring";
-import { useCell } from "../store";
+import { useCell, useEvery } from "../store";
 import { Csv, Money, Nothing, Num, Panel, Pick, Png, Tabs, Term } from "../ui/base";
 import { Series } from "../ui/series";
 import type { Band, Mark } from "../ui/series";
 import { Table, TableCsv } from "../ui/table";
 import type { Column } from "../ui/table";
-import type { Account, Answer, Method, Sample, Totals } from "../types";
+import type { Account, Answer, ComparedAt, Method, Sample, Totals } from "../types";
 
 const SCOPES = [["system", "All accounts"], ["underlying", "Underlying"], ["account", "Account"]] as const;
 type Scope = (typeof SCOPES)[number][0];
 
 export function MarginView() {
   const { query } = useCell(place);
-  const scope = (query.get("scope") ?? "system") as Scope;
+  const own = useOwn();
+  const scope = (own ? "account" : (query.get("scope") ?? "system")) as Scope;
   return (
     <div class="grid">
       <div class="wide bar-top">
-        <Tabs of={SCOPES} at={scope} to={(to) => say({ scope: to })} label="Of what" />
+        {!own && <Tabs of={SCOPES} at={scope} to={(to) => say({ scope: to })} label="Of what" />}
         {scope === "underlying" && <UnderlyingPick />}
         {scope === "account" && <AccountPick />}
       </div>
       {scope === "system" && <System />}
+      {scope === "system" && <MethodsOverTime />}
       {scope === "underlying" && <Underlying name={query.get("underlying") ?? "BTC"} />}
       {scope === "account" && <OneAccount id={query.get("id") ?? ""} />}
-      <Compare account={scope === "account" ? (query.get("id") ?? "") : ""} />
+      {!own && <Compare account={scope === "account" ? (query.get("id") ?? "") : ""} />}
       <Changes />
     </div>
   );
 }
 
 function UnderlyingPick() {
-  const answer = useCell(overview);
   const { query } = useCell(place);
-  const names = (answer?.data.feeds ?? []).map((feed) => feed.asset);
+  const names = useCell(feeds).map((feed) => feed.asset);
   return <Pick label="Underlying" at={query.get("underlying") ?? "BTC"} of={names} to={(to) => say({ underlying: to })} />;
+}
+
+/** The accounts that this page may see, where it may not see all. */
+export function useOwn(): string[] | null {
+  useCell(who);
+  return mine() ?? (alone() ? [] : null);
 }
 
 export function AccountPick() {
   const { query } = useCell(place);
+  const own = useOwn();
   const [names, setNames] = useState<string[]>([]);
   const now = query.get("id") ?? "";
   useEffect(() => {
+    if (own) {
+      setNames(own);
+      if (!own.includes(now) && own[0]) say({ id: own[0] });
+      return;
+    }
     void get<{ account: string }[]>("/v1/accounts?order=risk&limit=200").then((answer) => {
       const found = answer.data.map((row) => row.account);
       setNames(found);
       if (!now && found[0]) say({ id: found[0] });
     }, () => undefined);
-  }, []);
+  }, [own?.join()]);
   return (
     <label class="pick">
       <span>Account</span>
@@ -160,7 +173,82 @@ export function nameOf(key: { knob: string; scope: Record<string, string> }): st
   return `${key.knob}[${Object.values(key.scope).join(",") || "*"}]`;
 }
 
+/** What the server has kept of all accounts, read again while it is shown. */
+function useKept(): Answer<Sample[]> | null {
+  const [kept, setKept] = useState<Answer<Sample[]> | null>(null);
+  useEvery(10_000, async (signal) => {
+    const pages = [];
+    for (let skip = 0; skip < 5_000; skip += 1_000) {
+      const page = await get<Sample[]>(`/v1/history/totals?limit=1000&skip=${skip}`, signal);
+      pages.push(page);
+      if (page.data.length < 1_000) break;
+    }
+    if (!signal.aborted && pages[0]) setKept({ ...pages[0], data: pages.reverse().flatMap((page) => page.data) });
+  }, []);
+  return kept;
+}
+
+const BY_UNDERLYING = [
+  { name: "Initial, scan loss", color: "--s1", fill: true, width: 2 },
+  { name: "Maintenance, scan loss", color: "--s2" },
+];
+
+/** Margin of an underlying over time: what it would be asked by itself. */
+function OfUnderlying({ name }: { name: string }) {
+  const kept = useKept();
+  const marks = useMarks();
+  const all = (kept?.data ?? []).flatMap((sample) => {
+    const found = sample.underlyings?.find((of) => of.asset === name);
+    return found ? [{ at: sample.at, ...found }] : [];
+  });
+  const begins = Math.max(0, all.findIndex((sample) => approx(sample.im) > 0));
+  const shown = all.slice(begins);
+  const x = shown.map((sample) => Date.parse(sample.at) / 1000);
+  const last = shown[shown.length - 1];
+  return (
+    <Panel title={<><Term of="scan_loss">Margin of {name}</Term> <span class="count">{shown.length} samples</span></>} basis={kept} cls="wide" id="series"
+      tools={<><Csv name={`margin-${name}`} of={() => [["at", "im_scan_loss", "mm_scan_loss"], shown.map((of) => [of.at, of.im, of.mm])]} /><Png name={`margin-${name}`} /></>}
+      note={<>Of every account the largest loss over the grid in {name} alone, added up over accounts. Scales, charges and what underlyings set off are of whole accounts. {last && <>Last: initial <span data-number="underlying-im" data-value={last.im}>{short(last.im)}</span>, maintenance <span data-number="underlying-mm" data-value={last.mm}>{short(last.mm)}</span>.</>}</>}>
+      {shown.length > 1 ? <Series label={`Margin of ${name}`} columns={[x, shown.map((of) => approx(of.im)), shown.map((of) => approx(of.mm))]} lines={BY_UNDERLYING} marks={marks} bands={bands(x[0] ?? 0, x[x.length - 1] ?? 0)} height={300} zero format={(v) => short(v.toFixed(2))} /> : <Nothing why={kept ? `no account has been asked margin for ${name} yet` : "waiting for samples"} />}
+    </Panel>
+  );
+}
+
+/** What other methods would have asked for, over time. */
+function MethodsOverTime() {
+  const [answer, setAnswer] = useState<Answer<ComparedAt[]> | null>(null);
+  const [why, setWhy] = useState<unknown>(null);
+  useEvery(10_000, async (signal) => {
+    try {
+      const found = await get<ComparedAt[]>("/v1/history/compare?limit=1000", signal);
+      if (!signal.aborted) setAnswer(found), setWhy(null);
+    } catch (error) {
+      if (!signal.aborted) setWhy(error);
+    }
+  }, []);
+  const all = answer?.data ?? [];
+  const names = [...new Set(all.flatMap((of) => of.methods.map((method) => method.preset)))];
+  const method = (of: ComparedAt, name: string) => of.methods.find((method) => method.preset === name);
+  const colors = ["--s2", "--s4", "--s5", "--s3"];
+  const lines = [{ name: "In force", color: "--s1", width: 2 }, ...names.map((name, at) => ({ name, color: colors[at % 4]!, dash: at ? [2, 3] : [6, 3] }))];
+  const own = all.map((of) => (of.methods[0] ? approx(of.methods[0].own_im) : null));
+  const columns = [all.map((of) => Date.parse(of.at) / 1000), own, ...names.map((name) => all.map((of) => { const found = method(of, name); return found ? approx(found.im) : null; }))];
+  const last = all[all.length - 1];
+  const failures = last?.methods.filter((of) => of.failures).map((of) => `${of.preset} cannot margin ${of.failures}`) ?? [];
+  return (
+    <Panel title={<><Term of="compare">Other methods over time</Term> <span class="count">{all.length} comparisons</span></>} basis={answer} cls="wide" id="methods"
+      tools={<><Csv name="methods" of={() => [["at", "event", "method", "im", "mm", "in_force_im", "in_force_mm", "accounts", "not_margined"], all.flatMap((of) => of.methods.map((m) => [of.at, of.sequence, m.preset, m.im, m.mm, m.own_im, m.own_mm, m.accounts, m.failures]))]} /><Png name="methods" /></>}
+      note={<>Initial margin on the same book and market, computed beside the engine every ten seconds at most, since the server was started. {last && <>{last.methods.map((m) => `${m.preset} asks ${approx(m.own_im) > 0 ? percent(approx(m.im) / approx(m.own_im), 0) : "–"} of what is in force`).join("; ")}{failures.length ? ` (${failures.join(", ")})` : ""}.</>}</>}>
+      {all.length > 1 ? <Series label="Initial margin under other methods" columns={columns} lines={lines} height={260} zero format={(v) => short(v.toFixed(2))} /> : <Nothing why={why ?? "the first comparisons are being made"} />}
+    </Panel>
+  );
+}
+
 function Underlying({ name }: { name: string }) {
+  return <><OfUnderlying name={name} /><Rates name={name} /></>;
+}
+
+function Rates({ name }: { name: string }) {
   const history = useCell(parametersHistory);
   const answer = useCell(overview);
   const knobs = ["price_scan_down", "price_scan_up", "vol_scan_up", "im_fraction"];
@@ -175,10 +263,10 @@ function Underlying({ name }: { name: string }) {
   const shown = knobs.map((_, at) => at).filter((at) => paths[at]!.length > 0);
   const colors = ["--s1", "--s2", "--s4", "--s5"];
   return (
-    <Panel title={`Margin rates of ${name}`} basis={answer} cls="wide" id="series"
+    <Panel title={`Margin rates of ${name}`} basis={answer} cls="wide" id="rates"
       tools={<><Csv name={`rates-${name}`} of={() => [["at", ...knobs], x.map((at, i) => [new Date(at * 1000).toISOString(), ...columns.map((c) => c[i])])]} /><Png name={`rates-${name}`} /></>}
       note="What binds new risk, step by step as it was decided, under Policy with its causes.">
-      {shown.length ? <Series label={`Margin rates of ${name}`} columns={[x, ...shown.map((at) => columns[at]!)]} lines={shown.map((at) => ({ name: knobs[at]!, color: colors[at]!, step: true }))} height={300} format={(v) => percent(v)} /> : <Nothing why="none of its parameters has moved" />}
+      {shown.length ? <Series label={`Margin rates of ${name}`} columns={[x, ...shown.map((at) => columns[at]!)]} lines={shown.map((at) => ({ name: knobs[at]!, color: colors[at]!, step: true }))} height={220} format={(v) => percent(v)} /> : <Nothing why="none of its parameters has moved" />}
     </Panel>
   );
 }

@@ -1,13 +1,15 @@
 // View 1: all accounts together; each number opens the accounts behind it.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { get } from "../api";
+import { get, long } from "../api";
 import { href, overview, place, say, span, totals, totalsSeen } from "../app";
 import { approx, difference, exact, float, floatShort, percent, short } from "../decimal";
 import { useCell, useEvery } from "../store";
 import { Csv, Money, Nothing, Num, Panel, Pick, Stands, Term, Valid } from "../ui/base";
 import { FarTable, Table, TableCsv } from "../ui/table";
 import type { Column } from "../ui/table";
-import type { AccountRow, Answer, Bucket, Greeks, Overview, Sample, Standing } from "../types";
+import { definition } from "../terms";
+import { TwoWay } from "./heatmap";
+import type { AccountRow, Answer, Bucket, Contributors, Greeks, Overview, Sample, Standing } from "../types";
 import type { TermName } from "../terms";
 
 export function OverviewView() {
@@ -20,9 +22,16 @@ export function OverviewView() {
       <Distance of={of} answer={answer} />
       <FeedsBrief of={of} answer={answer} />
       <ProtocolGreeks />
+      <BehindFor />
       <AccountsFor of={of} />
     </div>
   );
+}
+
+function BehindFor() {
+  const { query } = useCell(place);
+  const [greek, underlying] = [query.get("greek"), query.get("underlying")];
+  return greek && underlying && isGreek(greek) ? <Behind greek={greek} underlying={underlying} expiry={query.get("expiry")} key={`${greek} ${underlying} ${query.get("expiry") ?? ""}`} /> : null;
 }
 
 /** Drawn again when there are others, and not whenever a sum moves. */
@@ -166,13 +175,61 @@ function net(rows: Greeks[]): Net[] {
   return [...all.values()];
 }
 
+const GREEKS = { delta: "delta", delta_cash: "delta_cash", gamma: "gamma", vega_per_point: "vega_per_point", theta_per_day: "theta_per_day", vanna: "vanna", volga: "volga" } satisfies Record<string, TermName>;
+type Greek = keyof typeof GREEKS;
+
+function isGreek(name: string): name is Greek {
+  return name in GREEKS;
+}
+
+/** A sum of all accounts that opens those behind it. */
+function Opens({ of, greek, underlying }: { of: number; greek: Greek; underlying: string }) {
+  return <a class="opens" href={href("overview", { greek, underlying })} title="Accounts behind it, the largest first" onClick={(event) => event.stopPropagation()}><Num term={greek} text={floatShort(of)} value={of} /></a>;
+}
+
+/** How many of the accounts behind a Greek are asked for. */
+const BEHIND = 200;
+
+function Behind({ greek, underlying, expiry }: { greek: Greek; underlying: string; expiry: string | null }) {
+  const [answer, setAnswer] = useState<Answer<Contributors> | null>(null);
+  const [why, setWhy] = useState<unknown>(null);
+  const shown = useRef<HTMLDivElement>(null);
+  useEvery(5_000, async (signal) => {
+    try {
+      const found = await long<Contributors>(`/v1/greeks/${underlying}/accounts?by=${greek}&limit=${BEHIND}${expiry ? `&expiry=${encodeURIComponent(expiry)}` : ""}`, signal);
+      if (!signal.aborted) setAnswer(found), setWhy(null);
+    } catch (error) {
+      if (!signal.aborted) setWhy(error);
+    }
+  }, [greek, underlying, expiry]);
+  useEffect(() => shown.current?.scrollIntoView({ block: "nearest" }), []);
+  type Row = Contributors["rows"][number];
+  const rows = answer?.data.rows ?? [];
+  const names = Object.keys(GREEKS) as Greek[];
+  const most = Math.max(1e-12, ...rows.map((row) => Math.abs(row.greeks[greek])));
+  const columns: Column<Row>[] = [
+    { name: "Account", left: true, of: (row) => row.account, csv: (row) => row.account },
+    ...names.map((name): Column<Row> => ({ name: definition(name).name, term: name, of: (row) => <Num term={name} text={floatShort(row.greeks[name])} value={row.greeks[name]} />, csv: (row) => row.greeks[name], sort: (a, b) => a.greeks[name] - b.greeks[name] })),
+    { name: "", left: true, width: "12%", of: (row) => <span class="two-way"><TwoWay share={row.greeks[greek] / most} /></span> },
+  ];
+  return (
+    <div class="wide" ref={shown}>
+      <Panel title={<>Accounts behind <Term of={greek}>{definition(greek).name}</Term> of {underlying} <span class="count">{answer ? `${rows.length} of ${answer.data.accounts} · together ${floatShort(Math.abs(answer.data.sum) < most * 1e-9 ? 0 : answer.data.sum)}` : ""}</span></>} basis={answer} risk={false} cls="tall" id="behind"
+        tools={<><Pick label="By" at={greek} of={names.map((name) => [name, definition(name).name] as const)} to={(to) => say({ greek: to })} /><TableCsv name={`behind-${greek}-${underlying}`} columns={columns} rows={rows} /><a class="quiet" href={href("overview", { order: "risk" })}>Close</a></>}
+        note="The largest contribution first, whatever its sign.">
+        {answer ? <Table name="behind" label={`Accounts behind ${greek} of ${underlying}`} columns={columns} rows={rows} key_={(row) => row.account} href={(row) => href("account", { id: row.account })} empty="nobody holds any of it" /> : <Nothing why={why ?? "computing"} />}
+      </Panel>
+    </div>
+  );
+}
+
 const NET: Column<Net>[] = [
   { name: "Underlying", left: true, of: (row) => <b>{row.underlying}</b>, csv: (row) => row.underlying },
-  { name: "Delta", term: "delta", of: (row) => <Num term="delta" text={floatShort(row.delta)} />, csv: (row) => row.delta },
-  { name: "Delta cash", term: "delta_cash", of: (row) => <Num term="delta_cash" text={floatShort(row.delta_cash)} />, csv: (row) => row.delta_cash },
-  { name: "Gamma", term: "gamma", of: (row) => <Num term="gamma" text={floatShort(row.gamma)} />, csv: (row) => row.gamma },
-  { name: "Vega", term: "vega_per_point", of: (row) => <Num term="vega_per_point" text={floatShort(row.vega)} />, csv: (row) => row.vega },
-  { name: "Theta", term: "theta_per_day", of: (row) => <Num term="theta_per_day" text={floatShort(row.theta)} />, csv: (row) => row.theta },
+  { name: "Delta", term: "delta", of: (row) => <Opens of={row.delta} greek="delta" underlying={row.underlying} />, csv: (row) => row.delta },
+  { name: "Delta cash", term: "delta_cash", of: (row) => <Opens of={row.delta_cash} greek="delta_cash" underlying={row.underlying} />, csv: (row) => row.delta_cash },
+  { name: "Gamma", term: "gamma", of: (row) => <Opens of={row.gamma} greek="gamma" underlying={row.underlying} />, csv: (row) => row.gamma },
+  { name: "Vega", term: "vega_per_point", of: (row) => <Opens of={row.vega} greek="vega_per_point" underlying={row.underlying} />, csv: (row) => row.vega },
+  { name: "Theta", term: "theta_per_day", of: (row) => <Opens of={row.theta} greek="theta_per_day" underlying={row.underlying} />, csv: (row) => row.theta },
 ];
 
 function ProtocolGreeks() {
@@ -190,8 +247,8 @@ function ProtocolGreeks() {
   const flat = rows.length > 0 && rows.every((row) => Math.abs(row.delta_cash) < 0.005 && Math.abs(row.vega) < 0.005);
   return (
     <Panel title="Protocol Greeks" basis={answer} risk={false} id="greeks" tools={<TableCsv name="greeks" columns={NET} rows={rows} />}
-      note={flat ? "All accounts together net to zero: every position has its other side here." : undefined}>
-      {answer ? <Table name="net-greeks" label="Greeks of all accounts" columns={NET} rows={rows} key_={(row) => row.underlying} href={() => href("overview", { order: "risk" })} /> : <Nothing why={why ?? "waiting"} />}
+      note={flat ? "All accounts together net to zero: every position has its other side here. A number opens the accounts behind it." : "A number opens the accounts behind it."}>
+      {answer ? <Table name="net-greeks" label="Greeks of all accounts" columns={NET} rows={rows} key_={(row) => row.underlying} href={(row) => href("overview", { greek: "delta_cash", underlying: row.underlying })} /> : <Nothing why={why ?? "waiting"} />}
     </Panel>
   );
 }

@@ -193,8 +193,33 @@ function Decision({ of }: { of: Happened<DecisionEffect> }) {
           </tbody>
         </table>
       </div>
+      <Evidence of={of} />
       {accounts.length > 0 && <p class="accounts"><Term of="affected">Accounts affected</Term>: {accounts.slice(0, 60).map((id) => <a href={href("account", { id })}>{id}</a>)}{accounts.length > 60 && ` and ${accounts.length - 60} more`}</p>}
     </Panel>
+  );
+}
+
+/** What was read of each underlying that a decision moved: the causes that it names, and the others. */
+function evidence(of: Happened<DecisionEffect>): [string, [string, number][]][] {
+  const moved = new Set(of.what.decision.changes.map((change) => change.key.scope.underlying ?? Object.values(change.key.scope)[0]));
+  const all = Object.entries(of.readings ?? {}).filter(([asset]) => moved.has(asset) || moved.has(undefined));
+  return all.map(([asset, causes]) => [asset, Object.entries(causes).sort(([a], [b]) => a.localeCompare(b))]);
+}
+
+function Evidence({ of }: { of: Happened<DecisionEffect> }) {
+  const rows = evidence(of);
+  if (!rows.length) return <p class="note">What it rested on is being read.</p>;
+  const causes = [...new Set(rows.flatMap(([, read]) => read.map(([cause]) => cause)))].sort();
+  return (
+    <>
+      <h3><Term of="readings">Evidence: what was read when it was decided</Term></h3>
+      <div class="scroll" tabIndex={0} role="region" aria-label="What was read when it was decided">
+        <table data-table="evidence">
+          <thead><tr><th scope="col" class="left">Underlying</th>{causes.map((cause) => <th scope="col">{cause.replace(/_/g, " ")}</th>)}</tr></thead>
+          <tbody>{rows.map(([asset, read]) => <tr><th scope="row" class="left">{asset}</th>{causes.map((cause) => { const found = read.find(([name]) => name === cause)?.[1]; return <td><Num text={float(found, 3)} term="readings" value={found ?? ""} /></td>; })}</tr>)}</tbody>
+        </table>
+      </div>
+    </>
   );
 }
 
@@ -223,6 +248,7 @@ export function markdown(of: Happened<DecisionEffect>): string {
     `# Parameters v${decision.version}, ${of.at}`, "",
     `Decided by event ${of.sequence} of the journal. New risk is bound at once, existing positions along the announced path. Causes are parts of the logarithm of the change and add up to it.`, "",
     "| parameter | from | to | maintenance until | causes |", "|---|---|---|---|---|", ...decision.changes.map(row), "",
+    "What was read when it was decided:", "", "| underlying | reading | value |", "|---|---|---|", ...evidence(of).flatMap(([asset, read]) => read.map(([cause, value]) => `| ${asset} | ${cause} | ${value} |`)), "",
     accounts.length ? `Accounts that it makes liquidatable unless they act (${accounts.length}): ${accounts.join(", ")}.` : "It makes no account liquidatable.", "",
   ].join("\n");
 }

@@ -1,7 +1,7 @@
 // View 5: smiles with bid, ask, mark and fit, arbitrage flags, term structure, and how they were.
 import { useEffect, useState } from "preact/hooks";
 import { get, long } from "../api";
-import { overview, place, say, span, surfaces, time } from "../app";
+import { feeds, place, say, span, surfaces, time } from "../app";
 import { float, percent } from "../decimal";
 import { Ring } from "../ring";
 import { useCell, useEvery } from "../store";
@@ -16,8 +16,7 @@ const KEPT = 300;
 
 export function SurfaceView() {
   const { query } = useCell(place);
-  const latest = useCell(overview);
-  const names = (latest?.data.feeds ?? []).map((feed) => feed.asset).filter((asset) => !/^USD/.test(asset));
+  const names = useCell(feeds).map((feed) => feed.asset).filter((asset) => !/^USD/.test(asset));
   const name = query.get("underlying") ?? names[0] ?? "BTC";
   return (
     <div class="grid">

@@ -50,6 +50,9 @@ pub(super) struct DemoArgs {
     /// Accounts beside the backstop
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     accounts: usize,
+    /// Market seconds between two observations of one source: fewer make more prices
+    #[arg(long, default_value_t = Spec::default().source_seconds, value_name = "SECONDS")]
+    every: i64,
     /// A line now and then and not a view that is redrawn
     #[arg(long)]
     headless: bool,
@@ -91,7 +94,8 @@ struct Plan {
 impl Plan {
     fn of(args: &DemoArgs) -> anyhow::Result<Self> {
         let lasts = args.lasts.unwrap_or(STORY).as_secs_f64();
-        let seeded = Spec { seed: args.seed, accounts: args.accounts, ..Spec::default() };
+        let (seed, accounts, source_seconds) = (args.seed, args.accounts, args.every);
+        let seeded = Spec { seed, accounts, source_seconds, ..Spec::default() };
         let story = match (args.replay.as_slice(), args.speed, args.lasts) {
             ([], Some(speed), Some(_)) => {
                 Story::Seeded(Spec { length_seconds: (speed * lasts) as i64, ..seeded })

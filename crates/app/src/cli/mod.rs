@@ -29,6 +29,7 @@ mod pictures;
 mod presets;
 mod remote;
 mod replay;
+mod report;
 mod serve;
 mod span;
 mod surface;
@@ -116,6 +117,8 @@ enum Command {
     Keys(keys::KeysArgs),
     /// What a journal says, from its first record, and the hash of the state it leads to
     Replay(replay::ReplayArgs),
+    /// What a journal says of a period, as a page: margins, parameter changes, liquidations, coverage, the house
+    Report(report::ReportArgs),
     /// Verify a journal, or print what is in it
     Journal(journal::JournalArgs),
     /// Cut the power of a journal thousands of times and count what is lost
@@ -178,6 +181,7 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Replay(args) => replay::run(args, output),
+        Command::Report(args) => report::run(args, output),
         Command::Journal(args) => journal::run(args, output),
         Command::Keys(args) => keys::run(args, output),
         Command::Config(args) => config::run(args, output),

@@ -83,6 +83,11 @@ impl Caller {
         }
     }
 
+    /// Accounts that it was given by name.
+    pub fn accounts(&self) -> &[AccountId] {
+        &self.scope.accounts
+    }
+
     /// Whether it may hand in an event.
     pub fn may_say(&self, event: &EventBody) -> bool {
         let need = Need::of(event);

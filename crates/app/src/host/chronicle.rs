@@ -2,11 +2,11 @@
 //!
 //! It follows from the events, so it is rebuilt by replay and kept beside the state in snapshots; the oldest of each kind gives way.
 
-use plimsoll_engine::live::{Effect, Engine, Standing};
-use plimsoll_types::{Ticks, Timestamp};
+use plimsoll_engine::live::{Effect, Engine, Standing, State};
+use plimsoll_types::{Asset, Ticks, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Kept of each kind.
 const KEPT: usize = 5_000;
@@ -23,10 +23,26 @@ pub struct Noted {
     pub at: Timestamp,
     /// What, as the wire has it.
     pub what: Value,
+    /// What was read when it was decided, by underlying and cause; of decisions on parameters alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub readings: Readings,
+}
+
+/// What may move parameters, by underlying and cause.
+pub type Readings = BTreeMap<String, BTreeMap<String, f64>>;
+
+/// What was read last of every underlying and of the whole market.
+pub fn readings(state: &State) -> Readings {
+    let read = |asset: &Asset| {
+        let readings = state.policy.readings(asset.as_str());
+        let named = readings.into_iter().map(|(cause, value)| (cause.to_string(), value)).collect();
+        (asset.to_string(), named)
+    };
+    state.feeds.keys().map(read).collect()
 }
 
 /// Totals of all accounts at an instant, ticks.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Sample {
     /// When; nanoseconds.
     pub at: Timestamp,
@@ -42,6 +58,9 @@ pub struct Sample {
     pub standings: [u64; 4],
     /// The insurance fund.
     pub insurance: Ticks,
+    /// Of each underlying by itself, initial and maintenance: the largest losses of accounts over the grid, added up.
+    #[serde(default)]
+    pub underlyings: Vec<(Asset, [Ticks; 2])>,
 }
 
 /// What happened.
@@ -58,11 +77,12 @@ pub struct Chronicle {
 }
 
 impl Chronicle {
-    /// Takes in what followed from an event; `wire` says how an effect is written.
+    /// Takes in what followed from an event, after which the engine remembers `state`; `wire` says how an effect is written.
     pub fn note(
         &mut self,
         (sequence, at): (u64, Timestamp),
         effects: &[Effect],
+        state: &State,
         wire: impl Fn(&Effect) -> Value,
     ) {
         for effect in effects {
@@ -72,7 +92,9 @@ impl Chronicle {
                 Effect::Rejected(_) | Effect::Margins { .. } | Effect::Issues { .. } => continue,
                 _ => &mut self.accounts,
             };
-            push(kept, Noted { sequence, at, what: wire(effect) });
+            let decided = matches!(effect, Effect::Parameters { .. });
+            let readings = if decided { readings(state) } else { Readings::new() };
+            push(kept, Noted { sequence, at, what: wire(effect), readings });
         }
     }
 
@@ -88,7 +110,13 @@ impl Chronicle {
 }
 
 impl Sample {
-    /// Totals of an engine as it stands.
+    /// Totals of an engine as it stands, and of each underlying by itself.
+    pub fn whole(engine: &Engine) -> Self {
+        let each = engine.scan_losses().into_iter();
+        Self { underlyings: each.map(|(asset, of)| (asset, [of.im, of.mm])).collect(), ..Self::of(engine) }
+    }
+
+    /// Totals of an engine as it stands, underlyings apart.
     pub fn of(engine: &Engine) -> Self {
         let state = engine.state();
         let mut sample = Self { at: state.now, insurance: state.insurance, ..Self::default() };

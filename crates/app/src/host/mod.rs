@@ -19,12 +19,14 @@ mod running;
 mod store;
 
 pub use charter::Charter;
-pub use chronicle::{Chronicle, Noted, Sample};
+pub use chronicle::{Chronicle, Noted, Readings, Sample, readings};
 pub use config::{Config, JournalConfig, ServerConfig};
 pub use ingest::{At, Busy, Entry, Ingest, Reply};
 pub use record::{By, Content};
 pub use running::{Applied, Failure, Host, Listener, Shared};
-pub use store::{Course, IDENTITY_FILE, Recovered, Remembered, Store, identity_of, replay};
+pub use store::{
+    Course, IDENTITY_FILE, Recovered, Remembered, Store, Stretch, identity_of, replay, replay_stretch,
+};
 
 use plimsoll_types::Timestamp;
 

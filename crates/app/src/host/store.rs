@@ -12,6 +12,7 @@ use plimsoll_engine::live::{Body, Effect, Engine, Event, State, restore, save};
 use plimsoll_journal::{
     Anchor, DirDisk, Disk, Journal, Options, Reader, Record, Repair, Snapshots, anchor_at,
 };
+use plimsoll_types::Timestamp;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -99,20 +100,18 @@ impl Course {
         Ok(Self { charter, engine, chronicle: Chronicle::default(), sequence: record.sequence })
     }
 
-    /// Takes in one record.
+    /// Takes in what stands in a record: what followed.
     ///
     /// # Errors
-    /// When it is none, or the rules no longer hold.
-    pub fn take(&mut self, record: &Record<'_>) -> anyhow::Result<()> {
-        match Content::read(record.version, record.payload)? {
+    /// When the rules no longer hold.
+    fn take(&mut self, sequence: u64, content: Content) -> anyhow::Result<Vec<Effect>> {
+        match content {
             Content::Charter { charter } => {
-                self.sequence = record.sequence;
-                self.adopt(*charter)
+                self.sequence = sequence;
+                self.adopt(*charter)?;
+                Ok(Vec::new())
             }
-            Content::Event(event) | Content::Signed { event, .. } => {
-                self.step(record.sequence, &event)?;
-                Ok(())
-            }
+            Content::Event(event) | Content::Signed { event, .. } => Ok(self.step(sequence, &event)?),
         }
     }
 
@@ -125,9 +124,9 @@ impl Course {
         self.sequence = sequence;
         let Self { engine, chronicle, .. } = self;
         let (units, now) = (&engine.rules().params.units, engine.state().now);
-        chronicle.note((sequence, now), &effects, |effect| wire::effect(effect, units));
+        chronicle.note((sequence, now), &effects, engine.state(), |effect| wire::effect(effect, units));
         if event.body == Body::Clock && chronicle.is_due(now) {
-            chronicle.sample(Sample::of(engine));
+            chronicle.sample(Sample::whole(engine));
         }
         Ok(effects)
     }
@@ -199,7 +198,8 @@ impl Store {
     fn course(&self, kept: Option<&plimsoll_journal::Snapshot>, until: u64) -> anyhow::Result<(Course, u64)> {
         let snapshots = Snapshots::new(&self.disk, &self.identity);
         let begun = kept.map(|kept| unpack(kept.version, &snapshots.read(kept)?, kept.anchor.sequence));
-        run_on(&self.disk, &self.identity, begun.transpose()?, until, |_| Ok(()))
+        let stretch = Stretch { until: Some(until), ..Stretch::default() };
+        run_on((&self.disk, &self.identity), begun.transpose()?, stretch, |_, _| Ok(()))
     }
 
     /// Saves a snapshot, which must be of durable records, and removes the oldest beyond those kept.
@@ -274,45 +274,95 @@ fn unpack(version: u8, content: &[u8], sequence: u64) -> anyhow::Result<Course> 
     Ok(Course { charter, engine, chronicle, sequence })
 }
 
-/// Goes on from a course, or from the first record, until a record; `each` looks at every one after it was taken.
+/// Part of a journal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stretch {
+    /// What is before may be taken from a snapshot.
+    pub from: Option<Timestamp>,
+    /// Nothing that happened after this instant.
+    pub to: Option<Timestamp>,
+    /// The last record.
+    pub until: Option<u64>,
+}
+
+impl Stretch {
+    /// Whether a record is behind its end.
+    fn is_over(&self, sequence: u64, content: &Content) -> bool {
+        let at = match content {
+            Content::Charter { charter } => charter.since,
+            Content::Event(event) | Content::Signed { event, .. } => event.at,
+        };
+        self.until.is_some_and(|until| sequence > until) || self.to.is_some_and(|to| at > to)
+    }
+}
+
+/// Goes on from a course, or from the first record, to the end of a stretch; `each` looks at every record after it was taken, and at
+/// what followed from it.
 fn run_on(
-    disk: &dyn Disk,
-    identity: &str,
+    (disk, identity): (&dyn Disk, &str),
     begun: Option<Course>,
-    until: u64,
-    mut each: impl FnMut(&Course) -> anyhow::Result<()>,
+    stretch: Stretch,
+    mut each: impl FnMut(&Course, &[Effect]) -> anyhow::Result<()>,
 ) -> anyhow::Result<(Course, u64)> {
     let mut course = begun;
     let from = course.as_ref().map_or(1, |course| course.sequence + 1);
     let mut reader = Reader::open(disk, identity, from)?;
     let mut count = 0;
     while let Some(record) = reader.next_record()? {
-        if record.sequence > until {
+        let at = || format!("record {}", record.sequence);
+        let content = Content::read(record.version, record.payload).with_context(at)?;
+        if stretch.is_over(record.sequence, &content) {
             break;
         }
-        let at = || format!("record {}", record.sequence);
-        match course.as_mut() {
-            Some(course) => course.take(&record).with_context(at)?,
-            None => course = Some(Course::begin(&record).with_context(at)?),
-        }
+        let effects = match course.as_mut() {
+            Some(course) => course.take(record.sequence, content).with_context(at)?,
+            None => {
+                course = Some(Course::begin(&record).with_context(at)?);
+                Vec::new()
+            }
+        };
         count += 1;
         if let Some(course) = &course {
-            each(course)?;
+            each(course, &effects)?;
         }
     }
-    Ok((course.context("the journal is empty")?, count))
+    Ok((course.context("the journal is empty, or begins after the period")?, count))
 }
 
-/// The course of the journal in a folder up to a record, from its first; `each` looks at it after every record.
+/// The course of the journal in a folder up to a record, from its first; `each` looks at it after every record, and at what followed.
 ///
 /// # Errors
 /// What the journal refuses, or what is in it no longer means.
 pub fn replay(
     dir: &Path,
     until: Option<u64>,
-    each: impl FnMut(&Course) -> anyhow::Result<()>,
+    each: impl FnMut(&Course, &[Effect]) -> anyhow::Result<()>,
+) -> anyhow::Result<(Course, u64)> {
+    let identity = identity_of(dir)?;
+    let stretch = Stretch { until, ..Stretch::default() };
+    run_on((&DirDisk::read_only(dir), &identity), None, stretch, each)
+}
+
+/// The course of the journal in a folder to the end of a stretch, from the last snapshot that stands before its beginning, or else
+/// from the first record. `each` is as for [`replay`], and hears what is before the beginning too.
+///
+/// # Errors
+/// As [`replay`], and a snapshot that is not of this journal.
+pub fn replay_stretch(
+    dir: &Path,
+    stretch: Stretch,
+    each: impl FnMut(&Course, &[Effect]) -> anyhow::Result<()>,
 ) -> anyhow::Result<(Course, u64)> {
     let identity = identity_of(dir)?;
     let disk = DirDisk::read_only(dir);
-    run_on(&disk, &identity, None, until.unwrap_or(u64::MAX), each)
+    let snapshots = Snapshots::new(&disk, &identity);
+    let mut begun = None;
+    for kept in stretch.from.map_or_else(|| Ok(Vec::new()), |_| snapshots.all())? {
+        let course = unpack(kept.version, &snapshots.read(&kept)?, kept.anchor.sequence)?;
+        if stretch.from.is_some_and(|from| course.engine.state().now <= from) {
+            begun = Some(course);
+            break;
+        }
+    }
+    run_on((&disk, &identity), begun, stretch, each)
 }

@@ -6,6 +6,7 @@
 mod attribution;
 pub(crate) mod chains;
 mod columns;
+pub(crate) mod journal;
 mod page;
 mod pictures;
 mod targets;

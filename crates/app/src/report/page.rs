@@ -72,6 +72,7 @@ fn html_table(out: &mut String, table: &Table) {
 
 /// The head of a page, and what was asked.
 pub(super) fn begin(title: &str, setup: &[String]) -> String {
+    let title = escape(title);
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n"
     );
@@ -79,14 +80,26 @@ pub(super) fn begin(title: &str, setup: &[String]) -> String {
     out
 }
 
+/// Pictures and tables under a heading.
+pub(super) fn section(out: &mut String, name: &str, pictures: &[String], tables: &[Table]) {
+    let _ = writeln!(out, "<h2>{}</h2>", escape(name));
+    pictures.iter().for_each(|picture| out.push_str(picture));
+    tables.iter().for_each(|table| html_table(out, table));
+}
+
+/// The method, and the end of a page.
+pub(super) fn close(out: &mut String, method: &[&str]) {
+    out.push_str("<h2>Method</h2>\n");
+    paragraphs(out, method);
+    out.push_str("</body></html>\n");
+}
+
 /// Figures, notes and the method, and the end of a page.
 pub(super) fn end<S, O>(out: &mut String, where_figures_are: &str, of: &Material<'_, S, O>, method: &[&str]) {
     let _ = writeln!(out, "<h2>Figures</h2>\n<p class=\"note\">{where_figures_are}</p>");
     of.tables.iter().for_each(|table| html_table(out, table));
     paragraphs(out, of.notes);
-    out.push_str("<h2>Method</h2>\n");
-    paragraphs(out, method);
-    out.push_str("</body></html>\n");
+    close(out, method);
 }
 
 fn paragraphs(out: &mut String, lines: &[impl AsRef<str>]) {

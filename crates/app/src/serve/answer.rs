@@ -49,6 +49,12 @@ impl<T> Answer<T> {
         }
     }
 
+    /// What it was read from, and what was read.
+    pub(super) fn split(self) -> (Answer<()>, T) {
+        let Self { sequence, as_of, snapshot, parameters, validity, data } = self;
+        (Answer { sequence, as_of, snapshot, parameters, validity, data: () }, data)
+    }
+
     /// The same with something else in it.
     pub fn with<U>(self, data: U) -> Answer<U> {
         let Self { sequence, as_of, snapshot, parameters, validity, .. } = self;

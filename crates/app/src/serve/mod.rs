@@ -8,6 +8,8 @@
 mod accounts;
 mod answer;
 mod channel;
+mod compared;
+mod contributions;
 mod dashboard;
 mod events;
 mod legs;
@@ -52,6 +54,7 @@ pub struct App {
     /// Long computations at once: of each kind fewer than there are threads, so that short ones are answered meanwhile.
     long: Arc<Semaphore>,
     overview: overview::Cache,
+    compared: compared::Kept,
     metrics: PrometheusHandle,
     began: Instant,
 }
@@ -140,6 +143,7 @@ impl App {
             heard,
             long: Arc::new(Semaphore::new(1)),
             overview: overview::Cache::default(),
+            compared: compared::Kept::default(),
             metrics: recorder()?,
             began: moment(),
         }))
@@ -169,8 +173,10 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(system::health))
         .routes(routes!(system::metrics))
         .routes(routes!(system::journal))
+        .routes(routes!(system::whoami))
         .routes(routes!(overview::overview))
         .routes(routes!(overview::totals))
+        .routes(routes!(compared::history))
         .routes(routes!(accounts::list))
         .routes(routes!(accounts::account))
         .routes(routes!(accounts::margin))
@@ -186,6 +192,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(market::surface))
         .routes(routes!(market::validity))
         .routes(routes!(market::greeks))
+        .routes(routes!(contributions::contributors))
         .routes(routes!(pictures::book))
         .routes(routes!(pictures::legs))
         .routes(routes!(pictures::quotes))
@@ -270,5 +277,9 @@ pub async fn serve(
     open: Served,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    open.serve(app.router(), stop).await
+    let router = app.router();
+    let comparing = tokio::spawn(app.compare_on());
+    let served = open.serve(router, stop).await;
+    comparing.abort();
+    served
 }

@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use utoipa::ToSchema;
 
-/// How old an overview may be: it walks over all accounts.
-const FRESH: Duration = Duration::from_millis(250);
+/// How old an overview may be: it walks over all accounts, and however many ask, it does so no more often. Half of what sockets pace
+/// themselves by, so that each of their messages is new.
+const FRESH: Duration = Duration::from_millis(50);
 
 /// Edges of the buckets of `mm_excess` over `mm`.
 const EDGES: [f64; 6] = [0.0, 0.1, 0.25, 0.5, 1.0, 2.0];
@@ -78,6 +79,19 @@ pub(super) struct SampleOut {
     liquidatable: u64,
     insolvent: u64,
     insurance: String,
+    /// Each underlying by itself.
+    underlyings: Vec<UnderlyingSample>,
+}
+
+/// An underlying by itself at an instant: the largest losses of accounts over the grid, added up. Scales, charges and what underlyings
+/// set off against each other are of whole accounts and not in it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub(super) struct UnderlyingSample {
+    asset: String,
+    /// Under what binds new risk.
+    im: String,
+    /// Under what binds existing positions.
+    mm: String,
 }
 
 /// The last overview, for those who ask again at once.
@@ -182,6 +196,11 @@ pub(super) async fn totals(State(app): Ctx, Query(part): Query<Part>) -> Answere
 fn written(sample: &Sample, units: &Units) -> SampleOut {
     let amount = |ticks| wire::money(ticks, units);
     let [call, unvalued, liquidatable, insolvent] = sample.standings;
+    let of = |(asset, [im, mm]): &(plimsoll_types::Asset, [Ticks; 2])| UnderlyingSample {
+        asset: asset.to_string(),
+        im: amount(*im),
+        mm: amount(*mm),
+    };
     SampleOut {
         at: sample.at.to_string(),
         accounts: sample.accounts,
@@ -193,5 +212,6 @@ fn written(sample: &Sample, units: &Units) -> SampleOut {
         liquidatable,
         insolvent,
         insurance: amount(sample.insurance),
+        underlyings: sample.underlyings.iter().map(of).collect(),
     }
 }

@@ -3,7 +3,7 @@
 use super::answer::{Answer, Answered, Body, Ctx, Part, Problem, Query, worst};
 use super::events::{Outcome, accept};
 use crate::doors::Caller;
-use crate::host::{Course, Noted};
+use crate::host::{self, Course, Noted, Readings};
 use crate::wire::schema::VoteForm;
 use crate::wire::{EventBody, EventIn};
 use axum::Json;
@@ -28,7 +28,7 @@ pub(super) struct Parameters {
     values: Vec<Parameter>,
     /// The last readings of what may move them, by underlying and cause.
     #[schema(value_type = Object)]
-    readings: BTreeMap<String, BTreeMap<String, f64>>,
+    readings: Readings,
 }
 
 /// A parameter.
@@ -61,6 +61,10 @@ pub(super) struct Happened {
     /// What; `effect` says which kind it is.
     #[schema(value_type = Object)]
     what: Value,
+    /// What was read when it was decided, by underlying and cause: the evidence of a decision on parameters, and of nothing else.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Object)]
+    readings: Readings,
 }
 
 /// The parameters in force, what is announced, their limits, and the readings behind them.
@@ -83,17 +87,12 @@ fn in_force(course: &Course) -> Parameters {
             maximum: limits.map(|limits| limits.maximum.to_string()),
         }
     };
-    let read = |asset: &plimsoll_types::Asset| {
-        let readings = state.policy.readings(asset.as_str());
-        let named = readings.into_iter().map(|(cause, value)| (cause.to_string(), value)).collect();
-        (asset.to_string(), named)
-    };
     Parameters {
         policy: rules.policy.name().to_owned(),
         params: rules.params.name.clone(),
         params_id: rules.params.id(),
         values: state.policy.board().parameters().iter().map(one).collect(),
-        readings: state.feeds.keys().map(read).collect(),
+        readings: host::readings(state),
     }
 }
 
@@ -112,6 +111,7 @@ pub(super) fn latest(noted: &VecDeque<Noted>, part: Part) -> Vec<Happened> {
         sequence: noted.sequence,
         at: noted.at.to_string(),
         what: noted.what.clone(),
+        readings: noted.readings.clone(),
     };
     noted.iter().rev().skip(part.skip as usize).take(part.limit).map(written).collect()
 }

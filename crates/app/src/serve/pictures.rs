@@ -2,22 +2,21 @@
 //! margin stands for.
 
 use super::Chain;
-use super::accounts::{Ahead, apart, written};
+use super::accounts::{Ahead, apart};
 use super::answer::{Answered, Ctx, Problem, Query, account as named, worst};
 use super::market::{Quote, points};
 use crate::host::Course;
+use crate::methods::{self, Asked};
+use crate::wire;
 use crate::wire::schema::{AccountName, AssetName};
-use crate::wire::{self, AccountOut};
 use axum::Json;
 use axum::extract::{Path, State};
 use plimsoll_engine::live::feed::{Accepted, Feed};
-use plimsoll_engine::live::{BookCell, BookMap, Reject};
-use plimsoll_engine::{
-    BookBuilder, BuildOptions, Desk, HeatMap, HeatMapSpec, Market, PRESETS, ParamSet, RowError,
-};
-use plimsoll_market::{Slice, Surface};
+use plimsoll_engine::live::{BookCell, BookMap, Part, Reject};
+use plimsoll_engine::{HeatMap, HeatMapSpec, Market, PRESETS, ParamSet};
+use plimsoll_market::Slice;
 use plimsoll_policy::TargetSpec;
-use plimsoll_types::{AccountId, Asset, IndexPrice, Instrument, Snapshot, Ticks, UnderlyingMarket, Units};
+use plimsoll_types::{Asset, IndexPrice, Instrument, Snapshot, Ticks, UnderlyingMarket, Units};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
@@ -35,6 +34,20 @@ pub(super) struct BookHeat {
     worst: [usize; 2],
     /// Moves far beyond the grid.
     tails: Vec<Tail>,
+    /// What those that lose, lose on which expiry of which underlying: cell by cell the losses are the sum.
+    parts: Vec<PartOut>,
+}
+
+/// What those that lose, lose on one expiry of an underlying.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+pub(super) struct PartOut {
+    /// Of which underlying.
+    underlying: String,
+    /// Which expiry; left out for perpetuals and spot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiry: Option<String>,
+    /// `losses[vol][spot]`; below zero where they gain on it and lose more elsewhere.
+    losses: Vec<Vec<String>>,
 }
 
 /// All accounts after a move far beyond the grid.
@@ -164,11 +177,11 @@ pub(super) async fn book(State(app): Ctx, Query(ahead): Query<Ahead>) -> Answere
         let units = course.engine.rules().params.units.clone();
         Ok((worst(course), (course.engine.book_study(), units)))
     })?;
-    let (study, units) = answer.data.clone();
+    let (answer, (study, units)) = answer.split();
     let spec = ahead.grid();
     let far = HeatMapSpec { spot: TAILS.to_vec(), vol: vec![1.0], ..spec.clone() };
-    let maps = app.long(move || Ok((study.map(&spec)?, study.map(&far)?))).await?;
-    Ok(Json(answer.with(heat(&maps, &units))))
+    let heat = app.long(move || Ok(heat(&(study.map(&spec)?, study.map(&far)?), &units)));
+    Ok(Json(answer.with(heat.await?)))
 }
 
 fn heat((map, far): &(BookMap, BookMap), units: &Units) -> BookHeat {
@@ -184,6 +197,11 @@ fn heat((map, far): &(BookMap, BookMap), units: &Units) -> BookHeat {
         map.cells.iter().enumerate().flat_map(|(vol, row)| {
             row.iter().enumerate().map(move |(spot, cell)| (cell.losses, [vol, spot]))
         });
+    let part = |of: &Part| PartOut {
+        underlying: of.underlying.to_string(),
+        expiry: of.expiry.map(|at| at.to_string()),
+        losses: of.losses.iter().map(|row| row.iter().map(|ticks| amount(*ticks)).collect()).collect(),
+    };
     let tail = |(spot, of): (&f64, &BookCell)| Tail { spot: *spot, vol: 1.0, cell: cell(of) };
     // Of equals the first.
     let worst = flat.rev().max_by_key(|(losses, _)| *losses).map_or([0, 0], |(_, at)| at);
@@ -193,6 +211,7 @@ fn heat((map, far): &(BookMap, BookMap), units: &Units) -> BookHeat {
         cells: map.cells.iter().map(|row| row.iter().map(cell).collect()).collect(),
         worst,
         tails: far.spot.iter().zip(far.cells.iter().flatten()).map(tail).collect(),
+        parts: map.parts.iter().map(part).collect(),
     }
 }
 
@@ -255,72 +274,23 @@ pub(super) async fn compare(State(app): Ctx, Query(under): Query<Under>) -> Answ
         return Err(Reject::new("unknown_preset", under.preset).into());
     }
     let answer = app.read(|course| {
-        let accounts = holdings(course, one.as_ref())?;
-        Ok((worst(course), (accounts, course.engine.valued().surface.clone())))
+        one.as_ref().map(|id| course.engine.account(id)).transpose()?;
+        let units = course.engine.rules().params.units.clone();
+        Ok((worst(course), (course.engine.book_study(), units)))
     })?;
-    let (members, surface) = answer.data.clone();
-    let units = app.shared.course().engine.rules().params.units.clone();
-    let method = app.long(move || method(&under.preset, (&members, &units), surface)).await?;
-    Ok(Json(answer.with(method)))
+    let (answer, (study, units)) = answer.split();
+    let method = app.long(move || {
+        let asked = methods::asked(&under.preset, (&study, &units), one.as_ref())?;
+        Ok(method(under.preset, &asked, &units))
+    });
+    Ok(Json(answer.with(method.await?)))
 }
 
-/// An account, and what is in force asks of it: initial and maintenance margin, ticks.
-type Member = (AccountOut, [i128; 2]);
-
-fn holdings(course: &Course, one: Option<&AccountId>) -> Result<Vec<Member>, Reject> {
-    let member = |id: &AccountId| {
-        let (number, _) = course.engine.account(id)?;
-        let totals = course.engine.valued().totals(number).and_then(|totals| totals.as_ref().ok());
-        Ok((written(course, id)?, totals.map_or([0, 0], |totals| [totals.im.0, totals.mm.0])))
-    };
-    let all = || course.engine.state().ledger.accounts().iter().map(|account| member(&account.id));
-    one.map_or_else(|| all().collect(), |id| Ok(vec![member(id)?]))
-}
-
-fn method(preset: &str, (members, ours): (&[Member], &Units), surface: Surface) -> Result<Method, Reject> {
-    let refused = |e: &dyn std::fmt::Display| Reject::new("not_valid", format!("{preset}: {e}"));
-    let params = ParamSet::preset(preset).map_err(|e| refused(&e))?;
-    let units = params.units.clone();
-    let book = builder(&units, members).map_err(|e| refused(&e))?;
-    let nothing = Snapshot { as_of: surface.as_of, underlyings: BTreeMap::new(), assets: BTreeMap::new() };
-    let market = Market { snapshot: nothing, surface, id: String::new() };
-    let options = BuildOptions { unlisted: true, allow_lint: true, ..BuildOptions::default() };
-    let desk = Desk::assemble(params, market, book, &[], &options).map_err(|e| refused(&e))?;
-    let own: BTreeMap<&str, [i128; 2]> =
-        members.iter().map(|(of, own)| (of.account.as_str(), *own)).collect();
-    let mut sums = [0_i128; 4];
-    let (mut accounts, mut failures, mut reason) = (0, 0, None);
-    for (account, report) in desk.margin() {
-        match report {
-            Ok(report) => {
-                let [im, mm] = own.get(account.as_str()).copied().unwrap_or_default();
-                let each = [report.im.0, report.mm.0, im, mm];
-                sums.iter_mut().zip(each).for_each(|(sum, ticks)| *sum += ticks);
-                accounts += 1;
-            }
-            Err(failure) => {
-                failures += 1;
-                reason.get_or_insert(failure.to_string());
-            }
-        }
-    }
-    let [im, mm] = [sums[0], sums[1]].map(|ticks| wire::money(Ticks(ticks), &units));
-    let [own_im, own_mm] = [sums[2], sums[3]].map(|ticks| wire::money(Ticks(ticks), ours));
-    let preset = preset.to_owned();
-    Ok(Method { preset, im, mm, own_im, own_mm, accounts, failures, reason })
-}
-
-fn builder(units: &Units, members: &[Member]) -> Result<BookBuilder, RowError> {
-    let mut book = BookBuilder::new(units);
-    for (of, _) in members {
-        for position in &of.positions {
-            book.position(&of.account, &position.instrument, &position.quantity, None)?;
-        }
-        for held in &of.collateral {
-            book.collateral(&of.account, &held.asset, held.amount.as_str(), None)?;
-        }
-    }
-    Ok(book)
+fn method(preset: String, asked: &Asked, ours: &Units) -> Method {
+    let [im, mm] = asked.theirs.map(|ticks| wire::money(ticks, &asked.units));
+    let [own_im, own_mm] = asked.own.map(|ticks| wire::money(ticks, ours));
+    let Asked { accounts, failures, ref reason, .. } = *asked;
+    Method { preset, im, mm, own_im, own_mm, accounts, failures, reason: reason.clone() }
 }
 
 /// Parameter sets that come with the program.

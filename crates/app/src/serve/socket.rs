@@ -136,6 +136,8 @@ impl Talk {
         let mut margins = self.app.heard.margins.subscribe();
         let mut pace = interval(PACE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Whether something was told of an event before the last: an overview is shared, and may be a little older.
+        let mut behind = false;
         loop {
             tokio::select! {
                 asked = self.socket.recv() => match asked {
@@ -151,9 +153,9 @@ impl Talk {
                     if !self.app.doors.is_still_good(&self.caller) {
                         return self.revoked().await;
                     }
-                    if margins.has_changed().unwrap_or(false) {
-                        margins.mark_unchanged();
-                        self.stands().await?;
+                    if behind || margins.has_changed().unwrap_or(false) {
+                        let newest = *margins.borrow_and_update();
+                        behind = self.stands().await? < newest;
                     }
                 },
             }
@@ -321,18 +323,24 @@ impl Talk {
         applied.effects.iter().filter_map(written).collect()
     }
 
-    async fn stands(&mut self) -> Result<(), Gone> {
+    /// Says how everything stands that is followed: the earliest event that any of it is of.
+    async fn stands(&mut self) -> Result<u64, Gone> {
+        let mut earliest = u64::MAX;
         for channel in self.channels.keys().cloned().collect::<Vec<_>>() {
-            self.stand(&channel).await?;
+            earliest = earliest.min(self.stand(&channel).await?);
         }
-        Ok(())
+        Ok(earliest)
     }
 
-    async fn stand(&mut self, channel: &Channel) -> Result<(), Gone> {
+    async fn stand(&mut self, channel: &Channel) -> Result<u64, Gone> {
         match channel.stands(&self.app) {
-            Some(Ok(message)) => self.say(self.told(channel, message)).await,
+            Some(Ok(message)) => {
+                let sequence = message["sequence"].as_u64().unwrap_or(u64::MAX);
+                self.say(self.told(channel, message)).await?;
+                Ok(sequence)
+            }
             // Not valued just now; it will be said when it is.
-            Some(Err(_)) | None => Ok(()),
+            Some(Err(_)) | None => Ok(u64::MAX),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The server itself: health, metrics, the journal's position.
 
 use super::answer::{Answer, Answered, Ctx, Problem, worst};
+use crate::doors::{Caller, Need};
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
@@ -34,6 +35,30 @@ pub(super) struct Position {
     conflated: u64,
     /// Events the engine has seen, refused ones too.
     events: u64,
+}
+
+/// What whoever asks may see.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub(super) struct Whoami {
+    /// The key's name; left out without a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// Whether it may see all accounts.
+    everybody: bool,
+    /// Accounts that it was given by name.
+    accounts: Vec<String>,
+}
+
+/// What whoever asks may see.
+#[utoipa::path(get, path = "/v1/whoami", tag = "system",
+    responses((status = 200, body = inline(Answer<Whoami>))))]
+pub(super) async fn whoami(State(app): Ctx, caller: Caller) -> Answered<Whoami> {
+    let who = Whoami {
+        key: caller.key.clone(),
+        everybody: caller.may(Need::Everybody),
+        accounts: caller.accounts().iter().map(ToString::to_string).collect(),
+    };
+    Ok(Json(app.read(|course| Ok((worst(course), who)))?))
 }
 
 /// Whether everything goes on: 200, or 503 with what failed.

@@ -25,7 +25,7 @@ const COLOURS: [&str; 10] = [
 /// Draws it.
 pub(crate) fn causes(picture: &CausePicture) -> String {
     let mut canvas = Canvas::new(SIZE.0, SIZE.1);
-    let plot = Frame { x: 64.0, y: 86.0, width: SIZE.0 - 90.0, height: SIZE.1 - 130.0 };
+    let plot = Frame { x: 64.0, y: 104.0, width: SIZE.0 - 90.0, height: SIZE.1 - 148.0 };
     canvas.text((24.0, 30.0), Style::new(17.0, INK, Anchor::Start).bold(), &picture.title);
     canvas.text((24.0, 48.0), Style::new(11.5, GREY, Anchor::Start), &picture.note);
     let sums = |sign: f64| {
@@ -72,17 +72,26 @@ pub(crate) fn causes(picture: &CausePicture) -> String {
     canvas.finish(&picture.title)
 }
 
+/// In as many rows as it takes, two at most.
 fn legend(canvas: &mut Canvas, picture: &CausePicture, plot: Frame) {
-    let mut x = plot.x;
+    let (mut x, mut y) = (plot.x, plot.y - 27.0);
+    let mut place = |name: &str| {
+        let width = 30.0 + 6.0 * name.chars().count() as f64;
+        if x + width > SIZE.0 && x > plot.x {
+            (x, y) = (plot.x, y + 16.0);
+        }
+        x += width;
+        (x - width, y)
+    };
     for (i, name) in picture.causes.iter().enumerate() {
-        let frame = Frame { x, y: plot.y - 22.0, width: 10.0, height: 10.0 };
+        let (x, y) = place(name);
+        let frame = Frame { x, y: y - 9.0, width: 10.0, height: 10.0 };
         canvas.rect(frame, &format!(r#"fill="{}""#, COLOURS[i % COLOURS.len()]));
-        canvas.text((x + 14.0, plot.y - 13.0), Style::new(11.0, INK, Anchor::Start), name);
-        x += 30.0 + 6.0 * name.chars().count() as f64;
+        canvas.text((x + 14.0, y), Style::new(11.0, INK, Anchor::Start), name);
     }
-    let y = plot.y - 17.0;
-    canvas.line((x, y), (x + 12.0, y), &format!(r#"stroke="{INK}" stroke-width="2""#));
-    canvas.text((x + 16.0, plot.y - 13.0), Style::new(11.0, INK, Anchor::Start), "all of it");
+    let (x, y) = place("all of it");
+    canvas.line((x, y - 4.0), (x + 12.0, y - 4.0), &format!(r#"stroke="{INK}" stroke-width="2""#));
+    canvas.text((x + 16.0, y), Style::new(11.0, INK, Anchor::Start), "all of it");
 }
 
 #[cfg(test)]

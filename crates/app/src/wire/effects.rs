@@ -72,7 +72,7 @@ fn decision(decision: &Decision) -> Value {
 }
 
 /// Lots as a quantity.
-pub(super) fn quantity(lots: i64, instrument: &Instrument, units: &Units) -> String {
+pub(crate) fn quantity(lots: i64, instrument: &Instrument, units: &Units) -> String {
     let found = Decimal::from(lots).checked_mul(units.lot(instrument));
     found.map_or_else(|| format!("{lots} lots"), |quantity| quantity.normalize().to_string())
 }

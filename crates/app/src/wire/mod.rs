@@ -10,6 +10,7 @@ mod events;
 mod reports;
 pub mod schema;
 
+pub(crate) use effects::quantity;
 pub use effects::{effect, plan};
 pub use events::{EventBody, EventIn, Unreadable, kind};
 pub(crate) use events::{lots, nano, stated};
@@ -36,7 +37,7 @@ pub fn word<T: Serialize>(of: &T) -> String {
 }
 
 /// Billionths of an asset.
-fn coins(nano: i128) -> String {
+pub(crate) fn coins(nano: i128) -> String {
     let (whole, part) = (nano / i128::from(NANO), (nano % i128::from(NANO)).abs());
     let sign = if nano < 0 && whole == 0 { "-" } else { "" };
     let text = format!("{sign}{whole}.{part:09}");

@@ -96,7 +96,7 @@ fn ended(child: &mut Child) -> ExitStatus {
 
 /// What the journal says of alice: deposits applied.
 fn found(dir: &Path) -> u64 {
-    let (course, _) = replay(&dir.join("journal"), None, |_| Ok(())).unwrap();
+    let (course, _) = replay(&dir.join("journal"), None, |_, _| Ok(())).unwrap();
     let ledger = &course.engine.state().ledger;
     ledger.accounts().first().map_or(0, |account| {
         let dollars = account.collateral.first().map_or(0, |(_, nano)| nano / 1_000_000_000);

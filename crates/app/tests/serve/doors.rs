@@ -552,3 +552,26 @@ async fn api6_what_is_done_too_often_is_stopped_by_the_quota_of_its_key() {
     let of = asked("GET", "/v1/accounts/alice", &Value::Null);
     assert_eq!(ask(&world.app, keys[&Role::Protocol].signed(&of)).await.0, StatusCode::OK);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_is_told_what_it_may_see_and_no_more() {
+    let (world, keys) = locked("");
+    let known = |role: Role| {
+        let request = keys[&role].signed(&asked("GET", "/v1/whoami", &Value::Null));
+        let app = &world.app;
+        async move { ask(app, request).await }
+    };
+    let (status, reader) = known(Role::Reader).await;
+    assert_eq!(status, StatusCode::OK, "{reader}");
+    assert_eq!(
+        (&reader["data"]["everybody"], &reader["data"]["accounts"]),
+        (&json!(false), &json!(["alice"]))
+    );
+    let (_, operator) = known(Role::Operator).await;
+    assert_eq!((&operator["data"]["everybody"], &operator["data"]["accounts"]), (&json!(true), &json!([])));
+    let (status, _) = world.get("/v1/whoami").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let (open, _) = locked("public = \"market\"\n");
+    let (_, anybody) = open.get("/v1/whoami").await;
+    assert_eq!((&anybody["data"]["everybody"], &anybody["data"]["accounts"]), (&json!(false), &json!([])));
+}

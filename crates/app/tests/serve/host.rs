@@ -17,7 +17,7 @@ fn an_engine_that_starts_again_is_where_it_was() {
     }
     let before = world.host.as_ref().unwrap().shared.course().engine.state().hash().unwrap();
     let hash_of =
-        |dir: &std::path::Path| replay(dir, None, |_| Ok(())).unwrap().0.engine.state().hash().unwrap();
+        |dir: &std::path::Path| replay(dir, None, |_, _| Ok(())).unwrap().0.engine.state().hash().unwrap();
     assert_eq!(hash_of(world.dir.path()), before, "from the first record, while it runs");
     world.host.take().unwrap().stop().unwrap();
     assert_eq!(hash_of(world.dir.path()), before);
@@ -66,7 +66,7 @@ fn another_charter_is_a_record_and_what_is_held_stays() {
     let hash = course.engine.state().hash().unwrap();
     drop(course);
     host.stop().unwrap();
-    let (replayed, _) = replay(world.dir.path(), None, |_| Ok(())).unwrap();
+    let (replayed, _) = replay(world.dir.path(), None, |_, _| Ok(())).unwrap();
     assert_eq!(replayed.engine.state().hash().unwrap(), hash, "the journal knows both charters");
 }
 

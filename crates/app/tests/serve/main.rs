@@ -8,6 +8,7 @@ mod events;
 mod host;
 mod intake;
 mod pictures;
+mod report;
 mod routes;
 mod rpc;
 mod sockets;

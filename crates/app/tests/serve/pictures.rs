@@ -73,6 +73,73 @@ async fn the_map_of_the_book_is_the_sum_of_its_accounts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parts_of_the_map_of_the_book_add_up_to_its_losses() {
+    let world = World::calm();
+    let (_, book) = world.get("/v1/heatmap").await;
+    let parts = list(&book["data"]["parts"]);
+    let names: Vec<_> =
+        parts.iter().map(|of| (of["underlying"].as_str().unwrap(), of.get("expiry"))).collect();
+    assert!(names.iter().any(|(name, expiry)| *name == "ETH" && expiry.is_none()), "{names:?}");
+    assert!(names.iter().any(|(name, expiry)| *name == "SOL" && expiry.is_some()), "{names:?}");
+    let mut lost = Decimal::ZERO;
+    for (vol, row) in list(&book["data"]["cells"]).iter().enumerate() {
+        for (spot, cell) in list(row).iter().enumerate() {
+            let sum: Decimal = parts.iter().map(|of| number(&of["losses"][vol][spot])).sum();
+            assert_eq!(sum, number(&cell["losses"]), "vol {vol} spot {spot}");
+            lost += sum;
+        }
+    }
+    assert!(lost > Decimal::ZERO, "nobody ever loses: the test shows nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_behind_a_greek_add_up_to_it_the_largest_first() {
+    let mut world = World::calm();
+    world.open("carol", "50000");
+    world.trade("carol", "bob", "ETH_USDC-PERPETUAL", "1", "3310");
+    let (status, behind) = world.get("/v1/greeks/ETH/accounts?by=delta").await;
+    assert_eq!(status, StatusCode::OK, "{behind}");
+    let rows = list(&behind["data"]["rows"]);
+    assert_eq!(behind["data"]["accounts"], 3);
+    let deltas: Vec<f64> = rows.iter().map(|row| row["greeks"]["delta"].as_f64().unwrap()).collect();
+    assert!(deltas.windows(2).all(|pair| pair[0].abs() >= pair[1].abs()), "{deltas:?}");
+    assert_eq!(rows[0]["account"], "bob");
+    for row in rows {
+        let (_, own) = world.get(&format!("/v1/accounts/{}/greeks", row["account"].as_str().unwrap())).await;
+        let of = |of: &&Value| of["underlying"] == "ETH";
+        let sum: f64 = list(&own["data"]).iter().filter(of).map(|of| of["delta"].as_f64().unwrap()).sum();
+        assert!((sum - row["greeks"]["delta"].as_f64().unwrap()).abs() < 1e-9, "{row}");
+    }
+    let (_, option) = world.get("/v1/greeks/SOL/accounts?by=vega_per_point&expiry=none").await;
+    assert_eq!(option["data"]["accounts"], 0, "options expire");
+    let (status, _) = world.get("/v1/greeks/SOL/accounts?expiry=tomorrow").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn margin_by_underlying_is_the_sum_of_the_scan_losses_of_accounts() {
+    let mut world = World::calm();
+    world.now = world.now.plus_seconds(20);
+    world.ok(serde_json::json!({ "type": "clock" }));
+    let (_, history) = world.get("/v1/history/totals").await;
+    let sample = list(&history["data"]).last().unwrap().clone();
+    let mut compared = 0;
+    for of in list(&sample["underlyings"]) {
+        let (mut im, mut mm) = (Decimal::ZERO, Decimal::ZERO);
+        for account in ["alice", "bob"] {
+            let (_, margin) = world.get(&format!("/v1/accounts/{account}/margin")).await;
+            let held =
+                list(&margin["data"]["underlyings"]).iter().find(|under| under["asset"] == of["asset"]);
+            im += held.map_or(Decimal::ZERO, |under| number(&under["scan_loss"]));
+            mm += held.map_or(Decimal::ZERO, |under| number(&under["mm_scan_loss"]));
+        }
+        assert_eq!((number(&of["im"]), number(&of["mm"])), (im, mm), "{of}");
+        compared += usize::from(im > Decimal::ZERO);
+    }
+    assert_eq!(compared, 2, "ETH and SOL are held: {sample}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_method_is_compared_on_the_accounts_that_it_margins() {
     let world = World::calm();
     let (status, fixed) = world.get("/v1/compare?preset=fixed&account=alice").await;

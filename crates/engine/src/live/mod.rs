@@ -30,11 +30,12 @@ mod rules;
 mod seizure;
 mod settlement;
 mod state;
+mod underlyings;
 mod valued;
 mod views;
 mod waterfall;
 
-pub use book_map::{BookCell, BookMap, BookStudy};
+pub use book_map::{BookCell, BookMap, BookStudy, Holder, Part};
 pub use checks::Check;
 pub use codec::{CodecError, VERSION, decode, encode, restore, save};
 pub use effect::{Effect, Reject, Standing};

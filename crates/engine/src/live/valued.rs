@@ -283,6 +283,11 @@ impl Valued {
         all.get(place as usize)
     }
 
+    /// By place in the book, the totals of whoever is there; `None` of who cannot be valued.
+    pub(super) fn by_place(&self) -> impl Iterator<Item = Option<&Totals>> {
+        self.accounts.iter().map(|number| self.totals(*number)?.as_ref().ok())
+    }
+
     /// The portfolio of an account by number.
     pub fn portfolio(&self, account: &Account) -> Option<Portfolio> {
         portfolio(account, self)
