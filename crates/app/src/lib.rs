@@ -10,11 +10,13 @@
 pub mod bench;
 pub mod cli;
 pub mod doors;
+pub mod export;
 pub mod generate;
 pub mod host;
 pub mod intake;
 pub mod io;
 pub mod output;
+pub mod readmodels;
 mod report;
 pub mod serve;
 mod svg;

@@ -7,7 +7,7 @@ use crate::address::{Allowed, Endpoint, Scheme};
 use crate::binance::{Binance, Market, Symbol};
 use crate::chainlink::{Chainlink, Login, Stream};
 use crate::deribit::{Deribit, Wanted};
-use crate::evm::{Address, Signers, fixed};
+use crate::evm::{Address, Signers, Term, fixed};
 use crate::hyperliquid::{Coin, Hyperliquid, Origin};
 use crate::link::{Limits, Source, Transport};
 use crate::pyth::update::Trust;
@@ -15,7 +15,7 @@ use crate::pyth::{Bearer, Pyth};
 use crate::refusal::refuse;
 use crate::signed::{Domain, Signed};
 use crate::{Protocol, Reason, Refusal, pyth, signed};
-use plimsoll_types::{Asset, Instrument};
+use plimsoll_types::{Asset, Instrument, Timestamp};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,11 +87,62 @@ fn eight() -> u32 {
 pub struct SignerTerms {
     threshold: usize,
     addresses: Vec<Address>,
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
 }
 
 impl SignerTerms {
     fn signers(&self) -> Result<Signers, Refusal> {
-        Signers::new(self.addresses.iter().copied(), self.threshold)
+        let mut signers = Signers::new(self.addresses.iter().copied(), self.threshold)?;
+        signers.term = Term { from: self.from, until: self.until }.checked()?;
+        Ok(signers)
+    }
+}
+
+/// A set of signers, or several that replace one another.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum SignerSets {
+    /// One.
+    One(SignerTerms),
+    /// Several.
+    Several(Vec<SignerTerms>),
+}
+
+impl SignerSets {
+    fn signers(&self) -> Result<Vec<Signers>, Refusal> {
+        match self {
+            Self::One(terms) => Ok(vec![terms.signers()?]),
+            Self::Several(all) => all.iter().map(SignerTerms::signers).collect(),
+        }
+    }
+}
+
+/// A set of guardians, and when they may sign.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum GuardianTerms {
+    /// At any time.
+    Always(Vec<Address>),
+    /// In a term.
+    Term(GuardianTerm),
+}
+
+/// A set of guardians that replaces another, or is replaced.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardianTerm {
+    addresses: Vec<Address>,
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl GuardianTerms {
+    fn set(&self) -> (&[Address], Term) {
+        match self {
+            Self::Always(addresses) => (addresses, Term::default()),
+            Self::Term(of) => (&of.addresses, Term { from: of.from, until: of.until }),
+        }
     }
 }
 
@@ -161,8 +212,8 @@ pub enum Configured {
         key: Option<String>,
         /// Prices by their ids, in hexadecimal.
         feeds: BTreeMap<String, Scaled>,
-        /// Guardian sets by their numbers.
-        guardians: BTreeMap<String, Vec<Address>>,
+        /// Guardian sets by their numbers, each with its term where it has one.
+        guardians: BTreeMap<String, GuardianTerms>,
     },
     /// Chainlink Data Streams.
     Chainlink {
@@ -183,8 +234,8 @@ pub enum Configured {
         url: String,
         /// Under what it signs.
         domain: DomainTerms,
-        /// Who signs.
-        signers: SignerTerms,
+        /// Who signs: one set, or several with their terms.
+        signers: SignerSets,
         /// Feeds by their names on the wire.
         feeds: BTreeMap<String, Scaled>,
         /// Whether a number that is left out is a gap.
@@ -270,7 +321,10 @@ impl Configured {
             Self::Chainlink { .. } => self.chainlink(terms),
             Self::Signed { url, domain, signers, feeds, gapless, future_ms } => {
                 let feeds = feeds.iter().map(|(name, of)| of.feed(name)).collect();
-                let protocol = Signed::new(domain.domain(), signers.signers()?, feeds, *gapless, *future_ms);
+                let mut sets = signers.signers()?.into_iter();
+                let Some(first) = sets.next() else { return refuse(Reason::Quorum, "no signers") };
+                let first = Signed::new(domain.domain(), first, feeds, *gapless, *future_ms);
+                let protocol = sets.fold(first, Signed::or);
                 Ok((terms.source(Transport::WebSocket, url, None)?, Box::new(protocol)))
             }
         }
@@ -321,17 +375,19 @@ impl Configured {
             let (asset, quote) = (of.asset.clone(), of.quote.clone());
             wanted.push(pyth::Feed { id: fixed(id)?, asset, quote, exponent: of.exponent.into() });
         }
-        let mut sets = BTreeMap::new();
-        for (number, guardians) in guardians {
+        let mut trust = Trust::of(BTreeMap::new());
+        for (number, set) in guardians {
             let number = number.parse();
             let number = number.map_err(|_| Refusal::new(Reason::Number, "the number of a guardian set"))?;
-            if guardians.is_empty() {
+            let (addresses, term) = set.set();
+            if addresses.is_empty() {
                 return refuse(Reason::Quorum, format_args!("no guardians in set {number}"));
             }
-            sets.insert(number, guardians.clone());
+            trust.guardians.insert(number, addresses.to_vec());
+            trust.terms.insert(number, term.checked()?);
         }
         let bearer = key.as_ref().map(|name| terms.look_up(name).map(Bearer::new)).transpose()?;
-        let protocol = Pyth::new(wanted, Trust::of(sets), bearer.unwrap_or_default(), *polls);
+        let protocol = Pyth::new(wanted, trust, bearer.unwrap_or_default(), *polls);
         let transport = if *polls { Transport::Poll } else { Transport::Events };
         let mut source = terms.source(transport, url, Some(url))?;
         source.stream.path = protocol.path("stream");

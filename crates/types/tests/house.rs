@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Who may depend on whom (`docs/architecture.md`).
-const EDGES: [(&str, &[&str]); 12] = [
+const EDGES: [(&str, &[&str]); 13] = [
     ("plimsoll-lanes", &[]),
     ("plimsoll-types", &[]),
     ("plimsoll-quant", &["plimsoll-lanes"]),
@@ -44,6 +44,8 @@ const EDGES: [(&str, &[&str]); 12] = [
     ("plimsoll-journal", &[]),
     // What venues say is told in the words of `types`; what it does to an engine is for the binary to know.
     ("plimsoll-feeds", &["plimsoll-types", "plimsoll-quant"]),
+    // Knows rows only, so it needs none of ours either.
+    ("plimsoll-readmodels", &[]),
     (
         "plimsoll-app",
         &[
@@ -58,6 +60,7 @@ const EDGES: [(&str, &[&str]); 12] = [
             "plimsoll-sim",
             "plimsoll-journal",
             "plimsoll-feeds",
+            "plimsoll-readmodels",
         ],
     ),
 ];

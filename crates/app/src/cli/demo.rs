@@ -122,6 +122,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Verdict> {
         server: ServerConfig::default(),
         doors: DoorsConfig::default(),
         intake: IntakeConfig::default(),
+        postgres: None,
         charter: plan.story.charter("plimsoll", "plimsoll")?,
     };
     if folder.path().join(host::IDENTITY_FILE).exists() {

@@ -4,9 +4,12 @@
 mod binary;
 mod doors;
 mod events;
+mod export;
 mod host;
 mod intake;
+mod limits;
 mod pictures;
+mod readmodels;
 mod routes;
 mod sockets;
 mod world;
