@@ -279,9 +279,8 @@ async fn what_was_noted_and_gave_way_is_read_from_the_journal() {
     let client = server.client().await;
     caught_up(&client, &world).await;
     let there = whole(&client, "select count(*) from plimsoll.liquidations").await;
-    let (mut expected, dir) = (0, world.dir.path().join("journal-copy"));
     models.stop();
-    copy(&config(world.dir.path(), "").journal.dir, &dir);
+    let (mut expected, dir) = (0, config(world.dir.path(), "").journal.dir);
     plimsoll_app::host::follow(&dir, (plimsoll_app::host::Begin::First, None), |_, taken| {
         let kinds = taken.effects.iter().filter_map(plimsoll_app::host::chronicle::kind);
         expected +=
@@ -292,13 +291,6 @@ async fn what_was_noted_and_gave_way_is_read_from_the_journal() {
     assert!(expected > 5_000, "{expected}: nothing gave way");
     assert_eq!(there, expected);
     println!("{there} rows of history over {turns} turns, of which 5000 were still noted");
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
