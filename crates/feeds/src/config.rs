@@ -16,8 +16,12 @@ use crate::refusal::refuse;
 use crate::signed::{Domain, Signed};
 use crate::{Protocol, Reason, Refusal, pyth, signed};
 use plimsoll_types::{Asset, Instrument, Timestamp};
-use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::marker::PhantomData;
 
 /// Of what a price is, and in what.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -99,50 +103,76 @@ impl SignerTerms {
     }
 }
 
-/// A set of signers, or several that replace one another.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum SignerSets {
-    /// One.
-    One(SignerTerms),
-    /// Several.
-    Several(Vec<SignerTerms>),
+/// A list, or a table: whichever is there is read as what it is, so that what is wrong in it is said of it.
+struct Either<L, T>(PhantomData<(L, T)>);
+
+/// What was there.
+enum Found<L, T> {
+    List(L),
+    Table(T),
+}
+
+impl<'de, L: Deserialize<'de>, T: Deserialize<'de>> Visitor<'de> for Either<L, T> {
+    type Value = Found<L, T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list or a table")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        L::deserialize(SeqAccessDeserializer::new(list)).map(Found::List)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(table)).map(Found::Table)
+    }
+}
+
+/// Sets of signers that replace one another: one as a table, several as a list of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignerSets(Vec<SignerTerms>);
+
+impl<'de> Deserialize<'de> for SignerSets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(
+            match deserializer.deserialize_any(Either::<Vec<SignerTerms>, SignerTerms>(PhantomData))? {
+                Found::List(sets) => sets,
+                Found::Table(set) => vec![set],
+            },
+        ))
+    }
 }
 
 impl SignerSets {
     fn signers(&self) -> Result<Vec<Signers>, Refusal> {
-        match self {
-            Self::One(terms) => Ok(vec![terms.signers()?]),
-            Self::Several(all) => all.iter().map(SignerTerms::signers).collect(),
-        }
+        self.0.iter().map(SignerTerms::signers).collect()
     }
 }
 
-/// A set of guardians, and when they may sign.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum GuardianTerms {
-    /// At any time.
-    Always(Vec<Address>),
-    /// In a term.
-    Term(GuardianTerm),
+/// A set of guardians, and when they may sign: a list of them, or a table with a term.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GuardianTerms {
+    addresses: Vec<Address>,
+    term: Term,
 }
 
-/// A set of guardians that replaces another, or is replaced.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+/// The table.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct GuardianTerm {
+struct GuardianTable {
     addresses: Vec<Address>,
     from: Option<Timestamp>,
     until: Option<Timestamp>,
 }
 
-impl GuardianTerms {
-    fn set(&self) -> (&[Address], Term) {
-        match self {
-            Self::Always(addresses) => (addresses, Term::default()),
-            Self::Term(of) => (&of.addresses, Term { from: of.from, until: of.until }),
-        }
+impl<'de> Deserialize<'de> for GuardianTerms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match deserializer.deserialize_any(Either::<Vec<Address>, GuardianTable>(PhantomData))? {
+            Found::List(addresses) => Self { addresses, term: Term::default() },
+            Found::Table(GuardianTable { addresses, from, until }) => {
+                Self { addresses, term: Term { from, until } }
+            }
+        })
     }
 }
 
@@ -379,12 +409,11 @@ impl Configured {
         for (number, set) in guardians {
             let number = number.parse();
             let number = number.map_err(|_| Refusal::new(Reason::Number, "the number of a guardian set"))?;
-            let (addresses, term) = set.set();
-            if addresses.is_empty() {
+            if set.addresses.is_empty() {
                 return refuse(Reason::Quorum, format_args!("no guardians in set {number}"));
             }
-            trust.guardians.insert(number, addresses.to_vec());
-            trust.terms.insert(number, term.checked()?);
+            trust.guardians.insert(number, set.addresses.clone());
+            trust.terms.insert(number, set.term.checked()?);
         }
         let bearer = key.as_ref().map(|name| terms.look_up(name).map(Bearer::new)).transpose()?;
         let protocol = Pyth::new(wanted, trust, bearer.unwrap_or_default(), *polls);

@@ -4,7 +4,7 @@
 //! a price as new as it is has been applied, whether or not it gave way to a later one.
 
 use super::serve::{Latency, Load, Service, flood, wait};
-use crate::host::{At, Busy, Config, Course, Entry, Listener, Store, moment};
+use crate::host::{At, Busy, Config, Course, Entry, Ingest, Listener, Store, moment};
 use anyhow::{Context, bail};
 use plimsoll_engine::live::Body;
 use plimsoll_engine::live::feed::{Observation, Stated};
@@ -78,8 +78,9 @@ pub fn run(config: &Config, course: Course, load: &Load, times: u32) -> anyhow::
     super::machine::forget_peak();
     let (counted, going) = (Arc::new(Counted::default()), Arc::new(AtomicBool::new(true)));
     let pour = Pour { rate: capacity * f64::from(times), now, counted: Arc::clone(&counted) };
+    let ingest = Arc::clone(&service.host.ingest);
     let (flooded, seconds) = std::thread::scope(|scope| {
-        let pouring = scope.spawn(|| pour.run(&service, load, &going));
+        let pouring = scope.spawn(|| pour.run(&ingest, load, &going));
         let begun = moment();
         let flooded = measured(&service, load, &mut ticker, &ticks);
         going.store(false, Ordering::Release);
@@ -191,7 +192,7 @@ struct Pour {
 }
 
 impl Pour {
-    fn run(&self, service: &Service, load: &Load, going: &AtomicBool) -> anyhow::Result<()> {
+    fn run(&self, ingest: &Ingest, load: &Load, going: &AtomicBool) -> anyhow::Result<()> {
         let (begun, asset, accounts) = (moment(), Asset::new("USD")?, &load.asked.0);
         let mut sent = 0_u64;
         while going.load(Ordering::Acquire) {
@@ -206,12 +207,12 @@ impl Pour {
                     Err(_) => counted.failed.store(true, Ordering::Release),
                 });
                 sent += 1;
-                match service.host.ingest.submit(Entry::new(At::Given(self.now), None, body), Some(reply)) {
+                match ingest.submit(Entry::new(At::Given(self.now), None, body), Some(reply)) {
                     Ok(_) => drop(self.counted.accepted.fetch_add(1, Ordering::AcqRel)),
                     Err(Busy::Full { .. }) => {}
                     Err(other) => return Err(other.into()),
                 }
-                self.counted.waiting.fetch_max(service.host.ingest.waiting() as u64, Ordering::AcqRel);
+                self.counted.waiting.fetch_max(ingest.waiting() as u64, Ordering::AcqRel);
             }
             self.counted.offered.store(sent, Ordering::Release);
             if self.counted.failed.load(Ordering::Acquire) {

@@ -22,6 +22,9 @@ use std::path::Path;
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 
+/// The first record that may follow a snapshot of an engine that was there before its journal.
+const FIRST_EVENT: u64 = 2;
+
 /// A day in UTC, counted from 1970-01-01.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Day(i64);
@@ -80,7 +83,7 @@ pub fn export(dir: &Path, into: &Path, period: Period) -> anyhow::Result<Vec<Wri
         bail!("the period ends before it begins");
     }
     let mut partitions = Partitions::new(into, &identity_of(dir)?)?;
-    let mut slot = None;
+    let (mut from, mut slot) = (from, None);
     let begin = from.map_or(Begin::First, |from| Begin::Instant(from.begins()));
     follow(dir, (begin, None), |course, taken| {
         let now = course.engine.state().now;
@@ -88,9 +91,12 @@ pub fn export(dir: &Path, into: &Path, period: Period) -> anyhow::Result<Vec<Wri
         if to.is_some_and(|to| day > to) {
             return Ok(ControlFlow::Break(()));
         }
+        // Of a journal that was pruned, the day it begins in is no longer whole: what was written of it before stays.
+        let pruned = course.sequence > FIRST_EVENT;
+        let from = *from.get_or_insert(if pruned { Day(day.0.saturating_add(1)) } else { day });
         let here = now.seconds().div_euclid(sample_seconds);
         let sampled = slot.replace(here) != Some(here);
-        if from.is_none_or(|from| day >= from) {
+        if day >= from {
             partitions.enter(day, course.sequence)?;
             rows::of_record(course, taken, &mut |table, row| partitions.push(table, row))?;
             if sampled {

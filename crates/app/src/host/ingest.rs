@@ -242,7 +242,11 @@ mod tests {
     fn f40_market_data_is_not_starved_by_a_queue_that_stays_full() {
         const LIMIT: usize = 64;
         let disk = SimDisk::new(1);
-        let journal = Journal::create(Box::new(disk), Options::new("flood")).unwrap();
+        let journal = Journal::create(
+            Box::new(disk),
+            Options { segment_bytes: 1 << 20, group_bytes_max: 64 << 10, ..Options::new("flood") },
+        )
+        .unwrap();
         let writer = Writer::start(journal, Grouping::default(), |_| {}).unwrap();
         let (to_engine, engine) = channel();
         let ingest = Ingest::new(writer.submitter(), to_engine, LIMIT);

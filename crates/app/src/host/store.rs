@@ -10,6 +10,7 @@ use plimsoll_engine::EngineError;
 use plimsoll_engine::live::feed::{Feed, Validity};
 use plimsoll_engine::live::{Body, Effect, Engine, Event, State, restore, save};
 use plimsoll_journal::{Anchor, DirDisk, Disk, Journal, Options, Reader, Repair, Snapshots, anchor_at};
+use plimsoll_types::Timestamp;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;

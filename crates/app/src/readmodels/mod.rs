@@ -177,7 +177,7 @@ impl Writer {
         loop {
             done = self
                 .history
-                .catch_up(&self.runtime, &mut store, (&self.shared, done), &|| self.is_stopped())?;
+                .catch_up(&self.runtime, &mut store, (&*self.shared, done), &|| self.is_stopped())?;
             let whole = self.sweep.step(&self.runtime, &mut store, &self.shared)?;
             *reached = true;
             self.tell(done);
