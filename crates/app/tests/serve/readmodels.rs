@@ -142,7 +142,7 @@ async fn caught_up(client: &Client, world: &World) {
     let begun = Instant::now();
     loop {
         let there = client.query_opt("select history, swept from plimsoll.progress", &[]).await;
-        if let Ok(Some(row)) = there {
+        if let Ok(Some(row)) = &there {
             let (history, swept): (i64, i64) = (row.get(0), row.get(1));
             if history.unsigned_abs() >= applied && swept.unsigned_abs() >= applied {
                 return;
