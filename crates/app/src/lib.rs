@@ -10,12 +10,14 @@
 pub mod bench;
 pub mod cli;
 pub mod doors;
+pub mod export;
 pub mod generate;
 pub mod host;
 pub mod intake;
 pub mod io;
 mod methods;
 pub mod output;
+pub mod readmodels;
 mod report;
 pub mod serve;
 mod svg;

@@ -103,3 +103,30 @@ fn growth_is_drawn() {
         assert!(text.contains(part), "{part}");
     }
 }
+
+#[test]
+fn a_flood_of_five_times_what_can_be_taken_loses_nothing_and_prices_go_through() {
+    let args = [
+        "bench",
+        "serve",
+        "--flood",
+        "--accounts",
+        "500",
+        "--rate",
+        "50",
+        "--seconds",
+        "2",
+        "--format",
+        "json",
+    ];
+    let answer = run(&args).ok().json();
+    let rows = answer.as_array().or_else(|| answer["rows"].as_array()).unwrap();
+    let row = |what: &str| rows.iter().find(|row| row["what"].as_str().unwrap().starts_with(what)).unwrap();
+    let ticked = row("tick to margins as new, in the flood");
+    // Every tick was followed, by its own price or by a later one.
+    assert_eq!(ticked["count"].as_u64().unwrap(), 20, "{ticked}");
+    println!("{answer:#}");
+    for what in ["tick to margins as new", "check over HTTP"] {
+        assert!(row(what)["p99_ms"].as_f64().unwrap() > 0.0, "{answer}");
+    }
+}

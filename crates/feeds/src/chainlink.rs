@@ -277,6 +277,7 @@ impl Chainlink {
         let Some(signers) = self.signers.get(digest) else {
             return refuse(Reason::Domain, format_args!("configuration 0x{}", hex(digest)));
         };
+        signers.term.runs(at)?;
         signers.check(&full.hash(), full.signatures.iter().map(<[u8; 65]>::as_slice))?;
         let observed = seconds(report.observed.into())?;
         if at > seconds(report.expires.into())? {

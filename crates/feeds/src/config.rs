@@ -7,7 +7,7 @@ use crate::address::{Allowed, Endpoint, Scheme};
 use crate::binance::{Binance, Market, Symbol};
 use crate::chainlink::{Chainlink, Login, Stream};
 use crate::deribit::{Deribit, Wanted};
-use crate::evm::{Address, Signers, fixed};
+use crate::evm::{Address, Signers, Term, fixed};
 use crate::hyperliquid::{Coin, Hyperliquid, Origin};
 use crate::link::{Limits, Source, Transport};
 use crate::pyth::update::Trust;
@@ -15,9 +15,13 @@ use crate::pyth::{Bearer, Pyth};
 use crate::refusal::refuse;
 use crate::signed::{Domain, Signed};
 use crate::{Protocol, Reason, Refusal, pyth, signed};
-use plimsoll_types::{Asset, Instrument};
-use serde::Deserialize;
+use plimsoll_types::{Asset, Instrument, Timestamp};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::marker::PhantomData;
 
 /// Of what a price is, and in what.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -87,11 +91,88 @@ fn eight() -> u32 {
 pub struct SignerTerms {
     threshold: usize,
     addresses: Vec<Address>,
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
 }
 
 impl SignerTerms {
     fn signers(&self) -> Result<Signers, Refusal> {
-        Signers::new(self.addresses.iter().copied(), self.threshold)
+        let mut signers = Signers::new(self.addresses.iter().copied(), self.threshold)?;
+        signers.term = Term { from: self.from, until: self.until }.checked()?;
+        Ok(signers)
+    }
+}
+
+/// A list, or a table: whichever is there is read as what it is, so that what is wrong in it is said of it.
+struct Either<L, T>(PhantomData<(L, T)>);
+
+/// What was there.
+enum Found<L, T> {
+    List(L),
+    Table(T),
+}
+
+impl<'de, L: Deserialize<'de>, T: Deserialize<'de>> Visitor<'de> for Either<L, T> {
+    type Value = Found<L, T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list or a table")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        L::deserialize(SeqAccessDeserializer::new(list)).map(Found::List)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(table)).map(Found::Table)
+    }
+}
+
+/// Sets of signers that replace one another: one as a table, several as a list of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignerSets(Vec<SignerTerms>);
+
+impl<'de> Deserialize<'de> for SignerSets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(
+            match deserializer.deserialize_any(Either::<Vec<SignerTerms>, SignerTerms>(PhantomData))? {
+                Found::List(sets) => sets,
+                Found::Table(set) => vec![set],
+            },
+        ))
+    }
+}
+
+impl SignerSets {
+    fn signers(&self) -> Result<Vec<Signers>, Refusal> {
+        self.0.iter().map(SignerTerms::signers).collect()
+    }
+}
+
+/// A set of guardians, and when they may sign: a list of them, or a table with a term.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GuardianTerms {
+    addresses: Vec<Address>,
+    term: Term,
+}
+
+/// The table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GuardianTable {
+    addresses: Vec<Address>,
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl<'de> Deserialize<'de> for GuardianTerms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match deserializer.deserialize_any(Either::<Vec<Address>, GuardianTable>(PhantomData))? {
+            Found::List(addresses) => Self { addresses, term: Term::default() },
+            Found::Table(GuardianTable { addresses, from, until }) => {
+                Self { addresses, term: Term { from, until } }
+            }
+        })
     }
 }
 
@@ -161,8 +242,8 @@ pub enum Configured {
         key: Option<String>,
         /// Prices by their ids, in hexadecimal.
         feeds: BTreeMap<String, Scaled>,
-        /// Guardian sets by their numbers.
-        guardians: BTreeMap<String, Vec<Address>>,
+        /// Guardian sets by their numbers, each with its term where it has one.
+        guardians: BTreeMap<String, GuardianTerms>,
     },
     /// Chainlink Data Streams.
     Chainlink {
@@ -183,8 +264,8 @@ pub enum Configured {
         url: String,
         /// Under what it signs.
         domain: DomainTerms,
-        /// Who signs.
-        signers: SignerTerms,
+        /// Who signs: one set, or several with their terms.
+        signers: SignerSets,
         /// Feeds by their names on the wire.
         feeds: BTreeMap<String, Scaled>,
         /// Whether a number that is left out is a gap.
@@ -270,7 +351,10 @@ impl Configured {
             Self::Chainlink { .. } => self.chainlink(terms),
             Self::Signed { url, domain, signers, feeds, gapless, future_ms } => {
                 let feeds = feeds.iter().map(|(name, of)| of.feed(name)).collect();
-                let protocol = Signed::new(domain.domain(), signers.signers()?, feeds, *gapless, *future_ms);
+                let mut sets = signers.signers()?.into_iter();
+                let Some(first) = sets.next() else { return refuse(Reason::Quorum, "no signers") };
+                let first = Signed::new(domain.domain(), first, feeds, *gapless, *future_ms);
+                let protocol = sets.fold(first, Signed::or);
                 Ok((terms.source(Transport::WebSocket, url, None)?, Box::new(protocol)))
             }
         }
@@ -321,17 +405,18 @@ impl Configured {
             let (asset, quote) = (of.asset.clone(), of.quote.clone());
             wanted.push(pyth::Feed { id: fixed(id)?, asset, quote, exponent: of.exponent.into() });
         }
-        let mut sets = BTreeMap::new();
-        for (number, guardians) in guardians {
+        let mut trust = Trust::of(BTreeMap::new());
+        for (number, set) in guardians {
             let number = number.parse();
             let number = number.map_err(|_| Refusal::new(Reason::Number, "the number of a guardian set"))?;
-            if guardians.is_empty() {
+            if set.addresses.is_empty() {
                 return refuse(Reason::Quorum, format_args!("no guardians in set {number}"));
             }
-            sets.insert(number, guardians.clone());
+            trust.guardians.insert(number, set.addresses.clone());
+            trust.terms.insert(number, set.term.checked()?);
         }
         let bearer = key.as_ref().map(|name| terms.look_up(name).map(Bearer::new)).transpose()?;
-        let protocol = Pyth::new(wanted, Trust::of(sets), bearer.unwrap_or_default(), *polls);
+        let protocol = Pyth::new(wanted, trust, bearer.unwrap_or_default(), *polls);
         let transport = if *polls { Transport::Poll } else { Transport::Events };
         let mut source = terms.source(transport, url, Some(url))?;
         source.stream.path = protocol.path("stream");

@@ -3,6 +3,7 @@
 use crate::refusal::refuse;
 use crate::{Reason, Refusal};
 use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
+use plimsoll_types::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha3::{Digest, Keccak256};
 use std::collections::BTreeSet;
@@ -113,11 +114,51 @@ fn address_of(key: &VerifyingKey) -> Address {
     Address(address)
 }
 
-/// Who may sign, and how many of them must.
+/// From when until when somebody may sign: while one set replaces another, both are known, each in its term.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Term {
+    /// From this instant on; nothing: always has.
+    pub from: Option<Timestamp>,
+    /// Before this instant; nothing: until it is taken out.
+    pub until: Option<Timestamp>,
+}
+
+impl Term {
+    /// Whether it runs at an instant.
+    ///
+    /// # Errors
+    /// [`Reason::Future`] before it, [`Reason::Expired`] after it.
+    pub fn runs(&self, at: Timestamp) -> Result<(), Refusal> {
+        if let Some(from) = self.from.filter(|from| at < *from) {
+            return refuse(Reason::Future, format_args!("signers from {from} on"));
+        }
+        if let Some(until) = self.until.filter(|until| at >= *until) {
+            return refuse(Reason::Expired, format_args!("signers until {until}"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a term that never runs.
+    ///
+    /// # Errors
+    /// [`Reason::Time`].
+    pub fn checked(self) -> Result<Self, Refusal> {
+        match (self.from, self.until) {
+            (Some(from), Some(until)) if from >= until => {
+                refuse(Reason::Time, format_args!("signers from {from} until {until}"))
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
+/// Who may sign, how many of them must, and when.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Signers {
     allowed: BTreeSet<Address>,
     threshold: usize,
+    /// When they may.
+    pub term: Term,
 }
 
 impl Signers {
@@ -130,7 +171,7 @@ impl Signers {
         if threshold == 0 || threshold > allowed.len() {
             return refuse(Reason::Quorum, format_args!("{threshold} of {} signers", allowed.len()));
         }
-        Ok(Self { allowed, threshold })
+        Ok(Self { allowed, threshold, term: Term::default() })
     }
 
     /// Whether signatures of a hash are by enough of them, each by another.

@@ -78,8 +78,9 @@ impl Pyth {
         format!("/v2/updates/price/{of}?encoding=hex&parsed=false&{}", ids.join("&"))
     }
 
-    fn update(&mut self, bytes: &[u8], turn: &mut Turn) -> Result<(), Refusal> {
+    fn update(&mut self, bytes: &[u8], at: Timestamp, turn: &mut Turn) -> Result<(), Refusal> {
         let update = Update::decode(bytes)?;
+        self.trust.terms.get(&update.set).map_or(Ok(()), |term| term.runs(at))?;
         update.verify(&self.trust)?;
         let mut first = Ok(());
         for statement in update.statements()? {
@@ -143,7 +144,7 @@ impl Protocol for Pyth {
         self.tick(at, turn);
     }
 
-    fn receive(&mut self, frame: &[u8], _at: Timestamp, turn: &mut Turn) -> Result<(), Refusal> {
+    fn receive(&mut self, frame: &[u8], at: Timestamp, turn: &mut Turn) -> Result<(), Refusal> {
         let Binary { encoding, data } = json::<Frame<'_>>(frame)?.binary;
         if data.len() > UPDATES_MAX {
             return refuse(Reason::TooLong, format_args!("{} updates", data.len()));
@@ -155,7 +156,7 @@ impl Protocol for Pyth {
                 "base64" => STANDARD.decode(text).map_err(|e| Refusal::new(Reason::Malformed, e))?,
                 other => return refuse(Reason::Malformed, format_args!("encoding {other}")),
             };
-            first = first.and(self.update(&bytes, turn));
+            first = first.and(self.update(&bytes, at, turn));
         }
         first
     }

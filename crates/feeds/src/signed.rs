@@ -134,7 +134,8 @@ struct Last {
 #[derive(Clone, Debug)]
 pub struct Signed {
     domain: Domain,
-    signers: Signers,
+    /// Those who may sign; while one set replaces another, both.
+    signers: Vec<Signers>,
     feeds: BTreeMap<String, Feed>,
     gapless: bool,
     last: BTreeMap<String, Last>,
@@ -146,7 +147,31 @@ impl Signed {
     /// dated `future_ms` ahead.
     pub fn new(domain: Domain, signers: Signers, feeds: Vec<Feed>, gapless: bool, future_ms: i64) -> Self {
         let feeds = feeds.into_iter().map(|feed| (feed.feed.clone(), feed)).collect();
-        Self { domain, signers, feeds, gapless, last: BTreeMap::new(), future_ms }
+        Self { domain, signers: vec![signers], feeds, gapless, last: BTreeMap::new(), future_ms }
+    }
+
+    /// Another set of signers, who may sign in their own term. A message is signed by one set alone.
+    #[must_use]
+    pub fn or(mut self, signers: Signers) -> Self {
+        self.signers.push(signers);
+        self
+    }
+
+    /// Whether one of the sets whose term runs has signed; the refusal is that of the last of them.
+    fn signed<'a>(
+        &self,
+        hash: &[u8; 32],
+        signatures: impl Iterator<Item = &'a [u8]> + Clone,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        let mut outcome = refuse(Reason::Expired, "no signers may sign now");
+        for signers in self.signers.iter().filter(|signers| signers.term.runs(at).is_ok()) {
+            outcome = signers.check_sorted(hash, signatures.clone());
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
     }
 
     fn subscription(&self) -> Ask {
@@ -260,7 +285,7 @@ impl Protocol for Signed {
         let hash = message.hash(&self.domain);
         let signatures: Vec<[u8; 65]> =
             frame.signatures.iter().map(|text| sixty_five(text)).collect::<Result<_, _>>()?;
-        self.signers.check_sorted(&hash, signatures.iter().map(<[u8; 65]>::as_slice))?;
+        self.signed(&hash, signatures.iter().map(<[u8; 65]>::as_slice), at)?;
         let ahead = instant(message.time)?.nanos().saturating_sub(at.nanos());
         if ahead > self.future_ms.saturating_mul(1_000_000) {
             return refuse(Reason::Future, format_args!("{} of {} ms", message.feed, message.time));

@@ -104,3 +104,34 @@ fn what_is_not_known_not_allowed_or_not_enough_is_refused() {
         assert_eq!(build(&all[name]).map(|_| ()).map_err(|r| r.reason), Err(reason), "{to}");
     }
 }
+
+#[test]
+fn sets_that_replace_one_another_are_configured_each_with_its_term() {
+    let signers = ["13498478f9454af9e64e0a8d4c7408a0a2c5adcb", "4b7d8f701a6d9fd559dc48149ea46e10d6c1958c"];
+    let addresses = format!("[\"0x{}\", \"0x{}\"]", signers[0], signers[1]);
+    let pyth = |term: &str| {
+        format!(
+            "[sources.a]\nkind = \"pyth\"\nurl = \"https://hermes.pyth.network\"\n\
+             feeds.e62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43 = {{ asset = \"BTC\", quote = \"USD\", exponent = -8 }}\n\
+             [sources.a.guardians]\n4 = {addresses}\n5 = {{ addresses = {addresses}{term} }}\n"
+        )
+    };
+    let signed = |term: &str| {
+        format!(
+            "[sources.a]\nkind = \"signed\"\nurl = \"wss://feed.example.com:8443/prices\"\n\
+             domain = {{ name = \"P\", version = \"1\", chain_id = 1, verifying_contract = \"0x00000000000000000000000000000000000000aa\" }}\n\
+             feeds.ETH-USD = {{ asset = \"ETH\", quote = \"USD\", exponent = -7 }}\n\
+             signers = [{{ threshold = 1, addresses = {addresses} }}, {{ threshold = 2, addresses = {addresses}{term} }}]\n"
+        )
+    };
+    let term = ", from = \"2026-06-01T00:00:00Z\", until = \"2026-07-01T00:00:00Z\"";
+    let never = ", from = \"2026-06-01T00:00:00Z\", until = \"2026-06-01T00:00:00Z\"";
+    for of in [&pyth as &dyn Fn(&str) -> String, &signed] {
+        build(&read(&of(term)).unwrap()["a"]).unwrap();
+        let refused = build(&read(&of(never)).unwrap()["a"]).map(drop).unwrap_err();
+        assert_eq!(refused.reason, Reason::Time, "{refused}");
+        assert!(read(&of(", til = 1")).is_err());
+    }
+    let none = signed("").replace("signers = [", "signers = [] #");
+    assert_eq!(build(&read(&none).unwrap()["a"]).map(drop).unwrap_err().reason, Reason::Quorum);
+}

@@ -272,3 +272,40 @@ fn f25_one_bit_flipped_anywhere_in_a_report_is_refused() {
     println!("{} flips: {padding} in padding, {reasons:?}", bytes.len());
     assert_eq!(padding, 26);
 }
+
+#[test]
+fn a_guardian_set_and_a_report_count_in_the_term_of_their_signers() {
+    use plimsoll_feeds::evm::Term;
+    let Some((updates, reports)) = updates().zip(reports()) else { return };
+    let at = Timestamp::from_seconds(1_722_349_000);
+    let (before, after) = (at.plus_seconds(-1), at.plus_seconds(1));
+    let terms = [
+        (Term::default(), None),
+        (Term { from: Some(before), until: Some(after) }, None),
+        (Term { from: Some(at), until: None }, None),
+        (Term { from: Some(after), until: None }, Some(Reason::Future)),
+        (Term { from: None, until: Some(at) }, Some(Reason::Expired)),
+    ];
+    let bytes = unhex(&reports[1]).unwrap();
+    for (term, refused) in terms {
+        let mut signers = Signers::new(signers_of(&full(&reports[1])), 6).unwrap();
+        signers.term = term;
+        let of = full(&reports[1]);
+        let stream = chainlink::Stream {
+            feed_id: *of.report.first_chunk().unwrap(),
+            asset: asset("LINK"),
+            quote: asset("USD"),
+            exponent: -8,
+        };
+        let mut protocol = chainlink::Chainlink::new(vec![stream], [(of.context[0], signers)], None);
+        assert_eq!(protocol.take(&bytes, at).err().map(|r| r.reason), refused, "{term:?}");
+        let mut trust = trust();
+        trust.terms.insert(4, term);
+        let mut pyth = plimsoll_feeds::pyth::Pyth::new(Vec::new(), trust, Default::default(), false);
+        let hex: String = updates[0].iter().map(|byte| format!("{byte:02x}")).collect();
+        let frame = format!(r#"{{"binary":{{"encoding":"hex","data":["{hex}"]}}}}"#);
+        let taken = pyth.receive(frame.as_bytes(), at, &mut plimsoll_feeds::Turn::default());
+        // Nobody asked for its prices: that is what is wrong once its signers are right.
+        assert_eq!(taken.err().map(|r| r.reason), Some(refused.unwrap_or(Reason::Unasked)), "{term:?}");
+    }
+}

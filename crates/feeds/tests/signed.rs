@@ -260,3 +260,45 @@ fn f09_numbers_that_are_none_and_fields_that_are_not_known_are_refused() {
         assert_eq!(take(&mut feed(2, true), &changed), Err(reason), "{field} {other}");
     }
 }
+
+/// One set of signers replaces another: each may sign in its own term, both where the terms overlap, and no message is signed by
+/// some of each.
+#[test]
+fn a_set_of_signers_that_rotates_counts_in_its_term_only() {
+    use plimsoll_feeds::evm::Term;
+    let at = |seconds: i64| now().plus_seconds(seconds);
+    let set = |signers: &[Address], from, until| {
+        let mut of = Signers::new(signers.to_vec(), 2).unwrap();
+        of.term = Term { from, until }.checked().unwrap();
+        of
+    };
+    let all = signers();
+    let protocol = |old_until: i64, new_from: i64| {
+        let feed = Feed {
+            feed: "ETH-USD".to_owned(),
+            asset: "ETH".parse().unwrap(),
+            quote: "USD".parse().unwrap(),
+            exponent: -7,
+        };
+        let old = set(&all[..2], None, Some(at(old_until)));
+        let new = set(&all[1..3], Some(at(new_from)), None);
+        Signed::new(domain(&case(0)), old, vec![feed], true, 2000).or(new)
+    };
+    let (by_old, by_new, mixed) =
+        (frame(&case(0), &[0, 1]), frame(&case(0), &[1, 2]), frame(&case(0), &[0, 2]));
+    // Before, in the overlap, after: now is in all three by how the terms are laid.
+    for (terms, old, new) in [
+        ((10, 5), Ok(1), Err(Reason::Signer)),
+        ((10, -5), Ok(1), Ok(1)),
+        ((-5, -10), Err(Reason::Signer), Ok(1)),
+        ((-5, 5), Err(Reason::Expired), Err(Reason::Expired)),
+    ] {
+        for (frame, expected) in [(&by_old, old), (&by_new, new)] {
+            let taken = take(&mut protocol(terms.0, terms.1), frame).map(|readings| readings.len());
+            assert_eq!(taken, expected, "{terms:?}");
+        }
+        assert!(take(&mut protocol(terms.0, terms.1), &mixed).is_err(), "{terms:?}: some of each");
+    }
+    let never = Term { from: Some(at(1)), until: Some(at(1)) };
+    assert_eq!(never.checked().map_err(|r| r.reason), Err(Reason::Time));
+}

@@ -12,7 +12,7 @@ use crate::segment::{
     Cursor, GROUP_BYTES_LIMIT, HEADER_BYTES, Header, Segment, frame_group, list, name_of, write_zeros,
 };
 use crate::spare::{Preparer, Ready, Slot};
-use crate::survey::{Base, Survey, survey};
+use crate::survey::{Base, Survey, held, survey};
 
 /// How a journal is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -389,20 +389,29 @@ impl Journal {
     pub fn prune(&mut self, snapshots: &crate::snapshot::Snapshots<'_>) -> Result<u64> {
         self.live()?;
         let oldest = snapshots.oldest(self)?.ok_or(Error::NoSnapshot)?;
-        let firsts = list(&*self.disk)?;
-        let kept = firsts.iter().rposition(|first| *first <= oldest.anchor.sequence + 1).unwrap_or(0);
-        let Some(base) = firsts.get(kept).filter(|_| kept > 0) else { return Ok(0) };
-        let segment = Segment::open(&*self.disk, *base, &self.genesis)?;
-        let anchor = Anchor { sequence: base - 1, hash: segment.header.previous };
-        Base(anchor).store(&*self.disk)?;
-        for first in &firsts[..kept] {
-            let name = name_of(*first);
-            self.disk.remove(&name).map_err(|e| Error::io("remove", &name, 0, &e))?;
-        }
-        sync_directory(&*self.disk)?;
-        self.first = *base;
-        Ok(kept as u64)
+        let (removed, first) = remove_below(&*self.disk, &self.genesis, oldest.anchor.sequence)?;
+        self.first = first;
+        Ok(removed)
     }
+}
+
+/// Removes the segments that hold only records up to `sequence`, and says how many and which record is the first now. The last
+/// segment stays whatever it holds, so whoever writes there is not disturbed.
+pub(crate) fn remove_below(disk: &dyn Disk, genesis: &Hash, sequence: u64) -> Result<(u64, u64)> {
+    let firsts = held(disk, genesis)?.0;
+    let kept = firsts.iter().rposition(|first| *first <= sequence.saturating_add(1)).unwrap_or(0);
+    let base = firsts.get(kept).copied().unwrap_or(1);
+    if kept == 0 {
+        return Ok((0, base));
+    }
+    let segment = Segment::open(disk, base, genesis)?;
+    Base(Anchor { sequence: base - 1, hash: segment.header.previous }).store(disk)?;
+    for first in &firsts[..kept] {
+        let name = name_of(*first);
+        disk.remove(&name).map_err(|e| Error::io("remove", &name, 0, &e))?;
+    }
+    sync_directory(disk)?;
+    Ok((kept as u64, base))
 }
 
 pub(crate) fn sync_directory(disk: &dyn Disk) -> Result<()> {

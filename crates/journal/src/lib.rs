@@ -27,7 +27,7 @@ pub use chain::{Anchor, Hash, genesis, link};
 pub use disk::{DirDisk, Disk, DiskFile, LOCK_FILE};
 pub use error::{Error, Fault, Position, Result, SnapshotFault};
 pub use journal::{Journal, Options, Recovery, Repair};
-pub use reader::{Reader, Record, anchor_at, end};
+pub use reader::{Reader, Record, anchor_at, end, first, segments};
 pub use scan::GarbledTail;
 pub use segment::FORMAT_VERSION;
 pub use snapshot::{Skipped, Snapshot, Snapshots};

@@ -261,6 +261,22 @@ pub fn end(disk: &dyn Disk, identity: &str) -> Result<Anchor> {
     Ok(reader.anchor())
 }
 
+/// The first record that is still held: above 1 once the journal was pruned.
+///
+/// # Errors
+/// [`Error::Absent`]; [`Error::Corrupt`]; [`Error::Io`].
+pub fn first(disk: &dyn Disk, identity: &str) -> Result<u64> {
+    Ok(held(disk, &genesis(identity))?.1.sequence + 1)
+}
+
+/// The first record of each segment that is held, in order: where a journal can be cut.
+///
+/// # Errors
+/// As [`first`].
+pub fn segments(disk: &dyn Disk, identity: &str) -> Result<Vec<u64>> {
+    Ok(held(disk, &genesis(identity))?.0)
+}
+
 /// The chain hash after a sequence that the journal holds (or the one before its first).
 ///
 /// # Errors
@@ -270,7 +286,7 @@ pub fn anchor_at(disk: &dyn Disk, identity: &str, sequence: u64) -> Result<Ancho
 }
 
 fn anchor_as(disk: &dyn Disk, identity: &str, sequence: u64, unsealed: bool) -> Result<Anchor> {
-    let first = held(disk, &genesis(identity))?.1.sequence + 1;
+    let first = first(disk, identity)?;
     if sequence.saturating_add(1) == first {
         return Reader::open_as(disk, identity, first, unsealed).map(|reader| reader.anchor());
     }

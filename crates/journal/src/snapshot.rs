@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use crate::chain::{Anchor, Hash, genesis};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result, SnapshotFault};
-use crate::journal::{Journal, sync_directory};
+use crate::journal::{Journal, remove_below, sync_directory};
 use crate::reader::check_anchor;
 use crate::sector::{hash_at, u32_at, u64_at};
 
@@ -194,21 +194,50 @@ impl<'a> Snapshots<'a> {
         Ok((None, skipped))
     }
 
-    /// Every valid snapshot, newest first, each checked against the chain of the journal that is beside it: for those who read and do
-    /// not write.
+    /// The newest valid snapshot of a record up to `sequence` that can be gone on from: of the chain, and all after it is held. For
+    /// readers, who have no [`Journal`].
     ///
     /// # Errors
-    /// [`Error::Mismatch`] when one of them is not of this chain, and what reading the chain as far as it stands for finds wrong;
+    /// [`Error::Mismatch`] when it is not of this chain; [`Error::Ahead`] when it stands for more than the journal holds;
     /// [`Error::Io`].
-    pub fn all(&self) -> Result<Vec<Snapshot>> {
-        let mut found = Vec::new();
-        for name in self.names()? {
-            if let Ok(snapshot) = self.inspect(&name)? {
+    pub fn up_to(&self, sequence: u64) -> Result<Option<Snapshot>> {
+        let first = crate::reader::first(self.disk, &self.identity)?;
+        for name in self.names()?.iter().filter(|name| **name <= name_of(sequence)) {
+            let Ok(snapshot) = self.inspect(name)? else { continue };
+            if snapshot.anchor.sequence.saturating_add(1) < first {
+                break;
+            }
+            check_anchor(self.disk, &self.identity, "snapshot", &snapshot.anchor)?;
+            return Ok(Some(snapshot));
+        }
+        Ok(None)
+    }
+
+    /// The oldest valid snapshot that can be gone on from, as [`Snapshots::up_to`] has it.
+    ///
+    /// # Errors
+    /// As [`Snapshots::up_to`].
+    pub fn first(&self) -> Result<Option<Snapshot>> {
+        let first = crate::reader::first(self.disk, &self.identity)?;
+        for name in self.names()?.iter().rev() {
+            let Ok(snapshot) = self.inspect(name)? else { continue };
+            if snapshot.anchor.sequence.saturating_add(1) >= first {
                 check_anchor(self.disk, &self.identity, "snapshot", &snapshot.anchor)?;
-                found.push(snapshot);
+                return Ok(Some(snapshot));
             }
         }
-        Ok(found)
+        Ok(None)
+    }
+
+    /// Removes the segments that hold only records up to `sequence`, and none that the oldest snapshot does not cover, beside a journal that is
+    /// being written; says how many. As with [`Journal::prune`], what is removed can no longer be verified or replayed.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`], and as [`Snapshots::up_to`]. The journal stays usable.
+    pub fn prune(&self, sequence: u64) -> Result<u64> {
+        sync_directory(self.disk)?;
+        let oldest = self.first()?.ok_or(Error::NoSnapshot)?;
+        Ok(remove_below(self.disk, &self.genesis, sequence.min(oldest.anchor.sequence))?.0)
     }
 
     /// The oldest valid snapshot, checked against the journal's chain.

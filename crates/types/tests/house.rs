@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Who may depend on whom (`docs/architecture.md`).
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("plimsoll-lanes", &[]),
     ("plimsoll-types", &[]),
     ("plimsoll-quant", &["plimsoll-lanes"]),
@@ -46,6 +46,8 @@ const EDGES: [(&str, &[&str]); 13] = [
     ("plimsoll-feeds", &["plimsoll-types", "plimsoll-quant"]),
     // What a server says and what a client reads; computes nothing.
     ("plimsoll-client", &[]),
+    // Knows rows only, so it needs none of ours either.
+    ("plimsoll-readmodels", &[]),
     (
         "plimsoll-app",
         &[
@@ -61,6 +63,7 @@ const EDGES: [(&str, &[&str]); 13] = [
             "plimsoll-journal",
             "plimsoll-feeds",
             "plimsoll-client",
+            "plimsoll-readmodels",
         ],
     ),
 ];

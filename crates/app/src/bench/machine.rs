@@ -60,8 +60,17 @@ pub(super) fn forget_peak() {
 
 /// The most memory this process had in use since [`forget_peak`], bytes (VmHWM); `None` where the system does not say.
 pub(super) fn peak_bytes() -> Option<u64> {
+    in_use("VmHWM:")
+}
+
+/// What this process has in use now, bytes (VmRSS); `None` where the system does not say.
+pub(super) fn resident_bytes() -> Option<u64> {
+    in_use("VmRSS:")
+}
+
+fn in_use(which: &str) -> Option<u64> {
     let text = fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(which))?;
     let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kilobytes * 1024)
 }

@@ -8,6 +8,7 @@
 
 mod digest;
 mod emit;
+pub mod flood;
 mod frame;
 mod grow;
 mod inputs;

@@ -4,7 +4,7 @@
 //! it have come, so an answer that waits behind a tick counts with all of its waiting.
 
 use crate::doors::{self, Doors};
-use crate::host::{At, Charter, Config, Entry, Host, Recovered, Store, moment};
+use crate::host::{At, Charter, Config, Entry, Host, Listener, Recovered, Store, moment};
 use crate::serve::{App, Heard, serve};
 use anyhow::{Context, bail};
 use plimsoll_engine::live::feed::{Observation, Stated};
@@ -56,7 +56,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    fn of(what: impl Into<String>, mut times: Vec<Duration>) -> Self {
+    pub(super) fn of(what: impl Into<String>, mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
         let at = |share: f64| {
             let place = (times.len().saturating_sub(1) as f64 * share) as usize;
@@ -96,7 +96,7 @@ pub fn run(config: &Config, course: crate::host::Course, load: &Load) -> anyhow:
     let positions =
         course.engine.state().ledger.accounts().iter().map(|account| account.positions.len()).sum();
     let begun = Store::begin(&config.journal, course)?;
-    let service = Service::start(config, begun)?;
+    let service = Service::start(config, begun, Vec::new())?;
     let mut ticker = Ticker { load, now, sequence: u64::MAX / 2, touched: Vec::new() };
     let mut latencies = Vec::new();
     latencies.push(Latency::of("tick to margins, nobody asking", ticker.run(&service, load.seconds)?));
@@ -118,16 +118,21 @@ pub fn run(config: &Config, course: crate::host::Course, load: &Load) -> anyhow:
 }
 
 /// A service that runs.
-struct Service {
-    host: Host,
+pub(super) struct Service {
+    pub(super) host: Host,
     address: SocketAddr,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Service {
-    fn start(config: &Config, begun: (Store, Recovered)) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        config: &Config,
+        begun: (Store, Recovered),
+        more: Vec<Listener>,
+    ) -> anyhow::Result<Self> {
         let heard = Heard::new(config.server.backlog);
-        let host = Host::start(begun, (&config.journal, &config.server), vec![heard.listener()])?;
+        let listeners = more.into_iter().chain([heard.listener()]).collect();
+        let host = Host::start(begun, (&config.journal, &config.server), listeners)?;
         let limit = config.server.body_bytes_max;
         let doors = Doors::new(&config.doors, &config.journal.identity, limit, crate::host::now())?;
         let app = App::new(&host, config.server.clone(), doors, heard)?;
@@ -139,7 +144,7 @@ impl Service {
     }
 
     /// Asks at a rate for some seconds while something else is done, and says how long each answer took from when it was due.
-    fn ask(
+    pub(super) fn ask(
         &self,
         load: &Load,
         seconds: u64,
@@ -174,7 +179,7 @@ impl Service {
     }
 
     /// Stops, and starts again: seconds until every margin is known.
-    fn again(self, config: &Config) -> anyhow::Result<f64> {
+    pub(super) fn again(self, config: &Config) -> anyhow::Result<f64> {
         self.runtime.shutdown_timeout(Duration::from_secs(1));
         let before = self.host.shared.course().engine.state().hash()?;
         self.host.stop()?;
@@ -188,7 +193,7 @@ impl Service {
     }
 }
 
-fn wait(until: Instant) {
+pub(super) fn wait(until: Instant) {
     if let Some(left) = until.checked_duration_since(moment()) {
         std::thread::sleep(left);
     }
@@ -255,7 +260,7 @@ impl Ticker<'_> {
 }
 
 /// Deposits as fast as they are taken.
-fn flood(host: &Host, load: &Load, now: Timestamp) -> anyhow::Result<f64> {
+pub(super) fn flood(host: &Host, load: &Load, now: Timestamp) -> anyhow::Result<f64> {
     let (begun, until) = (moment(), Duration::from_secs(load.seconds));
     let applied = Arc::new(AtomicU64::new(0));
     let failed = Arc::new(AtomicBool::new(false));

@@ -1,7 +1,8 @@
 //! `plimsoll bench serve`: the whole service under load.
 
 use super::demo::{Folder, Story};
-use crate::bench::serve::{Load, Served, run as measure};
+use crate::bench::flood::{self, Flooded};
+use crate::bench::serve::{Latency, Load, Served, run as measure};
 use crate::doors::DoorsConfig;
 use crate::host::{Chronicle, Config, Course, JournalConfig, ServerConfig};
 use crate::intake::IntakeConfig;
@@ -26,6 +27,9 @@ pub(super) struct BenchServeArgs {
     /// Seconds of each part
     #[arg(long, default_value_t = 10, value_name = "N")]
     seconds: u64,
+    /// Flood it with so many times the deposits it can take instead
+    #[arg(long, value_name = "TIMES", num_args = 0..=1, default_missing_value = "5", value_parser = clap::value_parser!(u32).range(1..=100))]
+    flood: Option<u32>,
 }
 
 /// Measures and prints.
@@ -50,10 +54,35 @@ pub(super) fn run(args: &BenchServeArgs, output: &Output) -> anyhow::Result<Verd
         doors,
         intake: IntakeConfig::default(),
         webhooks: WebhooksConfig::default(),
+        postgres: None,
         charter: charter.clone(),
     };
     let course = Course { charter, engine, chronicle: Chronicle::default(), sequence: 0 };
-    output.write(answer(&measure(&config, course, &load)?))
+    match args.flood {
+        Some(times) => output.write(flooded(&flood::run(&config, course, &load, times)?)),
+        None => output.write(answer(&measure(&config, course, &load)?)),
+    }
+}
+
+fn flooded(of: &Flooded) -> Answer<'static> {
+    let mut answer = Answer::table(latencies(&of.latencies));
+    let offered = of.offered as f64 / of.seconds.max(f64::MIN_POSITIVE);
+    answer.notes = vec![
+        format!("{:.0} deposits a second are durable and applied when nobody is in a hurry", of.capacity),
+        format!(
+            "{offered:.0} a second were handed in for {:.0} s: {} accepted, {} applied, {} refused at once; at most {} waited",
+            of.seconds,
+            of.accepted,
+            of.applied,
+            of.offered - of.accepted,
+            of.waiting_most
+        ),
+    ];
+    let memory = of
+        .memory_mb
+        .map(|(before, most)| format!("{before:.0} MB before the flood, {most:.0} MB at most in it"));
+    answer.notes.extend(memory);
+    answer
 }
 
 fn load(args: &BenchServeArgs, engine: &Engine, charter: crate::host::Charter) -> anyhow::Result<Load> {
@@ -76,7 +105,7 @@ fn load(args: &BenchServeArgs, engine: &Engine, charter: crate::host::Charter) -
     })
 }
 
-fn answer(served: &Served) -> Answer<'static> {
+fn latencies(of: &[Latency]) -> Table {
     let columns = [
         ("what", Kind::Text),
         ("count", Kind::Integer),
@@ -85,7 +114,7 @@ fn answer(served: &Served) -> Answer<'static> {
         ("max_ms", Kind::Number),
     ];
     let mut table = Table::new("", &columns);
-    for latency in &served.latencies {
+    for latency in of {
         table.push(vec![
             Cell::text(&latency.what),
             Cell::count(latency.count),
@@ -94,7 +123,11 @@ fn answer(served: &Served) -> Answer<'static> {
             Cell::number(Some(latency.max_ms), 3),
         ]);
     }
-    let mut answer = Answer::table(table);
+    table
+}
+
+fn answer(served: &Served) -> Answer<'static> {
+    let mut answer = Answer::table(latencies(&served.latencies));
     answer.notes = vec![
         format!(
             "{} accounts, {} positions, 4 underlyings; a tick made the margins of {} accounts new at the median",

@@ -128,6 +128,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Verdict> {
         doors: DoorsConfig::default(),
         intake: IntakeConfig::default(),
         webhooks: WebhooksConfig::default(),
+        postgres: None,
         charter: plan.story.charter("plimsoll", "plimsoll")?,
     };
     if folder.path().join(host::IDENTITY_FILE).exists() {

@@ -31,9 +31,9 @@ enum What {
     Export {
         /// The journal's folder
         dir: PathBuf,
-        /// From this record
-        #[arg(long, default_value_t = 1, value_name = "SEQ")]
-        from: u64,
+        /// From this record; the first that is held when left out
+        #[arg(long, value_name = "SEQ")]
+        from: Option<u64>,
         /// To this one
         #[arg(long, value_name = "SEQ")]
         until: Option<u64>,
@@ -89,9 +89,10 @@ fn parse_anchor(text: &str) -> anyhow::Result<Anchor> {
     Ok(Anchor { sequence, hash })
 }
 
-fn export(dir: &Path, from: u64, until: u64) -> anyhow::Result<Verdict> {
+fn export(dir: &Path, from: Option<u64>, until: u64) -> anyhow::Result<Verdict> {
     let identity = identity_of(dir)?;
     let disk = DirDisk::read_only(dir);
+    let from = from.map_or_else(|| plimsoll_journal::first(&disk, &identity), Ok)?;
     let mut reader = Reader::open(&disk, &identity, from)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     while let Some(record) = reader.next_record()? {
@@ -108,7 +109,7 @@ fn tail(dir: &Path, lines: u64, follow: bool) -> anyhow::Result<Verdict> {
     let identity = identity_of(dir)?;
     let disk = DirDisk::read_only(dir);
     let end = plimsoll_journal::end(&disk, &identity)?.sequence;
-    let from = (end + 1).saturating_sub(lines).max(1);
+    let from = (end + 1).saturating_sub(lines).max(plimsoll_journal::first(&disk, &identity)?);
     let mut reader = Reader::open(&disk, &identity, from)?.following();
     let mut out = std::io::stdout().lock();
     loop {

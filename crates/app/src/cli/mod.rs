@@ -16,6 +16,7 @@ mod compare_tables;
 mod config;
 mod demo;
 mod detail;
+mod export;
 mod generate;
 mod greeks;
 mod heatmap;
@@ -121,6 +122,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Verify a journal, or print what is in it
     Journal(journal::JournalArgs),
+    /// A period of a journal as Parquet files, partitioned by day
+    Export(export::ExportArgs),
     /// Cut the power of a journal thousands of times and count what is lost
     Torture(torture::TortureArgs),
     /// How fast the stages are, beside a plain reference and the machine's limits
@@ -183,6 +186,7 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Replay(args) => replay::run(args, output),
         Command::Report(args) => report::run(args, output),
         Command::Journal(args) => journal::run(args, output),
+        Command::Export(args) => export::run(args, output),
         Command::Keys(args) => keys::run(args, output),
         Command::Config(args) => config::run(args, output),
         Command::Torture(args) => torture::run(args, output),

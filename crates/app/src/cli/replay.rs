@@ -27,7 +27,7 @@ pub(super) struct ReplayArgs {
 /// Replays and says what came of it.
 pub(super) fn run(args: &ReplayArgs, output: &Output) -> anyhow::Result<Verdict> {
     let progress = Progress::items("replay", args.until.unwrap_or_default());
-    let (course, records) = host::replay(&args.dir, args.until, |_, _| {
+    let (course, records) = host::replay(&args.dir, args.until, |_| {
         progress.advance(1);
         Ok(())
     })?;

@@ -1,6 +1,6 @@
 //! `plimsoll report`: what a journal says of a period, as a page.
 
-use crate::host::{self, Stretch};
+use crate::host::{self, Begin, End};
 use crate::io::progress::Progress;
 use crate::output::Verdict;
 use crate::output::answer::Output;
@@ -8,6 +8,7 @@ use crate::report::journal;
 use anyhow::{Context, bail};
 use clap::Args;
 use plimsoll_types::Timestamp;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `report`.
@@ -43,11 +44,12 @@ pub(super) fn run(args: &ReportArgs, output: &Output) -> anyhow::Result<Verdict>
     let identity = host::identity_of(&args.journal)?;
     let progress = Progress::spinner("report");
     let mut gathered = journal::Gathered::new(args.from);
-    let stretch = Stretch { from: args.from, to: args.to, until: None };
-    let (course, _) = host::replay_stretch(&args.journal, stretch, |course, effects| {
-        gathered.take(course, effects);
+    let begin = args.from.map_or(Begin::First, Begin::Instant);
+    let end = End { instant: args.to, ..End::default() };
+    let (course, _) = host::follow(&args.journal, (begin, end), |course, taken| {
+        gathered.take(course, taken.effects);
         progress.advance(1);
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     let written = journal::write(gathered, &course, &identity)?;
     drop(progress);

@@ -4,6 +4,7 @@ use crate::doors::{self, Doors};
 use crate::host::{self, Config, Host, Listener, Store};
 use crate::intake::Intake;
 use crate::output::Verdict;
+use crate::readmodels::ReadModels;
 use crate::serve::{App, Heard, serve};
 use crate::webhooks::Webhooks;
 use anyhow::Context;
@@ -64,6 +65,11 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     webhooks.start(&running.shared, runtime.handle())?;
     let intake = Intake::start(&config.intake, &config.charter, &running.ingest, runtime.handle())?;
     let clock = clock(&running, config.server.clock_ms)?;
+    let readmodels = config
+        .postgres
+        .as_ref()
+        .map(|postgres| ReadModels::start(postgres, &config.journal, &running.shared));
+    let readmodels = readmodels.transpose()?;
     let (stop, stopped) = watch::channel(false);
     let outcome = runtime.block_on(async {
         let open = doors::open(config.server.listen, &config.doors).await?;
@@ -78,6 +84,9 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     intake.stop();
     runtime.shutdown_timeout(Duration::from_secs(2));
     clock.stop();
+    if let Some(readmodels) = readmodels {
+        readmodels.stop();
+    }
     let end = running.stop().context("stopping")?.durable();
     tracing::info!(sequence = end.sequence, hash = %end.hash, "stopped; everything accepted is in the journal");
     outcome.map(|()| Verdict::Passed)

@@ -76,6 +76,27 @@ pub struct Chronicle {
     pub samples: VecDeque<Sample>,
 }
 
+/// What an effect is about, as far as people ask for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Changes and announcements of parameters.
+    Parameters,
+    /// Validity of feeds.
+    Feeds,
+    /// Standings of accounts, liquidations and what came after.
+    Accounts,
+}
+
+/// Which kind an effect is noted as; nothing where it is not.
+pub fn kind(effect: &Effect) -> Option<Kind> {
+    match effect {
+        Effect::Parameters { .. } => Some(Kind::Parameters),
+        Effect::Validity { .. } | Effect::Escalated { .. } => Some(Kind::Feeds),
+        Effect::Rejected(_) | Effect::Margins { .. } | Effect::Issues { .. } => None,
+        _ => Some(Kind::Accounts),
+    }
+}
+
 impl Chronicle {
     /// Takes in what followed from an event, after which the engine remembers `state`; `wire` says how an effect is written.
     pub fn note(
@@ -86,16 +107,40 @@ impl Chronicle {
         wire: impl Fn(&Effect) -> Value,
     ) {
         for effect in effects {
-            let kept = match effect {
-                Effect::Parameters { .. } => &mut self.parameters,
-                Effect::Validity { .. } | Effect::Escalated { .. } => &mut self.feeds,
-                Effect::Rejected(_) | Effect::Margins { .. } | Effect::Issues { .. } => continue,
-                _ => &mut self.accounts,
+            let kept = match kind(effect) {
+                Some(Kind::Parameters) => &mut self.parameters,
+                Some(Kind::Feeds) => &mut self.feeds,
+                Some(Kind::Accounts) => &mut self.accounts,
+                None => continue,
             };
             let decided = matches!(effect, Effect::Parameters { .. });
             let readings = if decided { readings(state) } else { Readings::new() };
             push(kept, Noted { sequence, at, what: wire(effect), readings });
         }
+    }
+
+    /// The record after which nothing of parameters and accounts has given way.
+    pub fn whole_after(&self) -> u64 {
+        let after = |kept: &VecDeque<Noted>| {
+            kept.front().filter(|_| kept.len() >= KEPT).map_or(0, |oldest| oldest.sequence)
+        };
+        after(&self.parameters).max(after(&self.accounts))
+    }
+
+    /// What was noted of a kind after a record: some of it, whole records only, and the record up to which it is whole; nothing
+    /// for that where it is all.
+    pub fn after(&self, of: Kind, sequence: u64, some: usize) -> (Vec<Noted>, Option<u64>) {
+        let kept = match of {
+            Kind::Parameters => &self.parameters,
+            Kind::Feeds => &self.feeds,
+            Kind::Accounts => &self.accounts,
+        };
+        let from = kept.partition_point(|noted| noted.sequence <= sequence);
+        let last = kept.get(from.saturating_add(some)).map(|noted| noted.sequence);
+        // The record in which it is cut off comes whole, however long it is.
+        let until = last.map_or(kept.len(), |last| kept.partition_point(|noted| noted.sequence <= last));
+        let whole = last.filter(|_| until < kept.len());
+        (kept.range(from..until).cloned().collect(), whole)
     }
 
     /// Whether it is time for a sample.
@@ -144,4 +189,34 @@ fn push<T>(kept: &mut VecDeque<T>, new: T) {
         kept.pop_front();
     }
     kept.push_back(new);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+
+    fn with(records: &[u64]) -> Chronicle {
+        let noted = |sequence: &u64| {
+            let (at, what, readings) = (Timestamp::from_nanos(0), Value::Null, Readings::new());
+            Noted { sequence: *sequence, at, what, readings }
+        };
+        Chronicle { accounts: records.iter().map(noted).collect(), ..Chronicle::default() }
+    }
+
+    #[test]
+    fn what_is_given_out_after_a_record_is_whole_records() {
+        let chronicle = with(&[3, 3, 5, 5, 5, 9]);
+        let sequences = |after, some| {
+            let (noted, whole) = chronicle.after(Kind::Accounts, after, some);
+            (noted.iter().map(|noted| noted.sequence).collect::<Vec<_>>(), whole)
+        };
+        assert_eq!(sequences(0, 1), (vec![3, 3], Some(3)));
+        assert_eq!(sequences(3, 1), (vec![5, 5, 5], Some(5)));
+        assert_eq!(sequences(0, 100), (vec![3, 3, 5, 5, 5, 9], None));
+        assert_eq!(sequences(9, 1), (vec![], None));
+        assert_eq!(chronicle.whole_after(), 0);
+        let full = with(&(1..=KEPT as u64).collect::<Vec<_>>());
+        assert_eq!(full.whole_after(), 1, "of the oldest record some may be gone");
+    }
 }

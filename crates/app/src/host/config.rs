@@ -6,6 +6,7 @@
 use super::charter::Charter;
 use crate::doors::DoorsConfig;
 use crate::intake::{IntakeConfig, ReachConfig};
+use crate::readmodels::PostgresConfig;
 use crate::webhooks::{WebhookConfig, WebhooksConfig};
 use anyhow::{Context, bail};
 use plimsoll_engine::live::feed::FeedParams;
@@ -40,6 +41,8 @@ pub struct Config {
     pub intake: IntakeConfig,
     /// Who is told.
     pub webhooks: WebhooksConfig,
+    /// Read models in Postgres, where there are any.
+    pub postgres: Option<PostgresConfig>,
     /// What the engine runs by.
     pub charter: Charter,
 }
@@ -60,6 +63,8 @@ pub struct JournalConfig {
     pub snapshot_events: u64,
     /// Snapshots that are kept.
     pub snapshots_kept: usize,
+    /// Days that records are kept after a snapshot covers them; 0: for ever.
+    pub keep_days: u64,
 }
 
 impl Default for JournalConfig {
@@ -71,6 +76,7 @@ impl Default for JournalConfig {
             group_window_us: 0,
             snapshot_events: 250_000,
             snapshots_kept: 3,
+            keep_days: 0,
         }
     }
 }
@@ -79,6 +85,12 @@ impl JournalConfig {
     /// The time a group is gathered.
     pub fn window(&self) -> Duration {
         Duration::from_micros(self.group_window_us)
+    }
+
+    /// What was accepted before this instant need not be kept; nothing where all is.
+    pub fn forgotten_before(&self, now: Timestamp) -> Option<Timestamp> {
+        let days = i64::try_from(self.keep_days).ok().filter(|days| *days > 0)?;
+        Some(now.plus_seconds(days.saturating_mul(-86_400)))
     }
 }
 
@@ -132,6 +144,8 @@ struct Raw {
     server: ServerConfig,
     #[serde(default)]
     doors: DoorsConfig,
+    #[serde(default)]
+    postgres: Option<PostgresConfig>,
     #[serde(default)]
     reach: ReachConfig,
     #[serde(default)]
@@ -212,7 +226,9 @@ impl Config {
         let webhooks = WebhooksConfig { hooks: raw.webhooks, allowed }.beside(folder);
         let intake = IntakeConfig { reach: raw.reach, sources: raw.sources };
         let doors = raw.doors.beside(folder);
-        let config = Self { journal: raw.journal, server: raw.server, doors, intake, webhooks, charter };
+        let postgres = raw.postgres.map(|postgres| postgres.beside(folder));
+        let config =
+            Self { journal: raw.journal, server: raw.server, doors, intake, webhooks, postgres, charter };
         config.check()?;
         Ok(config)
     }
@@ -223,6 +239,7 @@ impl Config {
             ("journal.segment_mb", journal.segment_mb, 8..=4_096),
             ("journal.group_window_us", journal.group_window_us, 0..=100_000),
             ("journal.snapshots_kept", journal.snapshots_kept as u64, 1..=1_000),
+            ("journal.keep_days", journal.keep_days, 0..=36_500),
             ("server.queue", server.queue as u64, 8..=1_000_000),
             ("server.body_bytes_max", server.body_bytes_max as u64, 1_024..=64 << 20),
             ("server.legs_max", server.legs_max as u64, 1..=100_000),
@@ -244,6 +261,9 @@ impl Config {
         }
         self.intake.check()?;
         self.webhooks.check()?;
+        if let Some(postgres) = &self.postgres {
+            postgres.check()?;
+        }
         for (asset, feed) in &self.charter.feeds {
             if feed.quorum as usize > feed.sources.len() {
                 bail!("feeds.{asset}: a quorum of {} among {} sources", feed.quorum, feed.sources.len());

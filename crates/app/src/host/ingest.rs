@@ -90,6 +90,8 @@ pub struct Ingest {
     waiting: AtomicUsize,
     limit: usize,
     conflated: AtomicU64,
+    /// Taken since market data that waits was last let in.
+    passed: AtomicUsize,
 }
 
 impl std::fmt::Debug for Ingest {
@@ -101,8 +103,8 @@ impl std::fmt::Debug for Ingest {
 impl Ingest {
     pub(super) fn new(submitter: Submitter, to_engine: Sender<Pending>, limit: usize) -> Self {
         let inner = Inner { to_engine: Some(to_engine), latest: BTreeMap::new() };
-        let (waiting, conflated) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Self { submitter, inner: Mutex::new(inner), waiting, limit, conflated }
+        let (waiting, conflated, passed) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicUsize::new(0));
+        Self { submitter, inner: Mutex::new(inner), waiting, limit, conflated, passed }
     }
 
     /// Events that wait.
@@ -166,12 +168,16 @@ impl Ingest {
         sent.map_err(|_| Busy::Stopped("the engine has stopped".to_owned()))
     }
 
-    /// The engine has taken one: there may be room for what waited beside the queue.
+    /// The engine has taken one: there may be room for what waited beside the queue. Where there is none, since others take it all, what
+    /// waits is let in beyond the limit after a quarter of it has passed: prices are what liquidations follow, and no flood of anything else
+    /// keeps them out.
     pub(super) fn taken(&self) {
         let waiting = self.waiting.fetch_sub(1, Ordering::Relaxed) - 1;
-        if waiting > self.limit / 4 {
+        let passed = self.passed.fetch_add(1, Ordering::Relaxed) + 1;
+        if waiting > self.limit / 4 && passed < self.limit / 4 {
             return;
         }
+        self.passed.store(0, Ordering::Relaxed);
         let mut inner = self.lock();
         for _ in 0..(self.limit / 4).max(1) {
             let Some((kind, waits)) = inner.latest.pop_first() else { return };
@@ -218,5 +224,63 @@ fn kind(body: &Body) -> Option<Kind> {
         Body::Pool { .. } => named("pool", &"", ""),
         Body::Sentiment { .. } => named("sentiment", &"", ""),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+    use plimsoll_engine::live::feed::{Observation, Stated};
+    use plimsoll_journal::sim::SimDisk;
+    use plimsoll_journal::{Grouping, Journal, Options, Writer};
+    use plimsoll_types::Asset;
+    use std::sync::mpsc::channel;
+
+    /// P7: who floods with positions takes every place that is free; a price is let in all the same.
+    #[test]
+    fn f40_market_data_is_not_starved_by_a_queue_that_stays_full() {
+        const LIMIT: usize = 64;
+        let disk = SimDisk::new(1);
+        let journal = Journal::create(
+            Box::new(disk),
+            Options { segment_bytes: 1 << 20, group_bytes_max: 64 << 10, ..Options::new("flood") },
+        )
+        .unwrap();
+        let writer = Writer::start(journal, Grouping::default(), |_| {}).unwrap();
+        let (to_engine, engine) = channel();
+        let ingest = Ingest::new(writer.submitter(), to_engine, LIMIT);
+        let mut number = 0;
+        let mut open = || {
+            number += 1;
+            let body = Body::Open { account: format!("a{number}").parse().unwrap() };
+            ingest.submit(Entry::new(At::Now, None, body), None)
+        };
+        while open().is_ok() {}
+        let seen = Observation {
+            sequence: 1,
+            time: Timestamp::from_seconds(0),
+            price: Stated { mantissa: 1, exponent: 0 },
+            confidence: None,
+            valid_until: None,
+        };
+        let body = Body::Price { asset: Asset::new("ETH").unwrap(), source: "a".to_owned(), seen };
+        assert_eq!(ingest.submit(Entry::new(At::Now, None, body), None), Ok(false), "it waits beside");
+        let (mut before, mut most) = (0, 0);
+        loop {
+            let Pending { event, ticket, .. } = engine.recv().unwrap();
+            ticket.wait().unwrap();
+            if matches!(event.body, Body::Price { .. }) {
+                break;
+            }
+            before += 1;
+            ingest.taken();
+            // Whoever floods is there at once.
+            while open().is_ok() {}
+            most = most.max(ingest.waiting());
+            assert!(before <= 2 * LIMIT, "{before} others went before the price");
+        }
+        assert!(most <= LIMIT + LIMIT / 4, "{most} wait");
+        ingest.close();
     }
 }

@@ -11,7 +11,7 @@
 //! **Must never know:** requests, sockets, formats of the wire.
 
 pub mod charter;
-mod chronicle;
+pub mod chronicle;
 pub mod config;
 mod ingest;
 mod record;
@@ -25,7 +25,8 @@ pub use ingest::{At, Busy, Entry, Ingest, Reply};
 pub use record::{By, Content};
 pub use running::{Applied, Failure, Host, Listener, Shared};
 pub use store::{
-    Course, IDENTITY_FILE, Recovered, Remembered, Store, Stretch, identity_of, replay, replay_stretch,
+    Begin, Course, End, IDENTITY_FILE, Pruned, Recovered, Remembered, Store, Taken, follow, identity_of,
+    replay,
 };
 
 use plimsoll_types::Timestamp;

@@ -3,6 +3,7 @@
 use super::charter::{CHARTER_VERSION, Charter};
 use anyhow::{Context, bail};
 use plimsoll_engine::live::{Event, Key, decode, encode};
+use plimsoll_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The version byte of an event with who handed it in.
@@ -46,6 +47,14 @@ pub enum Content {
 }
 
 impl Content {
+    /// When it was accepted, by the host's clock; of a charter, since when it holds.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Charter { charter } => charter.since,
+            Self::Event(event) | Self::Signed { event, .. } => event.at,
+        }
+    }
+
     /// What a record says.
     ///
     /// # Errors

@@ -90,6 +90,7 @@ pub struct Host {
     /// What readers see.
     pub shared: Arc<Shared>,
     store: Store,
+    config: JournalConfig,
     engine: JoinHandle<()>,
     saver: JoinHandle<()>,
     writer: Writer,
@@ -140,8 +141,8 @@ impl Host {
             .name("engine".to_owned())
             .spawn(move || stepper.run(&from_ingest))
             .context("the engine's thread")?;
-        let saver = saver(store.clone(), Arc::clone(&shared), from_engine)?;
-        Ok(Self { ingest, shared, store, engine, saver, writer })
+        let saver = saver((store.clone(), journal.clone()), Arc::clone(&shared), from_engine)?;
+        Ok(Self { ingest, shared, store, config: journal.clone(), engine, saver, writer })
     }
 
     /// Accepts no more, applies what was accepted, saves a snapshot, and gives the journal back.
@@ -159,6 +160,7 @@ impl Host {
         let course = self.shared.course();
         if course.sequence > self.shared.saved() {
             self.store.save(&course.remembered())?;
+            prune(&self.store, &self.config);
         }
         Ok(journal?)
     }
@@ -241,11 +243,18 @@ impl Drop for FailOnPanic<'_> {
     }
 }
 
-fn saver(store: Store, shared: Arc<Shared>, from: Receiver<Remembered>) -> anyhow::Result<JoinHandle<()>> {
+fn saver(
+    (store, config): (Store, JournalConfig),
+    shared: Arc<Shared>,
+    from: Receiver<Remembered>,
+) -> anyhow::Result<JoinHandle<()>> {
     let run = move || {
         for of in from {
             match store.save(&of) {
-                Ok(anchor) => shared.saved.store(anchor.sequence, Ordering::Release),
+                Ok(anchor) => {
+                    shared.saved.store(anchor.sequence, Ordering::Release);
+                    prune(&store, &config);
+                }
                 // What was saved before stays; the journal is the truth.
                 Err(error) => tracing::error!(%error, "no snapshot"),
             }
@@ -253,4 +262,17 @@ fn saver(store: Store, shared: Arc<Shared>, from: Receiver<Remembered>) -> anyho
         }
     };
     std::thread::Builder::new().name("snapshots".to_owned()).spawn(run).context("the thread of snapshots")
+}
+
+/// Removes what need not be kept. Where it cannot, everything stays.
+fn prune(store: &Store, config: &JournalConfig) {
+    let Some(before) = config.forgotten_before(super::now()) else { return };
+    match store.prune(before) {
+        Ok(0) => {}
+        Ok(segments) => {
+            metrics::counter!("plimsoll_journal_pruned_segments_total").increment(segments);
+            tracing::info!(segments, %before, "the journal was pruned");
+        }
+        Err(error) => tracing::error!("the journal was not pruned: {error:#}"),
+    }
 }

@@ -9,11 +9,10 @@ use anyhow::{Context, bail};
 use plimsoll_engine::EngineError;
 use plimsoll_engine::live::feed::{Feed, Validity};
 use plimsoll_engine::live::{Body, Effect, Engine, Event, State, restore, save};
-use plimsoll_journal::{
-    Anchor, DirDisk, Disk, Journal, Options, Reader, Record, Repair, Snapshots, anchor_at,
-};
+use plimsoll_journal::{Anchor, DirDisk, Disk, Journal, Options, Reader, Repair, Snapshots, anchor_at};
 use plimsoll_types::Timestamp;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -91,27 +90,26 @@ impl Course {
     }
 
     /// One that begins with the first record of a journal.
-    fn begin(record: &Record<'_>) -> anyhow::Result<Self> {
-        if record.version != CHARTER_VERSION {
-            bail!("record {} is no charter, and nothing stands before it", record.sequence);
-        }
-        let charter = Charter::decode(record.payload)?;
+    fn begin(sequence: u64, content: &Content) -> anyhow::Result<Self> {
+        let Content::Charter { charter } = content else {
+            bail!("record {sequence} is no charter, and nothing stands before it")
+        };
         let engine = charter.engine()?;
-        Ok(Self { charter, engine, chronicle: Chronicle::default(), sequence: record.sequence })
+        Ok(Self { charter: (**charter).clone(), engine, chronicle: Chronicle::default(), sequence })
     }
 
-    /// Takes in what stands in a record: what followed.
+    /// Takes in what stands in a record, and says what followed.
     ///
     /// # Errors
     /// When the rules no longer hold.
-    fn take(&mut self, sequence: u64, content: Content) -> anyhow::Result<Vec<Effect>> {
+    fn take(&mut self, sequence: u64, content: &Content) -> anyhow::Result<Vec<Effect>> {
         match content {
             Content::Charter { charter } => {
                 self.sequence = sequence;
-                self.adopt(*charter)?;
+                self.adopt((**charter).clone())?;
                 Ok(Vec::new())
             }
-            Content::Event(event) | Content::Signed { event, .. } => Ok(self.step(sequence, &event)?),
+            Content::Event(event) | Content::Signed { event, .. } => Ok(self.step(sequence, event)?),
         }
     }
 
@@ -198,8 +196,8 @@ impl Store {
     fn course(&self, kept: Option<&plimsoll_journal::Snapshot>, until: u64) -> anyhow::Result<(Course, u64)> {
         let snapshots = Snapshots::new(&self.disk, &self.identity);
         let begun = kept.map(|kept| unpack(kept.version, &snapshots.read(kept)?, kept.anchor.sequence));
-        let stretch = Stretch { until: Some(until), ..Stretch::default() };
-        run_on((&self.disk, &self.identity), begun.transpose()?, stretch, |_, _| Ok(()))
+        let end = End::at(until);
+        run_on((&self.disk, &self.identity), begun.transpose()?, end, |_, _| Ok(ControlFlow::Continue(())))
     }
 
     /// Saves a snapshot, which must be of durable records, and removes the oldest beyond those kept.
@@ -218,6 +216,33 @@ impl Store {
         })?;
         snapshots.retain(self.kept)?;
         Ok(anchor)
+    }
+
+    /// Removes the segments whose every record was accepted before an instant and is covered by the oldest snapshot that is kept, once that was
+    /// verified and taken up; says how many.
+    ///
+    /// # Errors
+    /// What the disk says, or the snapshot that does not open; then nothing is removed.
+    pub fn prune(&self, before: Timestamp) -> anyhow::Result<u64> {
+        let snapshots = Snapshots::new(&self.disk, &self.identity);
+        let Some(oldest) = snapshots.first()? else { return Ok(0) };
+        let mut cut = None;
+        for first in plimsoll_journal::segments(&self.disk, &self.identity)?.into_iter().skip(1) {
+            if first > oldest.anchor.sequence.saturating_add(1) {
+                break;
+            }
+            // All before it was accepted before it.
+            let mut reader = Reader::open(&self.disk, &self.identity, first)?;
+            let Some(record) = reader.next_record()? else { break };
+            if Content::read(record.version, record.payload)?.at() >= before {
+                break;
+            }
+            cut = Some(first.saturating_sub(1));
+        }
+        let Some(cut) = cut else { return Ok(0) };
+        unpack(oldest.version, &snapshots.read(&oldest)?, oldest.anchor.sequence)
+            .context("the snapshot that would be all that is left")?;
+        Ok(snapshots.prune(cut)?)
     }
 }
 
@@ -274,95 +299,150 @@ fn unpack(version: u8, content: &[u8], sequence: u64) -> anyhow::Result<Course> 
     Ok(Course { charter, engine, chronicle, sequence })
 }
 
-/// Part of a journal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Stretch {
-    /// What is before may be taken from a snapshot.
-    pub from: Option<Timestamp>,
-    /// Nothing that happened after this instant.
-    pub to: Option<Timestamp>,
-    /// The last record.
-    pub until: Option<u64>,
+/// A record that was taken in.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken<'a> {
+    /// What stands in it.
+    pub content: &'a Content,
+    /// What followed.
+    pub effects: &'a [Effect],
 }
 
-impl Stretch {
-    /// Whether a record is behind its end.
-    fn is_over(&self, sequence: u64, content: &Content) -> bool {
-        let at = match content {
-            Content::Charter { charter } => charter.since,
-            Content::Event(event) | Content::Signed { event, .. } => event.at,
-        };
-        self.until.is_some_and(|until| sequence > until) || self.to.is_some_and(|to| at > to)
-    }
-}
-
-/// Goes on from a course, or from the first record, to the end of a stretch; `each` looks at every record after it was taken, and at
-/// what followed from it.
+/// Goes on from a course, or from the first record, to an end; `each` looks at every one after it was taken, and may end it.
 fn run_on(
     (disk, identity): (&dyn Disk, &str),
     begun: Option<Course>,
-    stretch: Stretch,
-    mut each: impl FnMut(&Course, &[Effect]) -> anyhow::Result<()>,
+    end: End,
+    mut each: impl FnMut(&Course, &Taken<'_>) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<(Course, u64)> {
     let mut course = begun;
     let from = course.as_ref().map_or(1, |course| course.sequence + 1);
     let mut reader = Reader::open(disk, identity, from)?;
     let mut count = 0;
     while let Some(record) = reader.next_record()? {
-        let at = || format!("record {}", record.sequence);
-        let content = Content::read(record.version, record.payload).with_context(at)?;
-        if stretch.is_over(record.sequence, &content) {
+        let sequence = record.sequence;
+        if end.sequence.is_some_and(|last| sequence > last) {
             break;
         }
-        let effects = match course.as_mut() {
-            Some(course) => course.take(record.sequence, content).with_context(at)?,
-            None => {
-                course = Some(Course::begin(&record).with_context(at)?);
-                Vec::new()
+        let at = || format!("record {sequence}");
+        let content = Content::read(record.version, record.payload).with_context(at)?;
+        if end.instant.is_some_and(|last| content.at() > last) {
+            break;
+        }
+        let (course, effects) = match &mut course {
+            Some(course) => {
+                let effects = course.take(sequence, &content).with_context(at)?;
+                (course, effects)
             }
+            None => (course.insert(Course::begin(sequence, &content).with_context(at)?), Vec::new()),
         };
         count += 1;
-        if let Some(course) = &course {
-            each(course, &effects)?;
+        if each(course, &Taken { content: &content, effects: &effects })?.is_break() {
+            break;
         }
     }
     Ok((course.context("the journal is empty, or begins after the period")?, count))
 }
 
-/// The course of the journal in a folder up to a record, from its first; `each` looks at it after every record, and at what followed.
-///
-/// # Errors
-/// What the journal refuses, or what is in it no longer means.
-pub fn replay(
-    dir: &Path,
-    until: Option<u64>,
-    each: impl FnMut(&Course, &[Effect]) -> anyhow::Result<()>,
-) -> anyhow::Result<(Course, u64)> {
-    let identity = identity_of(dir)?;
-    let stretch = Stretch { until, ..Stretch::default() };
-    run_on((&DirDisk::read_only(dir), &identity), None, stretch, each)
+/// Where a reading of the past begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Begin {
+    /// At the first record; of a journal that was pruned, at its oldest snapshot.
+    First,
+    /// Early enough to see everything from an instant of the engine's time on.
+    Instant(Timestamp),
+    /// Early enough to see everything after a record.
+    After(u64),
 }
 
-/// The course of the journal in a folder to the end of a stretch, from the last snapshot that stands before its beginning, or else
-/// from the first record. `each` is as for [`replay`], and hears what is before the beginning too.
+/// Where a reading of the past ends; by default where the journal does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct End {
+    /// The last record.
+    pub sequence: Option<u64>,
+    /// Nothing that happened after this instant of the engine's time.
+    pub instant: Option<Timestamp>,
+}
+
+impl End {
+    /// At a record.
+    pub fn at(sequence: u64) -> Self {
+        Self { sequence: Some(sequence), instant: None }
+    }
+}
+
+/// What is asked for is no longer there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the journal was pruned: it begins at record {first}, and no snapshot kept is old enough")]
+pub struct Pruned {
+    /// The first record that is held.
+    pub first: u64,
+}
+
+/// Reads the journal in a folder up to an end; `each` looks at every record after it was taken, and may end it. The journal may be
+/// growing. Gives what stands at the end, and how many records were read for it.
 ///
 /// # Errors
-/// As [`replay`], and a snapshot that is not of this journal.
-pub fn replay_stretch(
+/// What the journal refuses, or what is in it no longer means; when what is asked for was pruned.
+pub fn follow(
     dir: &Path,
-    stretch: Stretch,
-    each: impl FnMut(&Course, &[Effect]) -> anyhow::Result<()>,
+    (begin, end): (Begin, End),
+    each: impl FnMut(&Course, &Taken<'_>) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<(Course, u64)> {
     let identity = identity_of(dir)?;
     let disk = DirDisk::read_only(dir);
-    let snapshots = Snapshots::new(&disk, &identity);
-    let mut begun = None;
-    for kept in stretch.from.map_or_else(|| Ok(Vec::new()), |_| snapshots.all())? {
-        let course = unpack(kept.version, &snapshots.read(&kept)?, kept.anchor.sequence)?;
-        if stretch.from.is_some_and(|from| course.engine.state().now <= from) {
-            begun = Some(course);
-            break;
-        }
+    // What is being written while we look is not ours to judge.
+    let until = end.sequence.unwrap_or(u64::MAX).min(plimsoll_journal::end(&disk, &identity)?.sequence);
+    let begun = begun(&disk, &identity, begin, until)?;
+    run_on((&disk, &identity), begun, End { sequence: Some(until), ..end }, each)
+}
+
+/// The snapshot to begin from; nothing where that is the first record.
+fn begun(disk: &dyn Disk, identity: &str, begin: Begin, until: u64) -> anyhow::Result<Option<Course>> {
+    let first = plimsoll_journal::first(disk, identity)?;
+    let snapshots = Snapshots::new(disk, identity);
+    let taken_up = |kept: plimsoll_journal::Snapshot| {
+        unpack(kept.version, &snapshots.read(&kept)?, kept.anchor.sequence)
+    };
+    if first == 1 && matches!(begin, Begin::First | Begin::After(0)) {
+        // Of an engine that was there before its journal, the first record has a snapshot.
+        return snapshots.up_to(1)?.map(taken_up).transpose();
     }
-    run_on((&disk, &identity), begun, stretch, each)
+    let mut below = if let Begin::After(sequence) = begin { until.min(sequence) } else { until };
+    let mut oldest = None;
+    while let Some(kept) = snapshots.up_to(below)? {
+        let course = taken_up(kept)?;
+        let early = match begin {
+            Begin::First => false,
+            Begin::Instant(instant) => course.engine.state().now < instant,
+            Begin::After(_) => true,
+        };
+        if early {
+            return Ok(Some(course));
+        }
+        below = course.sequence.saturating_sub(1);
+        oldest = Some(course);
+    }
+    match (first, begin, oldest) {
+        (1, ..) => Ok(None),
+        (_, Begin::First, Some(course)) => Ok(Some(course)),
+        _ => Err(Pruned { first }.into()),
+    }
+}
+
+/// The course of the journal in a folder up to a record, from the first that is held; `each` looks at it after every record.
+///
+/// # Errors
+/// As [`follow`].
+pub fn replay(
+    dir: &Path,
+    until: Option<u64>,
+    mut each: impl FnMut(&Course) -> anyhow::Result<()>,
+) -> anyhow::Result<(Course, u64)> {
+    let identity = identity_of(dir)?;
+    let disk = DirDisk::read_only(dir);
+    let until = until.unwrap_or(u64::MAX);
+    let begun = begun(&disk, &identity, Begin::First, until)?;
+    let each = |course: &Course, _: &Taken<'_>| each(course).map(ControlFlow::Continue);
+    run_on((&disk, &identity), begun, End::at(until), each)
 }

@@ -16,3 +16,4 @@ pub mod rows;
 pub mod series;
 pub mod source;
 mod table;
+pub mod tape;

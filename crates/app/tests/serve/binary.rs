@@ -10,13 +10,13 @@ use std::time::Duration;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_plimsoll");
 
-struct Server {
-    child: Child,
-    address: String,
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) address: String,
 }
 
 /// Starts the binary, under another command if one is given, and waits until it listens. `None` when it ended before.
-fn started(dir: &Path, under: &[String]) -> Option<Server> {
+pub(crate) fn started(dir: &Path, under: &[String]) -> Option<Server> {
     let config = dir.join("plimsoll.toml");
     let text = "[journal]\ndir = \"journal\"\nsegment_mb = 8\nsnapshot_events = 50\n[server]\nlisten = \"127.0.0.1:0\"\n\
                 clock_ms = 0\n[feed]\nquorum = 1\n[feeds.ETH]\nsources = { a = {} }\n";
@@ -66,7 +66,7 @@ fn deposits(server: &Server, from: u64, most: u64) -> u64 {
     acknowledged
 }
 
-fn post(address: &str, path: &str, body: &Value) -> Option<Value> {
+pub(crate) fn post(address: &str, path: &str, body: &Value) -> Option<Value> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let body = body.to_string();
@@ -96,7 +96,7 @@ fn ended(child: &mut Child) -> ExitStatus {
 
 /// What the journal says of alice: deposits applied.
 fn found(dir: &Path) -> u64 {
-    let (course, _) = replay(&dir.join("journal"), None, |_, _| Ok(())).unwrap();
+    let (course, _) = replay(&dir.join("journal"), None, |_| Ok(())).unwrap();
     let ledger = &course.engine.state().ledger;
     ledger.accounts().first().map_or(0, |account| {
         let dollars = account.collateral.first().map_or(0, |(_, nano)| nano / 1_000_000_000);

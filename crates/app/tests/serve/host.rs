@@ -1,10 +1,10 @@
 //! The host beneath the server: what was accepted stays, what waits is bounded.
 
 use crate::world::{World, config, open, start};
-use plimsoll_app::host::{At, Busy, Entry, replay};
+use plimsoll_app::host::{At, Busy, Config, Entry, replay};
 use plimsoll_engine::live::Body;
 use plimsoll_engine::live::feed::{Observation, Stated};
-use plimsoll_types::Asset;
+use plimsoll_types::{Asset, Timestamp};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ fn an_engine_that_starts_again_is_where_it_was() {
     }
     let before = world.host.as_ref().unwrap().shared.course().engine.state().hash().unwrap();
     let hash_of =
-        |dir: &std::path::Path| replay(dir, None, |_, _| Ok(())).unwrap().0.engine.state().hash().unwrap();
+        |dir: &std::path::Path| replay(dir, None, |_| Ok(())).unwrap().0.engine.state().hash().unwrap();
     assert_eq!(hash_of(world.dir.path()), before, "from the first record, while it runs");
     world.host.take().unwrap().stop().unwrap();
     assert_eq!(hash_of(world.dir.path()), before);
@@ -66,7 +66,7 @@ fn another_charter_is_a_record_and_what_is_held_stays() {
     let hash = course.engine.state().hash().unwrap();
     drop(course);
     host.stop().unwrap();
-    let (replayed, _) = replay(world.dir.path(), None, |_, _| Ok(())).unwrap();
+    let (replayed, _) = replay(world.dir.path(), None, |_| Ok(())).unwrap();
     assert_eq!(replayed.engine.state().hash().unwrap(), hash, "the journal knows both charters");
 }
 
@@ -143,4 +143,81 @@ fn what_is_handed_in_after_the_end_is_refused() {
     let refused = ingest.submit(Entry::new(At::Now, None, Body::Clock), None);
     assert!(matches!(refused, Err(Busy::Stopped(_))), "{refused:?}");
     let _ = json!({});
+}
+
+/// A journal of several segments over four days: its configuration, the state it leads to, and the days' beginnings.
+fn four_days(dir: &std::path::Path) -> (Config, String, Vec<Timestamp>) {
+    let mut told = config(dir, "snapshots_kept = 1\n");
+    told.journal.segment_mb = 5;
+    let (host, _) = open(&told);
+    let market: serde_json::Value = serde_json::from_str(crate::world::MARKET).unwrap();
+    let units = host.shared.course().engine.rules().params.units.clone();
+    let days: Vec<Timestamp> = (0..4).map(|day| start().plus_seconds(86_400 * day)).collect();
+    for day in &days {
+        for i in 0..200 {
+            let at = day.plus_seconds(i);
+            // What is refused is in the journal too: all that counts here is how long it is.
+            let chain = json!({ "event": { "type": "chain", "underlying": "BTC", "time": start().to_string(),
+                "quotes": market["underlyings"]["BTC"] } });
+            let event: plimsoll_app::wire::EventIn = serde_json::from_value(chain).unwrap();
+            let (key, body) = event.read(&units).unwrap();
+            let (tell, told) = std::sync::mpsc::channel();
+            let reply = Box::new(move |done| drop(tell.send(done)));
+            assert!(host.ingest.submit(Entry::new(At::Given(at), key, body), Some(reply)).unwrap());
+            told.recv().unwrap().unwrap();
+        }
+    }
+    let hash = host.shared.course().engine.state().hash().unwrap().to_string();
+    host.stop().unwrap();
+    (told, hash, days)
+}
+
+#[test]
+fn a_journal_is_pruned_by_age_to_what_a_verified_snapshot_covers_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (told, hash, days) = four_days(dir.path());
+    let segments = || {
+        let names = std::fs::read_dir(&told.journal.dir).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".seg")).count()
+    };
+    let all = segments();
+    assert!(all > 4, "{all} segments are too few to show anything");
+    let open = || plimsoll_app::host::Store::open(&told.journal, &told.charter).unwrap();
+    let (store, recovered) = open();
+    assert_eq!(store.prune(days[0]).unwrap(), 0, "nothing is that old");
+    let removed = store.prune(days[2]).unwrap();
+    assert!(removed > 0 && segments() == all - usize::try_from(removed).unwrap());
+    drop((store, recovered));
+    // What is left begins no later than the first record of the third day.
+    let mut first = None;
+    let (course, _) = plimsoll_app::host::follow(
+        &told.journal.dir,
+        (plimsoll_app::host::Begin::First, plimsoll_app::host::End::default()),
+        |course, _| {
+            first.get_or_insert(course.engine.state().now);
+            Ok(std::ops::ControlFlow::Continue(()))
+        },
+    )
+    .unwrap();
+    assert_eq!(course.engine.state().hash().unwrap().to_string(), hash);
+    let disk = plimsoll_journal::DirDisk::read_only(&told.journal.dir);
+    let lowest = plimsoll_journal::first(&disk, &told.journal.identity).unwrap();
+    let mut reader = plimsoll_journal::Reader::open(&disk, &told.journal.identity, lowest).unwrap();
+    let record = reader.next_record().unwrap().unwrap();
+    let at = plimsoll_app::host::Content::read(record.version, record.payload).unwrap().at();
+    assert!(at < days[2], "{at} is of a day that is kept");
+    plimsoll_journal::verify(&disk, &told.journal.identity, None).unwrap();
+    // And it goes on from there, to the same state.
+    let (store, recovered) = open();
+    assert_eq!(recovered.course.engine.state().hash().unwrap().to_string(), hash);
+    // A snapshot with a byte changed covers nothing: nothing more is removed.
+    let snapshot = std::fs::read_dir(&told.journal.dir).unwrap().map(|entry| entry.unwrap().path());
+    let snapshot = snapshot.into_iter().find(|path| path.extension().is_some_and(|e| e == "snap")).unwrap();
+    let mut bytes = std::fs::read(&snapshot).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&snapshot, bytes).unwrap();
+    let before = segments();
+    assert_eq!(store.prune(days[3].plus_seconds(86_400)).unwrap(), 0);
+    assert_eq!(segments(), before);
 }

@@ -2,9 +2,10 @@
 
 use crate::world::{World, config};
 use futures_util::{SinkExt, StreamExt};
-use plimsoll_app::host::Content;
+use plimsoll_app::host::{At, Content, Entry};
 use plimsoll_app::intake::Intake;
 use plimsoll_engine::live::Body;
+use plimsoll_engine::live::feed::Validity;
 use plimsoll_journal::{DirDisk, Reader};
 use serde_json::json;
 use std::path::Path;
@@ -113,4 +114,117 @@ fn api7_an_address_that_may_not_be_reached_is_refused_before_anything_runs() {
         let why = parse(hosts, url).unwrap_err();
         assert!(why.contains("sources.a"), "{url}: {why}");
     }
+}
+
+/// A venue that says nothing until it is told to, and then everything at once.
+async fn burst(listener: TcpListener, go: Arc<tokio::sync::Notify>, ticks: u64) {
+    let Ok((stream, _)) = listener.accept().await else { return };
+    let Ok(mut socket) = accept_async(stream).await else { return };
+    go.notified().await;
+    let at = plimsoll_app::host::now().nanos() / 1_000_000;
+    for i in 0..ticks {
+        let text = json!({ "jsonrpc": "2.0", "method": "subscription", "params": { "channel": "deribit_price_index.btc_usd",
+            "data": { "timestamp": at + i64::try_from(i).unwrap() - 60_000, "price": 97_000.0 + (i % 100) as f64 / 100.0,
+                "index_name": "btc_usd" } } });
+        if socket.feed(Message::text(text.to_string())).await.is_err() {
+            return;
+        }
+    }
+    let _ = socket.flush().await;
+    // What was said is read before the connection ends.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+}
+
+/// What the journal holds of the price of BTC.
+fn ticks(dir: &Path) -> Vec<f64> {
+    let disk = DirDisk::read_only(dir);
+    let mut reader = Reader::open(&disk, "plimsoll", 1).unwrap();
+    let mut found = Vec::new();
+    while let Ok(Some(record)) = reader.next_record() {
+        let Content::Event(event) = Content::read(record.version, record.payload).unwrap() else { continue };
+        if let Body::Price { asset, seen, .. } = event.body
+            && asset.as_str() == "BTC"
+        {
+            found.push(seen.price.to_f64().unwrap());
+        }
+    }
+    found
+}
+
+fn resident_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+}
+
+/// F40 through a real adapter: ten minutes of silence by the engine's time, then sixty thousand ticks of a second at once. Prices give way to
+/// later ones, positions do not, and the last price is the one that counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn f40_a_burst_after_silence_is_conflated_and_caught_up_with() {
+    const TICKS: u64 = 60_000;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let more = format!(
+        "[server]\nqueue = 2000\n[reach]\nhosts = [\"{address}\"]\nloopback = true\n[sources.a]\nkind = \"deribit\"\nurl = \"ws://{address}/\"\n\
+         indices = {{ btc_usd = {{ asset = \"BTC\", quote = \"USD\" }} }}\n"
+    );
+    let mut world = World::empty(&more);
+    let silent_since = plimsoll_app::host::now().plus_seconds(-600);
+    world.now = silent_since;
+    world.price("BTC", "97000");
+    world.ok(json!({ "type": "open", "account": "alice" }));
+    let go = Arc::new(tokio::sync::Notify::new());
+    let venue = tokio::spawn(burst(listener, Arc::clone(&go), TICKS));
+    let told = config(world.dir.path(), &more);
+    let (ingest, shared) = {
+        let host = world.host.as_ref().unwrap();
+        (Arc::clone(&host.ingest), Arc::clone(&host.shared))
+    };
+    let intake =
+        Intake::start(&told.intake, &told.charter, &ingest, &tokio::runtime::Handle::current()).unwrap();
+    world.now = plimsoll_app::host::now();
+    world.ok(json!({ "type": "clock" }));
+    let validity = || {
+        let course = shared.course();
+        course.engine.state().feeds[&plimsoll_types::Asset::new("BTC").unwrap()].validity()
+    };
+    assert_eq!(validity(), Validity::Halted, "after ten minutes of silence");
+    let (before, begun, first) = (resident_kb(), std::time::Instant::now(), shared.applied());
+    go.notify_one();
+    let (mut deposits, mut refused, mut quiet, mut seen) = (0_u32, 0_u32, 0, first);
+    // Somebody pays in all the while; then it is waited until nothing more is applied.
+    for round in 0.. {
+        if round < 200 {
+            let (account, asset) = ("alice".parse().unwrap(), plimsoll_types::Asset::new("USD").unwrap());
+            let body = Body::Deposit { account, asset, nano: 1_000_000_000 };
+            match ingest.submit(Entry::new(At::Now, None, body), None) {
+                Ok(_) => deposits += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let still = shared.applied() == seen && ingest.waiting() == 0 && seen - first > u64::from(deposits);
+        (quiet, seen) = (if still { quiet + 1 } else { 0 }, shared.applied());
+        if round >= 200 && quiet >= 100 {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(120), "it does not catch up");
+    }
+    let took = begun.elapsed().saturating_sub(Duration::from_millis(500));
+    intake.stop();
+    venue.abort();
+    let grown = resident_kb().saturating_sub(before);
+    let course = shared.course();
+    let account = course.engine.state().ledger.accounts()[0].clone();
+    assert_eq!(account.collateral[0].1, i128::from(deposits) * 1_000_000_000, "positions are not conflated");
+    drop(course);
+    let heard = ticks(world.dir.path());
+    let last = *heard.last().unwrap();
+    assert!((last - (97_000.0 + ((TICKS - 1) % 100) as f64 / 100.0)).abs() < 1e-9, "{last}");
+    println!(
+        "{TICKS} ticks: {} applied, {} gave way, {deposits} deposits applied and {refused} refused; caught up within {took:?}, {grown} kB more",
+        heard.len(),
+        ingest.conflated()
+    );
+    assert!(grown < 128 << 10, "{grown} kB");
 }

@@ -69,7 +69,7 @@ fn a_report_says_what_the_journal_says_and_always_the_same() {
         !html.contains("src=") && !html.contains("href=") && html.matches("<svg").count() >= 6,
         "self-contained"
     );
-    let (course, _) = replay(&journal, None, |_, _| Ok(())).unwrap();
+    let (course, _) = replay(&journal, None, |_| Ok(())).unwrap();
     let units = &course.engine.rules().params.units;
     let last = course.chronicle.samples.back().unwrap();
     let shown = |ticks| units.amount(ticks).round_dp(2);
@@ -109,7 +109,7 @@ fn coverage_judges_whole_windows_and_the_worst_cell_adds_up() {
 #[test]
 fn a_period_is_the_same_with_a_snapshot_and_without() {
     let (_kept, journal) = told();
-    let (course, _) = replay(&journal, None, |_, _| Ok(())).unwrap();
+    let (course, _) = replay(&journal, None, |_| Ok(())).unwrap();
     let end = course.engine.state().now;
     let (from, to) = (end.plus_seconds(-5_400).to_string(), end.plus_seconds(-1_200).to_string());
     let period = ["--from", from.as_str(), "--to", to.as_str()];

@@ -10,7 +10,7 @@
 //! Guardians sign `keccak256(keccak256(body))`; signatures are in rising order of the guardians' places in their set, and more than two
 //! thirds of the set must have signed. All numbers are big-endian.
 
-use crate::evm::{Address, keccak, recover};
+use crate::evm::{Address, Term, keccak, recover};
 use crate::refusal::refuse;
 use crate::{Reason, Refusal};
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub const EMITTER: [u8; 32] = [
 pub struct Trust {
     /// Guardian sets by their number; while one replaces another, both.
     pub guardians: BTreeMap<u32, Vec<Address>>,
+    /// When a set may sign; one that is not here may at any time.
+    pub terms: BTreeMap<u32, Term>,
     /// The chain of the emitter.
     pub chain: u16,
     /// Who may state a root.
@@ -37,7 +39,7 @@ pub struct Trust {
 impl Trust {
     /// Pyth's own emitter, and these guardians.
     pub fn of(guardians: BTreeMap<u32, Vec<Address>>) -> Self {
-        Self { guardians, chain: PYTHNET, emitter: EMITTER }
+        Self { guardians, terms: BTreeMap::new(), chain: PYTHNET, emitter: EMITTER }
     }
 }
 
