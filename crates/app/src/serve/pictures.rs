@@ -270,7 +270,7 @@ type Member = (AccountOut, [i128; 2]);
 fn holdings(course: &Course, one: Option<&AccountId>) -> Result<Vec<Member>, Reject> {
     let member = |id: &AccountId| {
         let (number, _) = course.engine.account(id)?;
-        let totals = course.engine.valued().totals(number).and_then(|totals| totals.as_ref().ok());
+        let totals = course.engine.valued().totals(number).and_then(Result::ok);
         Ok((written(course, id)?, totals.map_or([0, 0], |totals| [totals.im.0, totals.mm.0])))
     };
     let all = || course.engine.state().ledger.accounts().iter().map(|account| member(&account.id));

@@ -61,7 +61,7 @@ impl Engine {
     pub fn book_study(&self) -> BookStudy {
         let accounts = (0..).zip(self.state.ledger.accounts());
         let members = accounts.filter_map(|(number, account)| {
-            let totals = self.valued.totals(number)?.as_ref().ok()?;
+            let totals = self.valued.totals(number)?.ok()?;
             let portfolio = self.valued.portfolio(account)?;
             let held: Vec<_> = portfolio.positions.iter().map(|p| (p.instrument.index(), p.lots.0)).collect();
             let notional = notional(&held, self.valued.arrays());

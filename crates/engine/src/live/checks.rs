@@ -45,7 +45,7 @@ impl Engine {
     pub(super) fn may_turn(&self, number: u32, (from, after): (&Account, &Account)) -> Result<Check, Reject> {
         let failed = |e: plimsoll_margin::MarginError| Reject::new("margin", e.to_string());
         let unvalued = || Reject::new("not_valid", "an instrument of the account cannot be valued");
-        let Some(Ok(before)) = self.valued.totals(number).cloned() else {
+        let Some(Ok(before)) = self.valued.totals(number) else {
             return self.may_reduce(from, after);
         };
         let portfolio = self.valued.portfolio(after).ok_or_else(unvalued)?;
