@@ -13,7 +13,7 @@ use super::charge::{Charged, Queue};
 use super::exact::WIDTH;
 use super::fall::{Fall, Near};
 use super::keep::{CHARGED, losses, note, stride};
-use super::rows::{Band, Entries, Entry, LANES, MARK, Measures, Moved, SLOTS, Which, step, worst};
+use super::rows::{Band, Entries, Entry, LANES, MARK, Measures, Moved, SLOTS, Which, band, step, worst};
 use super::settle::{Block, Settle, Settled};
 use super::walk::{ALL, BOTH, CHARGES, REST, Span, alone, together};
 use crate::summary::Levels;
@@ -137,17 +137,13 @@ impl Renew<'_> {
             let lane = span.account as usize;
             let (sums, _) = joint[lane * width..(lane + 1) * width].as_chunks_mut::<LANES>();
             for leg in &legs[span.start as usize..span.end as usize] {
-                let row = leg.row as usize;
+                let (row, lots) = (leg.row as usize, leg.lots);
                 let first = row.wrapping_mul(bands);
                 for (sums, by) in sums.iter_mut().zip(&moved.joint[first..first.wrapping_add(bands)]) {
-                    for j in 0..LANES {
-                        sums[j] = step::<S>(by.0[j], leg.lots, sums[j]);
-                    }
+                    *sums = added::<S, _, _>(sums, &by.0, lots);
                 }
-                let (by, greeks) = (&moved.greeks[row].0, &mut greeks[lane].0);
-                for j in 0..WIDTH {
-                    greeks[j] = step::<S>(by[j], leg.lots, greeks[j]);
-                }
+                let by = &moved.greeks[row].0;
+                greeks[lane].0 = added::<S, _, _>(&greeks[lane].0, by, lots);
                 blocks[lane / WIDTH].longs[lane % WIDTH] += by[MARK] * (leg.lots - leg.rest);
                 for i in 0..2 {
                     gross[lane][i] += leg.lots.abs() * moved.largest[row][i];
@@ -305,15 +301,14 @@ impl Renew<'_> {
         let bands = sums.len();
         for at in own {
             let span = &chunk.spans[*at as usize];
-            for leg in &chunk.legs[span.start as usize..span.end as usize] {
-                if leg.rest == 0.0 {
-                    continue;
-                }
-                let first = leg.row as usize * bands;
-                for (sums, row) in sums.iter_mut().zip(&entries[first..first + bands]) {
-                    for j in 0..LANES {
-                        sums[j] = step::<S>(row.0[j].lane(), leg.rest, sums[j]);
-                    }
+            if span.longs == span.end - span.start {
+                continue;
+            }
+            let legs = &chunk.legs[span.start as usize..span.end as usize];
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let more = band::<S, E>(entries, (bands, i), (legs, Which::Rest));
+                for j in 0..LANES {
+                    sums[j] += more[j];
                 }
             }
         }
@@ -441,6 +436,16 @@ fn charge(
     }
     debug_assert!(to == ALL || to == REST || to == BOTH, "a row of charges");
     sound
+}
+
+/// Sums with so many times a row added. What is read is read before anything is written, so that it is one run of vectors.
+#[inline(always)]
+fn added<S: Simd, E: Entry, const N: usize>(sums: &[f64; N], row: &[E; N], times: f64) -> [f64; N] {
+    let mut out = *sums;
+    for j in 0..N {
+        out[j] = step::<S>(row[j].lane(), times, out[j]);
+    }
+    out
 }
 
 /// Puts losses into a lane.
