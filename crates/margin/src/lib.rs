@@ -69,4 +69,4 @@ pub use span_params::{
     InterLeg, InterMethod, InterSpread, IntraLeg, IntraSpread, Side, SpanCommodity, SpanParams, SpotCharge,
     Tier,
 };
-pub use summary::{BookTerms, LiveAccount, LiveBook, Lookups, Totals, summaries};
+pub use summary::{BookTerms, Levels, LiveAccount, LiveBook, Lookups, Totals, summaries};

@@ -189,7 +189,7 @@ fn a_book_that_is_opened_at_once_is_the_book_that_is_told() {
     assert_eq!(engine.state().sequence, at_once.state().sequence);
     for number in 0..engine.state().ledger.accounts().len() as u32 {
         assert_eq!(engine.valued().totals(number), at_once.valued().totals(number));
-        let totals = engine.valued().totals(number).unwrap().as_ref().unwrap();
+        let totals = engine.valued().totals(number).unwrap().unwrap();
         assert!(totals.im_excess.0 >= 0, "everybody begins with a cushion: {totals:?}");
     }
 }

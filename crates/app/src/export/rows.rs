@@ -272,7 +272,7 @@ pub(super) fn of_accounts(course: &Course, push: Push<'_>) -> anyhow::Result<()>
     let engine = &course.engine;
     let (state, units) = (engine.state(), &engine.rules().params.units);
     for (number, account) in (0..).zip(state.ledger.accounts()) {
-        let totals = engine.valued().totals(number).and_then(|totals| totals.as_ref().ok());
+        let totals = engine.valued().totals(number).and_then(Result::ok);
         let amount = |read: fn(&Totals) -> Ticks| {
             totals.map_or(Ok(Datum::Nothing), |totals| money(read(totals), units))
         };

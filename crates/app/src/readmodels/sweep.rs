@@ -157,7 +157,7 @@ fn rows(course: &Course, number: usize, held: &Held) -> anyhow::Result<(Account,
         positions: serde_json::to_string(&positions)?,
         collateral: serde_json::to_string(&collateral)?,
     };
-    let totals = engine.valued().totals(number).and_then(|totals| totals.as_ref().ok());
+    let totals = engine.valued().totals(number).and_then(Result::ok);
     let amounts = totals.map(|of| {
         [of.equity, of.im, of.mm, of.im_excess, of.mm_excess].map(|ticks| wire::money(ticks, units))
     });

@@ -223,7 +223,7 @@ fn room(engine: &Engine, number: u32) -> f64 {
 }
 
 fn totals(engine: &Engine, number: u32, units: &Units) -> Option<TotalsOut> {
-    let found = engine.valued().totals(number)?.as_ref().ok()?;
+    let found = engine.valued().totals(number)?.ok()?;
     Some(wire::totals(found, units))
 }
 

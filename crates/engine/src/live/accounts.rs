@@ -7,7 +7,7 @@ use super::ledger::{Account, Fill};
 use super::liquidation::{Plan, plan};
 use super::state::Intent;
 use crate::EngineError;
-use plimsoll_margin::Totals;
+use plimsoll_margin::{Levels, Totals};
 use plimsoll_types::{AccountId, Asset, Instrument, NANO, Rounding, Ticks, mul_div, quantise};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ impl Engine {
         self.state.standings.resize(count, Standing::Healthy);
         let (mut wanted, mut again) = (Vec::new(), Vec::new());
         for number in &self.changed(accounts) {
-            let Some(Ok(totals)) = self.valued.totals(*number).cloned() else {
+            let Some(Ok(totals)) = self.valued.totals(*number) else {
                 self.cannot_value(*number, effects);
                 continue;
             };
@@ -32,7 +32,9 @@ impl Engine {
             let before = self.state.standing(*number);
             let to = self.standing_of(*number, &totals, validity);
             let open = self.intent_of(*number);
-            if Standing::of(&totals) >= Standing::Liquidatable && to < Standing::Liquidatable {
+            if Standing::of(totals.state, totals.equity.0 < 0) >= Standing::Liquidatable
+                && to < Standing::Liquidatable
+            {
                 self.state.held_back.insert(*number);
             } else {
                 self.state.held_back.remove(number);
@@ -65,24 +67,36 @@ impl Engine {
         Ok(())
     }
 
-    /// Of some accounts those of whom something may follow, in rising order: from totals that say what the standing says,
-    /// nothing does, above liquidation.
+    /// Of some accounts those of whom something may follow, in rising order.
     fn changed(&self, accounts: &[u32]) -> Vec<u32> {
-        let open: BTreeSet<u32> = self.state.intents.values().map(|intent| intent.account).collect();
-        let same = |number: &u32| {
-            // Who cannot be valued is told so.
-            let Some(Ok(totals)) = self.valued.totals(*number) else { return false };
-            let found = Standing::of(totals);
-            found == self.state.standing(*number)
-                && found < Standing::Liquidatable
-                && !self.state.held_back.contains(number)
-                && !open.contains(number)
-        };
+        let open = self.given();
+        let same = |number: &u32| self.is_same(*number, self.valued.levels(*number), &open);
         let changed = accounts.par_iter().with_min_len(4_096).filter(|number| !same(number));
         let mut changed: Vec<u32> = changed.copied().collect();
         changed.sort_unstable();
         changed.dedup();
         changed
+    }
+
+    /// How many accounts were found anew last, and those of them of whom something may follow.
+    pub(super) fn found_anew(&self) -> (usize, Vec<u32>) {
+        let open = self.given();
+        self.valued.touched(|number, levels| !self.is_same(number, levels, &open))
+    }
+
+    /// The accounts whose liquidation is given.
+    fn given(&self) -> BTreeSet<u32> {
+        self.state.intents.values().map(|intent| intent.account).collect()
+    }
+
+    /// From levels that say what the standing says, nothing follows, above liquidation. Who cannot be valued is told so.
+    fn is_same(&self, number: u32, levels: Option<Levels>, open: &BTreeSet<u32>) -> bool {
+        let Some(levels) = levels else { return false };
+        let found = Standing::of(levels.state(), levels.equity < 0);
+        found == self.state.standing(number)
+            && found < Standing::Liquidatable
+            && !self.state.held_back.contains(&number)
+            && !open.contains(&number)
     }
 
     fn change(
@@ -140,7 +154,7 @@ impl Engine {
 
     /// How an account stands, as far as its feeds allow to say.
     fn standing_of(&self, number: u32, totals: &Totals, validity: Validity) -> Standing {
-        let found = Standing::of(totals);
+        let found = Standing::of(totals.state, totals.equity.0 < 0);
         match validity {
             Validity::Halted => self.state.standing(number),
             _ if found < Standing::Liquidatable => found,
@@ -176,7 +190,7 @@ impl Engine {
     /// where it is most. Twice the same while nothing behind it is in doubt; `None` where it cannot be valued, or not at
     /// every price.
     pub fn range(&self, account: u32) -> Option<(Totals, Totals)> {
-        let own = self.valued.totals(account)?.clone().ok()?;
+        let own = self.valued.totals(account)?.ok()?;
         let account = self.state.ledger.account(account)?;
         let (mut low, mut high) = (own, own);
         for prices in self.in_doubt(account) {

@@ -81,9 +81,9 @@ pub struct Holder {
 
 impl Engine {
     /// All accounts that can be valued, with what it takes to try them on other markets and under other methods. Packed columns are
-    /// copied and nothing is computed.
+    /// copied, and totals are added up from what is kept of every account.
     pub fn book_study(&self) -> BookStudy {
-        let totals = self.valued.by_place().map(|totals| totals.copied()).collect();
+        let totals = self.valued.by_place().collect();
         BookStudy { valued: self.valued.without_book(), book: self.valued.book().clone(), totals }
     }
 }

@@ -44,7 +44,7 @@ impl Engine {
 
     /// As [`Engine::may_become`], where the ledger has moved on from `before` already.
     pub(super) fn may_turn(&self, number: u32, (from, after): (&Account, &Account)) -> Result<Check, Reject> {
-        match self.valued.totals(number).cloned() {
+        match self.valued.totals(number) {
             Some(Ok(before)) => self.turned(&before, after, self.validity(number)),
             _ => self.may_reduce(from, after),
         }

@@ -381,7 +381,7 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Result<(), EngineError> {
         let mut seen: Vec<u32> = touched.accounts.iter().copied().collect();
-        let mut all = touched.all;
+        let (mut all, mut count) = (touched.all, seen.len());
         for asset in &touched.markets {
             if all {
                 break;
@@ -393,7 +393,12 @@ impl Engine {
                 self.state.valued_at.insert(asset.clone(), self.state.now);
             }
             match refreshed {
-                Ok(accounts) => seen.extend(accounts),
+                Ok(true) => {
+                    let (found, wanted) = self.found_anew();
+                    count += found;
+                    seen.extend(wanted);
+                }
+                Ok(false) => {}
                 // What can be valued is another.
                 Err(_) => all = true,
             }
@@ -402,18 +407,14 @@ impl Engine {
             self.state.ruled_at = self.state.now;
             self.state.valued_at.clear();
             self.valued = valued(&self.rules, &self.state)?;
-            let count = u32::try_from(self.state.ledger.accounts().len()).unwrap_or(u32::MAX);
-            seen = (0..count).collect();
+            count = self.state.ledger.accounts().len();
+            seen = (0..u32::try_from(count).unwrap_or(u32::MAX)).collect();
         } else if !touched.accounts.is_empty() {
             let accounts: Vec<u32> = touched.accounts.iter().copied().collect();
             self.valued.update(&self.state.ledger, &accounts)?;
         }
-        if touched.markets.len() + usize::from(!touched.accounts.is_empty()) > 1 {
-            seen.sort_unstable();
-            seen.dedup();
-        }
-        if !seen.is_empty() {
-            effects.push(Effect::Margins { as_of: self.valued.surface.as_of, accounts: seen.len() });
+        if count > 0 {
+            effects.push(Effect::Margins { as_of: self.valued.surface.as_of, accounts: count });
         }
         self.look_at(&seen, effects)
     }
@@ -535,11 +536,11 @@ pub(super) fn name(state: &State, account: u32) -> Option<AccountId> {
 }
 
 impl Standing {
-    /// What follows from totals.
-    pub(super) fn of(totals: &plimsoll_margin::Totals) -> Self {
+    /// What follows from a state of margin, and from whether equity is below zero.
+    pub(super) fn of(state: plimsoll_margin::State, insolvent: bool) -> Self {
         use plimsoll_margin::State;
-        match totals.state {
-            State::Liquidatable if totals.equity.0 < 0 => Self::Insolvent,
+        match state {
+            State::Liquidatable if insolvent => Self::Insolvent,
             State::Liquidatable => Self::Liquidatable,
             State::Call => Self::Call,
             State::Healthy => Self::Healthy,

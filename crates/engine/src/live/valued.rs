@@ -12,7 +12,8 @@ use crate::fill::{Scale, edge};
 use crate::{Adjusted, EngineError, ParamSet};
 use plimsoll_lanes::Path;
 use plimsoll_margin::{
-    BookTerms, LiveAccount, LiveBook, MarginError, MarginReport, Params, Requirement, State, Totals, evaluate,
+    BookTerms, Levels, LiveAccount, LiveBook, MarginError, MarginReport, Params, Requirement, State, Totals,
+    evaluate,
 };
 use plimsoll_market::Surface;
 use plimsoll_policy::Knob;
@@ -58,10 +59,8 @@ pub struct Valued {
     places: Vec<Option<u32>>,
     /// By index in the book, the account number.
     accounts: Vec<u32>,
-    /// By index in the book, initial and maintenance margin together; empty where both are under the same terms.
-    joined: Vec<Result<Totals, MarginError>>,
-    /// By underlying, indices in the book of accounts that hold or are collateralised by it; may be too many.
-    holders: Vec<BTreeSet<u32>>,
+    /// Indices in the book of accounts with open orders.
+    ordered: BTreeSet<u32>,
 }
 
 /// What the rows are made of.
@@ -108,7 +107,6 @@ impl Valued {
         let mut made = Self {
             units: units.clone(),
             surface: from.surface.clone(),
-            holders: vec![BTreeSet::new(); initial.arrays.underlyings.len()],
             initial,
             maintenance,
             numbers,
@@ -117,7 +115,7 @@ impl Valued {
             book: Book::default(),
             places: Vec::new(),
             accounts: Vec::new(),
-            joined: Vec::new(),
+            ordered: BTreeSet::new(),
         };
         made.pack(from.ledger)?;
         let every: Vec<u32> = (0..).take(made.book.len()).collect();
@@ -153,8 +151,7 @@ impl Valued {
             book: Book::default(),
             places: Vec::new(),
             accounts: Vec::new(),
-            joined: Vec::new(),
-            holders: Vec::new(),
+            ordered: BTreeSet::new(),
         }
     }
 
@@ -277,15 +274,41 @@ impl Valued {
     }
 
     /// The totals of an account by number; `None` while it holds what cannot be valued.
-    pub fn totals(&self, account: u32) -> Option<&Result<Totals, MarginError>> {
+    pub fn totals(&self, account: u32) -> Option<Result<Totals, MarginError>> {
+        let place = self.places.get(account as usize).copied().flatten()? as usize;
+        let initial = self.initial.live.totals(place)?;
+        let Some(terms) = &self.maintenance else { return Some(initial) };
+        let other = terms.live.totals(place)?;
+        Some(initial.and_then(|initial| Ok(joined(initial, other?))))
+    }
+
+    /// What an account by number is worth and must have; `None` where that cannot be computed, or leaves 64 bits.
+    pub fn levels(&self, account: u32) -> Option<Levels> {
         let place = self.places.get(account as usize).copied().flatten()?;
-        let all = if self.maintenance.is_some() { &self.joined[..] } else { self.initial.live.totals() };
-        all.get(place as usize)
+        self.levels_at(place as usize)
+    }
+
+    fn levels_at(&self, place: usize) -> Option<Levels> {
+        let initial = self.initial.live.levels(place)?;
+        let Some(terms) = &self.maintenance else { return Some(initial) };
+        Some(Levels { mm: terms.live.levels(place)?.mm, ..initial })
+    }
+
+    /// How many accounts were found anew last, and the numbers of those of them that are `wanted`, asked with number and
+    /// levels.
+    pub(super) fn touched(&self, wanted: impl Fn(u32, Option<Levels>) -> bool + Sync) -> (usize, Vec<u32>) {
+        let number = |place: usize| self.accounts.get(place).copied();
+        let (count, places) = self.initial.live.touched(|place, levels| {
+            let levels = if self.maintenance.is_some() { self.levels_at(place) } else { levels };
+            // Places that were closed are nobody's.
+            number(place).is_some_and(|number| wanted(number, levels))
+        });
+        (count, places.into_iter().filter_map(|place| number(place as usize)).collect())
     }
 
     /// By place in the book, the totals of whoever is there; `None` of who cannot be valued.
-    pub(super) fn by_place(&self) -> impl Iterator<Item = Option<&Totals>> {
-        self.accounts.iter().map(|number| self.totals(*number)?.as_ref().ok())
+    pub(super) fn by_place(&self) -> impl Iterator<Item = Option<Totals>> {
+        self.accounts.iter().map(|number| self.totals(*number)?.ok())
     }
 
     /// The portfolio of an account by number.
@@ -313,7 +336,7 @@ impl Valued {
         self.maintenance.as_ref().map_or(Ok(initial), |terms| Ok(joined(initial, of(terms)?)))
     }
 
-    /// Revalues one underlying after its market has moved. Account numbers whose totals are new.
+    /// Revalues one underlying after its market has moved; says whether anything was found anew, see [`Valued::touched`].
     ///
     /// # Errors
     /// When an instrument that was valued can no longer be, or the other way round: make it all anew.
@@ -322,26 +345,24 @@ impl Valued {
         ledger: &Ledger,
         moved: &Asset,
         change: impl FnOnce(&mut Surface),
-    ) -> Result<Vec<u32>, RefreshError> {
+    ) -> Result<bool, RefreshError> {
         change(&mut self.surface);
         let place = self.initial.arrays.underlyings.iter().position(|row| row.asset == *moved);
         let Some(place) = place else {
             let matters = self.surface.assets.contains_key(moved);
             let gained = RefreshError::UnderlyingChanged { asset: moved.clone(), gained: true };
-            return if matters { Err(gained) } else { Ok(Vec::new()) };
+            return if matters { Err(gained) } else { Ok(false) };
         };
         let only = UnderlyingIx(u32::try_from(place).unwrap_or(u32::MAX));
         for terms in [Some(&mut self.initial), self.maintenance.as_mut()].into_iter().flatten() {
             terms.plan.refresh(&self.surface, &mut terms.arrays, Some(only), Path::best())?;
             mark(&mut terms.arrays, (ledger, &self.numbers), (&self.surface, &self.units), Some(moved));
         }
-        let holders: Vec<u32> = self.holders.get(place).into_iter().flatten().copied().collect();
-        self.reorder(ledger, &holders);
+        self.reorder(ledger, only);
         for terms in [Some(&mut self.initial), self.maintenance.as_mut()].into_iter().flatten() {
-            terms.live.refresh(Path::best(), &self.book, (&terms.arrays, &terms.margin), (only, &holders));
+            terms.live.refresh(Path::best(), &self.book, (&terms.arrays, &terms.margin), only);
         }
-        self.join(&holders);
-        Ok(holders.iter().filter_map(|place| self.accounts.get(*place as usize).copied()).collect())
+        Ok(true)
     }
 
     /// Looks at some accounts anew: what they hold has changed, or they are new.
@@ -390,27 +411,15 @@ impl Valued {
             }
         };
         self.places[at] = Some(place);
-        self.hold(place, account);
+        self.note_orders(place, account);
         Ok(Some(place))
     }
 
-    /// Notes which underlyings an account depends on.
-    fn hold(&mut self, place: u32, account: &Account) {
-        let rows = &self.initial.arrays.instruments;
-        let held = account.positions.iter().map(|held| held.instrument);
-        let of = held.chain(account.orders.iter().map(|order| order.instrument));
-        for ix in of.filter_map(|number| self.row(number)).collect::<Vec<_>>() {
-            let underlying = rows.get(ix.index()).map(|row| row.underlying.index());
-            if let Some(holders) = underlying.and_then(|u| self.holders.get_mut(u)) {
-                holders.insert(place);
-            }
-        }
-        for (u, row) in self.initial.arrays.underlyings.iter().enumerate() {
-            if account.held(&row.asset) != 0
-                && let Some(holders) = self.holders.get_mut(u)
-            {
-                holders.insert(place);
-            }
+    fn note_orders(&mut self, place: u32, account: &Account) {
+        if account.orders.is_empty() {
+            self.ordered.remove(&place);
+        } else {
+            self.ordered.insert(place);
         }
     }
 
@@ -429,22 +438,22 @@ impl Valued {
             self.book.push(id, &positions, collateral, orders)?;
             self.places[number as usize] = Some(place);
             self.accounts.push(number);
-            self.hold(place, account);
+            self.note_orders(place, account);
         }
         Ok(())
     }
 
-    /// Open orders are worth something else at another mark.
-    fn reorder(&mut self, ledger: &Ledger, holders: &[u32]) {
-        for place in holders {
-            if self.book.orders(*place as usize).is_empty() {
-                continue;
-            }
-            let account = self.accounts.get(*place as usize).and_then(|number| ledger.account(*number));
+    /// Open orders in an underlying are worth something else at another mark.
+    fn reorder(&mut self, ledger: &Ledger, only: UnderlyingIx) {
+        let rows = &self.initial.arrays.instruments;
+        let of = |order: &Order| rows.get(order.instrument.index()).is_some_and(|row| row.underlying == only);
+        let of_it = |place: &&u32| self.book.orders(**place as usize).iter().any(of);
+        for place in self.ordered.iter().filter(of_it).copied().collect::<Vec<_>>() {
+            let account = self.accounts.get(place as usize).and_then(|number| ledger.account(*number));
             let orders = account.and_then(|account| orders(&*self.cashed(account)?, self));
             if let Some(orders) = orders {
                 // The place is the book's own.
-                self.book.set_orders(*place as usize, orders).unwrap_or_else(|e| unreachable!("{e}"));
+                self.book.set_orders(place as usize, orders).unwrap_or_else(|e| unreachable!("{e}"));
             }
         }
     }
@@ -453,19 +462,6 @@ impl Valued {
     fn margin_some(&mut self, places: &[u32]) {
         for terms in [Some(&mut self.initial), self.maintenance.as_mut()].into_iter().flatten() {
             terms.live.change(Path::best(), &self.book, (&terms.arrays, &terms.margin), places);
-        }
-        self.join(places);
-    }
-
-    fn join(&mut self, places: &[u32]) {
-        let Some(terms) = &self.maintenance else { return };
-        let (initial, other) = (self.initial.live.totals(), terms.live.totals());
-        self.joined.resize_with(self.book.len(), || Ok(Totals::default()));
-        for place in places.iter().map(|place| *place as usize) {
-            let both = initial.get(place).zip(other.get(place));
-            if let (Some((initial, other)), Some(kept)) = (both, self.joined.get_mut(place)) {
-                *kept = join(initial, other);
-            }
         }
     }
 }
@@ -519,13 +515,6 @@ fn joined(initial: Totals, other: Totals) -> Totals {
         orders: with(initial.orders, other.orders),
         ..initial
     }
-}
-
-fn join(
-    initial: &Result<Totals, MarginError>,
-    other: &Result<Totals, MarginError>,
-) -> Result<Totals, MarginError> {
-    Ok(joined(initial.clone()?, other.clone()?))
 }
 
 /// Gives rows of futures and perpetuals of an underlying, or of all, their marks; `numbers` are those of the rows.

@@ -229,7 +229,7 @@ impl World {
 
     pub(crate) fn totals(&self, name: &str) -> plimsoll_margin::Totals {
         let number = self.engine.state().ledger.find(&account(name)).unwrap();
-        self.engine.valued().totals(number).unwrap().clone().unwrap()
+        self.engine.valued().totals(number).unwrap().unwrap()
     }
 }
 

@@ -4,21 +4,21 @@
 
 use super::Totals;
 use super::lanes::check::{Change, Keep, Standing};
-use super::lanes::exact::WIDTH;
-use super::lanes::fall::{Fall, Fallen};
-use super::lanes::keep;
-use super::lanes::rows::{Moved, Which};
-use super::lanes::walk::{Losses, Walk, Walked};
+use super::lanes::exact::{Vector, WIDTH, whole};
+use super::lanes::fall::{Fall, Near};
+use super::lanes::keep::WalkSpans;
+use super::lanes::rows::{LIMIT, Leg, SLOTS, Which};
+use super::lanes::settle::{Block, Set, Settle, Settled};
+use super::lanes::walk::{Walk, Walked};
 use super::terms::{BookTerms, Native};
-use crate::aggregate::{Measure, between};
+use crate::aggregate::Measure;
 use crate::collateral_charges::{cut, left_of};
 use crate::equity::{Valued, owed};
 use crate::money::{Number, TooLarge, add, scale_up};
-use crate::requirement::half_ticks;
 use crate::wrong_way::{Exposed, divide, worst_column};
-use crate::{GreekSums, Params, Requirement};
+use crate::{GreekSums, Requirement};
 use plimsoll_lanes::Path;
-use plimsoll_types::{InstrumentIx, Ppb, RiskArrays, Ticks};
+use plimsoll_types::{InstrumentIx, RiskArrays, Ticks};
 use std::ops::Range;
 
 /// Amounts in initial and in maintenance margin, ticks.
@@ -26,23 +26,25 @@ pub(crate) type Both = (i128, i128);
 
 /// A collateral asset of an account, valued.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Deposited {
+pub(crate) struct Deposited {
     /// Its place in the terms.
-    asset: usize,
-    valued: Valued,
+    pub(crate) asset: usize,
+    /// Billionths of a unit.
+    pub(crate) amount: i128,
+    pub(crate) valued: Valued,
 }
 
 /// What an account has beside positions.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-struct Worth {
+pub(crate) struct Worth {
     /// Its deposits, and those of them that are underlyings too.
     deposits: Range<usize>,
-    exposed: Range<usize>,
-    counted: i128,
+    pub(crate) exposed: Range<usize>,
+    pub(crate) counted: i128,
     /// What of it is borrowed; <= 0.
     borrowed: i128,
-    debt: i128,
-    unrealised: i128,
+    pub(crate) debt: i128,
+    pub(crate) unrealised: i128,
 }
 
 /// Room for some accounts, so that none is asked for per account.
@@ -74,26 +76,9 @@ pub(crate) struct Kept {
 struct Scratch {
     lost: Vec<i128>,
     parts: Vec<i128>,
-    wrong: Vec<Both>,
-}
-
-/// What the scenarios ask, and the rounding guard.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Based {
-    aggregate: Both,
-    base: Both,
-    guard: Both,
-    /// Whether there is a credit between underlyings.
-    credit: bool,
-    /// The largest loss of one underlying, or of all in a systematic column.
-    largest: (i64, i64),
-}
-
-/// The requirement without relief.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Charged {
-    addons: Both,
-    total: Both,
+    near: Vec<Near>,
+    /// By set and lane, the charges on collateral that falls with the account.
+    wrong: [[Vec<Both>; WIDTH]; 2],
 }
 
 impl Room {
@@ -154,7 +139,7 @@ impl Room {
                 self.exposed.push(Exposed { value: valued.value, counted: valued.counted, wrong_way });
                 self.exposed_assets.push(*asset);
             }
-            self.deposits.push(Deposited { asset: *asset, valued });
+            self.deposits.push(Deposited { asset: *asset, amount: *amount, valued });
         }
         let debt = owed(borrowed, unrealised).ok()?;
         let (deposits, exposed) = (deposits..self.deposits.len(), exposed..self.exposed.len());
@@ -166,21 +151,26 @@ impl Room {
         path.run(Walk { native, walked: &mut self.walked });
     }
 
-    /// Walks the accounts and keeps what they come to, by account; with `moved` from what was kept, but for that
-    /// underlying.
-    pub(crate) fn rewalk(
-        &mut self,
-        (native, path): (&Native, Path),
-        kept: &mut [&mut keep::Kept],
-        moved: Option<(usize, &Moved)>,
-    ) {
-        path.run(keep::Rewalk { native, walked: &mut self.walked, kept, moved });
+    /// What an account has beside positions, with its deposits.
+    pub(crate) fn worth(&self, account: usize) -> (&Worth, &[Deposited]) {
+        let worth = &self.worths[account];
+        (worth, &self.deposits[worth.deposits.clone()])
     }
 
-    /// Whether what was kept is of the account that was added last.
-    pub(crate) fn fits(&self, native: &Native, kept: &keep::Kept) -> bool {
-        let spans = self.walked.accounts.last().map_or(0, |held| held.spans.len());
-        kept.len() == keep::size(native, spans)
+    /// Collateral that is an underlying too, and its places in the terms.
+    pub(crate) fn exposed(&self, of: Range<usize>) -> (&[Exposed], &[usize]) {
+        (&self.exposed[of.clone()], &self.exposed_assets[of])
+    }
+
+    /// Whether the charges on an account are within the lanes.
+    pub(crate) fn is_finite(&self, account: usize) -> bool {
+        let charges = |which| self.walked.charges(account, which);
+        [Which::All, Which::Rest].map(charges).as_flattened().iter().all(|sum| *sum < LIMIT)
+    }
+
+    /// Walks the accounts and notes what every span comes to.
+    pub(crate) fn walk_spans(&mut self, native: &Native, path: Path) {
+        path.run(WalkSpans { native, walked: &mut self.walked });
     }
 
     /// Keeps the only account, which was walked, to ask of it again.
@@ -210,284 +200,326 @@ impl Room {
         path.run(Change { native, standing: &kept.standing, walked: &mut self.walked, to }).then_some(())
     }
 
-    /// The numbers of an account that was walked; `None` where only the reference can say.
+    /// The numbers of the accounts that were walked, in their order; `None` where only the reference can say.
     pub(crate) fn totals(
         &mut self,
         (native, terms): (&Native, &BookTerms),
         path: Path,
-        account: usize,
-    ) -> Option<Totals> {
-        let (arrays, params) = (terms.arrays, terms.params);
+        mut give: impl FnMut(usize, Option<Totals>),
+    ) {
         let Self { walked, worths, deposits, exposed, exposed_assets, scratch, .. } = self;
-        let worth = worths.get(account)?;
-        let pass = |which| Pass {
-            native,
-            arrays,
-            params,
-            path,
-            which,
-            account,
-            walked,
-            losses: walked.losses(account, which),
-            deposits: &deposits[worth.deposits.clone()],
-            exposed: (&exposed[worth.exposed.clone()], &exposed_assets[worth.exposed.clone()]),
-            debt: worth.debt,
-        };
-        let all = pass(Which::All);
-        let start = all.based().ok()?;
-        let whole = all.charged(&start, scratch)?;
-        let mut relief = (0, 0);
-        if walked.accounts[account].longs > 0 {
-            let value = i128::from(walked.marks_of_longs(account));
-            if whole.total.0.max(whole.total.1) > value && !bounded(params, &start, &whole) {
-                relief = pass(Which::Rest).relief(value, whole.total, scratch)?;
+        let lanes = Eight { native, arrays: terms.arrays, path, walked };
+        let collateral = (&deposits[..], &exposed[..], &exposed_assets[..]);
+        for (chunk, worths) in worths.chunks(WIDTH).enumerate() {
+            let first = chunk * WIDTH;
+            let mut block = Block::default();
+            for (lane, worth) in worths.iter().enumerate() {
+                lanes.fill(
+                    &mut block,
+                    (first + lane, lane),
+                    (worth, native.falls(deposits[worth.deposits.clone()].iter())),
+                );
+                lanes.fall(&mut block, (first + lane, lane), Which::All, (worth, collateral), scratch);
+            }
+            let mut settled = lanes.settle(&block, (worths, collateral), scratch);
+            if settled.wants_rest != [false; WIDTH] {
+                for (lane, worth) in worths.iter().enumerate().filter(|(lane, _)| settled.wants_rest[*lane]) {
+                    lanes.fall(&mut block, (first + lane, lane), Which::Rest, (worth, collateral), scratch);
+                    block.known[lane] = 1.0;
+                }
+                settled = lanes.settle(&block, (worths, collateral), scratch);
+            }
+            for (lane, worth) in worths.iter().enumerate() {
+                let totals =
+                    settled.totals(lane, (worth.counted, worth.unrealised), walked.greeks(first + lane));
+                give(first + lane, totals);
             }
         }
-        finish((&start, &whole), relief, worth, walked.greeks(account))
     }
 }
 
-/// One set of positions of an account, and what the requirement is found from.
-struct Pass<'a> {
-    native: &'a Native,
-    arrays: &'a RiskArrays,
-    params: &'a Params,
-    path: Path,
-    which: Which,
-    account: usize,
-    walked: &'a Walked,
-    losses: Losses,
-    deposits: &'a [Deposited],
-    /// Collateral that is an underlying too, and its places in the terms.
-    exposed: (&'a [Exposed], &'a [usize]),
-    debt: i128,
+/// The collateral of all accounts: deposits; those that are underlyings too, with their places in the terms.
+type Collateral<'a> = (&'a [Deposited], &'a [Exposed], &'a [usize]);
+
+/// Accounts that were walked, eight of which are settled at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Eight<'a> {
+    pub(crate) native: &'a Native,
+    pub(crate) arrays: &'a RiskArrays,
+    pub(crate) path: Path,
+    pub(crate) walked: &'a Walked,
 }
 
-impl Pass<'_> {
-    /// Aggregate, scaled base and guard.
-    fn based(&self) -> Number<Based> {
-        let (native, params) = (self.native, self.params);
-        let credit = native.floor_share.is_some() && self.two_live();
-        let (aggregate_im, largest_im) = self.loss(Measure::Im, credit)?;
-        let (aggregate_mm, largest_mm) =
-            if native.alike { (aggregate_im, largest_im) } else { self.loss(Measure::Mm, credit)? };
-        let base = (
-            scale_up(aggregate_im, params.im_scale, "initial margin")?,
-            scale_up(aggregate_mm, params.mm_scale, "maintenance margin")?,
-        );
-        let mut guard = (0, 0);
-        if params.rounding_guard {
-            let (lots, layers) = (i128::from(self.losses.lots), if credit { 2 } else { 1 });
-            guard.0 = half_ticks(lots, layers, params.im_scale)?;
-            guard.1 = if params.mm_scale.max(params.im_scale) <= Ppb::ONE {
-                guard.0
-            } else {
-                half_ticks(lots, layers, params.mm_scale)?
-            };
+impl Eight<'_> {
+    /// Puts what the walk found into a lane.
+    pub(crate) fn fill(
+        self,
+        block: &mut Block,
+        (account, lane): (usize, usize),
+        (worth, falling): (&Worth, bool),
+    ) {
+        let Self { native, walked, .. } = self;
+        let sums = &walked.sums[account];
+        for (i, which) in [Which::All, Which::Rest].into_iter().enumerate() {
+            let set = &mut block.sets[i];
+            for measure in 0..native.rows.measures {
+                for slot in 0..SLOTS {
+                    set.losses[measure][slot][lane] = sums.losses[i][measure][slot];
+                    set.joint[measure][slot][lane] = sums.joint[i][measure][slot];
+                }
+                set.largest[measure][lane] = sums.most[i][measure][0];
+            }
+            for fallen in &mut set.fallen {
+                fallen[lane] = 0.0;
+            }
+            set.lots[lane] = sums.lots[i];
+            set.two[lane] = f64::from(u8::from(self.two_live(account, which)));
+            for (sum, charged) in set.charges.iter_mut().zip(walked.charges(account, which)) {
+                sum[lane] = charged;
+            }
         }
-        let aggregate = (aggregate_im, aggregate_mm);
-        Ok(Based { aggregate, base, guard, credit, largest: (largest_im, largest_mm) })
-    }
-
-    /// The aggregate loss of a measure, and the largest of one underlying or of all in a systematic column.
-    fn loss(&self, measure: Measure, credit: bool) -> Number<(i128, i64)> {
-        let (i, losses) = (measure as usize, &self.losses);
-        let (sum, largest) = (losses.scan[i], losses.largest[i]);
-        let Some(share) = self.native.floor_share else { return Ok((i128::from(sum), largest)) };
-        let (mut worst, mut together) = (0, largest);
-        for state in &self.native.columns.read(measure).states {
-            let loss = losses.systematic[i][state.place];
-            together = together.max(loss);
-            worst = worst.max(loss + losses.idiosyncratic[i][state.place]);
-        }
-        let aggregate = if credit {
-            between(i128::from(worst), i128::from(sum), i128::from(largest), share)?.1
-        } else {
-            i128::from(sum)
-        };
-        Ok((aggregate, together))
+        block.has_longs[lane] = f64::from(u8::from(walked.accounts[account].longs > 0));
+        block.longs[lane] = sums.longs;
+        block.known[lane] = f64::from(u8::from(worth.exposed.is_empty()));
+        block.falling[lane] = falling;
     }
 
     /// Whether at least two underlyings gain or lose in some column.
-    fn two_live(&self) -> bool {
-        let [least, most] = self.losses.live;
-        let spans = self.walked.accounts[self.account].spans.clone();
-        least > 1 || (most > 1 && spans.filter(|span| self.moves(*span)).take(2).count() == 2)
+    fn two_live(self, account: usize, which: Which) -> bool {
+        let [least, most] = self.walked.live(account, which);
+        let spans = self.walked.accounts[account].spans.clone();
+        let moves = |span: &usize| {
+            let span = self.walked.spans[*span];
+            let legs = &self.walked.legs[span.start as usize..span.end as usize];
+            moves(self.arrays, legs, which)
+        };
+        least > 1 || (most > 1 && spans.filter(moves).take(2).count() == 2)
     }
 
-    /// Whether an underlying gains or loses in any column, from the arrays: for accounts of which few lose.
-    #[cold]
-    fn moves(&self, span: usize) -> bool {
-        let span = self.walked.spans[span];
-        let legs = &self.walked.legs[span.start as usize..span.end as usize];
-        let arrays = self.arrays;
-        (0..arrays.scenarios.len()).any(|column| {
-            let entry = |row: u32| arrays.row(InstrumentIx(row))[column];
-            legs.iter().map(|leg| leg.count(self.which) * entry(leg.row)).sum::<i64>() != 0
-        })
-    }
-
-    /// The requirement with every charge; `None` where only the reference can say.
-    fn charged(&self, start: &Based, scratch: &mut Scratch) -> Option<Charged> {
-        let charges = self.walked.charges(self.account, self.which)?.map(i128::from);
-        let [im, mm, least_im, above_im, least_mm, above_mm] = charges;
-        // What each minimum lacks, and what their sum still lacks: see `formulas::floors`.
-        let floor = |least: i128, above: i128, base: i128| above + (least - above - base).max(0);
-        let mut addons =
-            (im + floor(least_im, above_im, start.base.0), mm + floor(least_mm, above_mm, start.base.1));
-        let bare = (start.base.0 + start.guard.0, start.base.1 + start.guard.1);
-        self.collateral(start, bare, scratch, &mut addons).ok()?;
-        Some(Charged { addons, total: (bare.0 + addons.0, bare.1 + addons.1) })
-    }
-
-    /// Adds the charges on collateral.
-    fn collateral(&self, start: &Based, bare: Both, scratch: &mut Scratch, addons: &mut Both) -> Number<()> {
-        self.wrong_way(start, scratch, addons)?;
-        let what = "what the collateral secures";
-        let mut secured =
-            (add(bare.0 + addons.0, self.debt, what)?, add(bare.1 + addons.1, self.debt, what)?);
-        self.falling(scratch, &mut secured, addons)
-    }
-
-    /// By how much the requirement is above that of the rest plus the marks of the longs. Charges are never negative, so
-    /// where the scenarios and the guard of the rest alone reach it, its charges need not be found.
-    fn relief(&self, value: i128, total: Both, scratch: &mut Scratch) -> Option<Both> {
-        let start = self.based().ok()?;
-        let least = (start.base.0 + start.guard.0 + value, start.base.1 + start.guard.1 + value);
-        if least.0 >= total.0 && least.1 >= total.1 {
-            return Some((0, 0));
+    /// Finds the charges on collateral that falls with the account, asset by asset, and puts their sum into the lane.
+    fn fall(
+        self,
+        block: &mut Block,
+        (account, lane): (usize, usize),
+        which: Which,
+        (worth, (_, exposed, assets)): (&Worth, Collateral),
+        scratch: &mut Scratch,
+    ) {
+        let wrong = &mut scratch.wrong[which as usize][lane];
+        wrong.clear();
+        if worth.exposed.is_empty() {
+            return;
         }
-        let rest = self.charged(&start, scratch)?.total;
-        let above = |total: i128, rest: i128| Some(total.checked_sub(rest.checked_add(value)?)?.max(0));
-        Some((above(total.0, rest.0)?, above(total.1, rest.1)?))
+        let exposed = (&exposed[worth.exposed.clone()], &assets[worth.exposed.clone()]);
+        let set = &mut block.sets[which as usize];
+        let largest = set.together(self.native, lane);
+        scratch.near.clear();
+        scratch.near.extend(self.walked.near(account, which));
+        let fallen = Fall {
+            rows: &self.native.rows,
+            legs: &self.walked.legs,
+            which,
+            spans: &scratch.near,
+            joint: self.walked.joints(account, which),
+            exposed: exposed.0[0],
+            falls: &self.native.assets[exposed.1[0]].lanes,
+            largest,
+        };
+        let one = if exposed.0.len() == 1 { self.path.run(fallen) } else { None };
+        let found = match one {
+            Some([im, mm]) => self.native.fallen(exposed.1[0], [im, mm]).map(|both| wrong.push(both)),
+            None => {
+                self.share((account, which), exposed, largest, (wrong, &mut scratch.lost, &mut scratch.parts))
+            }
+        };
+        let sums = wrong.iter().fold((0, 0), |sum: Both, of| (sum.0 + of.0, sum.1 + of.1));
+        let lane_of = |sum: i128| if found.is_ok() && sum < 1 << 49 { sum as f64 } else { f64::NAN };
+        (set.fallen[0][lane], set.fallen[1][lane]) = (lane_of(sums.0), lane_of(sums.1));
     }
 
-    /// The charges on collateral that falls with the account, asset by asset.
-    fn wrong_way(&self, start: &Based, scratch: &mut Scratch, addons: &mut Both) -> Number<()> {
-        let (exposed, assets) = self.exposed;
-        scratch.wrong.clear();
-        if exposed.is_empty() {
-            return Ok(());
-        }
-        if let Some([im, mm]) = self.fallen(start) {
-            let mm =
-                scale_up(i128::from(mm), self.native.assets[assets[0]].mm_share, "wrong-way collateral")?;
-            scratch.wrong.push((i128::from(im), mm));
-            *addons = (addons.0 + i128::from(im), addons.1 + mm);
-            return Ok(());
-        }
-        scratch.wrong.resize(exposed.len(), (0, 0));
-        scratch.lost.resize(exposed.len(), 0);
-        scratch.parts.resize(exposed.len(), 0);
+    /// The charges where several assets share them: the column that makes them matters.
+    fn share(
+        self,
+        (account, which): (usize, Which),
+        (exposed, assets): (&[Exposed], &[usize]),
+        largest: [i64; 2],
+        (wrong, lost, parts): (&mut Vec<Both>, &mut Vec<i128>, &mut Vec<i128>),
+    ) -> Number<()> {
+        wrong.resize(exposed.len(), (0, 0));
+        lost.resize(exposed.len(), 0);
+        parts.resize(exposed.len(), 0);
+        let native = self.native;
         let fall = |i: usize, column: usize| {
-            let falls = assets.get(i).map(|asset| &self.native.assets[*asset].falls);
+            let falls = assets.get(i).map(|asset| &native.assets[*asset].falls);
             falls.and_then(|falls| falls.get(column)).copied().ok_or(TooLarge("a fall of collateral"))
         };
         for measure in [Measure::Im, Measure::Mm] {
-            if measure == Measure::Im || !self.native.alike {
-                let largest = if measure == Measure::Im { start.largest.0 } else { start.largest.1 };
-                let losses = self.losses_near(measure, largest);
+            if measure == Measure::Im || !native.alike {
+                let largest = largest[measure as usize];
+                let losses = self.losses_near((account, which), measure, largest);
                 let worst = worst_column(i128::from(largest), losses, exposed, fall)?;
-                divide(&worst, exposed, fall, &mut scratch.lost, &mut scratch.parts)?;
+                divide(&worst, exposed, fall, lost, parts)?;
             }
-            for (wrong, part) in scratch.wrong.iter_mut().zip(&scratch.parts) {
+            for (wrong, part) in wrong.iter_mut().zip(&*parts) {
                 match measure {
                     Measure::Im => wrong.0 = *part,
                     Measure::Mm => wrong.1 = *part,
                 }
             }
         }
-        for (wrong, asset) in scratch.wrong.iter_mut().zip(assets) {
-            wrong.1 = scale_up(wrong.1, self.native.assets[*asset].mm_share, "wrong-way collateral")?;
-            *addons = (addons.0 + wrong.0, addons.1 + wrong.1);
+        for (wrong, asset) in wrong.iter_mut().zip(assets) {
+            wrong.1 = scale_up(wrong.1, native.assets[*asset].mm_share, WRONG_WAY)?;
         }
         Ok(())
     }
 
-    /// The charge by measure on the lanes, for all positions and one asset.
-    fn fallen(&self, start: &Based) -> Option<[i64; 2]> {
-        let ([exposed], [asset], Which::All) = (self.exposed.0, self.exposed.1, self.which) else {
-            return None;
-        };
-        let largest = [start.largest.0, start.largest.1];
-        let falls = &self.native.assets[*asset].lanes;
-        let of = Fallen { account: self.account, exposed: *exposed, falls, largest };
-        self.path.run(Fall { rows: &self.native.rows, walked: self.walked, of })
-    }
-
     /// The losses that can matter to the wrong-way charge, with their columns: those of underlyings that lose more than
     /// half of the largest loss somewhere, and under `factor` those of all together.
-    fn losses_near(&self, measure: Measure, largest: i64) -> impl Iterator<Item = (usize, i128)> {
-        let (walked, read, which) = (self.walked, self.native.columns.read(measure), self.which);
+    fn losses_near(
+        self,
+        (account, which): (usize, Which),
+        measure: Measure,
+        largest: i64,
+    ) -> impl Iterator<Item = (usize, i128)> {
+        let Self { native, walked, .. } = self;
+        let read = native.columns.read(measure);
         let near = move |span: &usize| 2 * walked.scan(*span, which)[measure as usize] > largest;
-        let alone = walked.accounts[self.account].spans.clone().filter(near).flat_map(move |span| {
+        let alone = walked.accounts[account].spans.clone().filter(near).flat_map(move |span| {
             let span = walked.spans[span];
             let legs = &walked.legs[span.start as usize..span.end as usize];
-            let loss = move |place| -i128::from(self.native.rows.sum_at(legs, which, place));
+            let loss = move |place| -i128::from(native.rows.sum_at(legs, which, place));
             read.grid.places.iter().map(move |place| (place.column, loss(place.place)))
         });
-        let states = read.states.iter().filter(|_| self.native.floor_share.is_some());
+        let states = read.states.iter().filter(move |_| native.floor_share.is_some());
         let joint = states.flat_map(move |state| {
-            let loss = move |place| -i128::from(walked.joint(self.account, which, place));
+            let loss = move |place| -i128::from(walked.joint(account, which, place));
             state.systematic.places.iter().map(move |place| (place.column, loss(place.place)))
         });
         alone.chain(joint).filter(|(_, loss)| *loss > 0)
     }
 
-    /// The other charges on collateral, cut to what it secures.
-    fn falling(&self, scratch: &Scratch, secured: &mut Both, addons: &mut Both) -> Number<()> {
-        for deposit in self.deposits.iter().filter(|deposit| deposit.valued.value > 0) {
-            let terms = &self.native.assets[deposit.asset];
-            if terms.falling.is_nothing() {
-                continue;
-            }
-            let at = self.exposed.1.iter().position(|asset| *asset == deposit.asset);
-            let wrong = at.and_then(|i| scratch.wrong.get(i)).copied().unwrap_or((0, 0));
-            let left = left_of(deposit.valued.counted, wrong);
-            let fallen = terms.falling.of(deposit.valued.value, left)?;
-            let shares = [(fallen.depeg, terms.mm_share), (fallen.unsure, terms.unsure_mm_share)];
-            for (full, mm_share) in shares.into_iter().filter(|(full, _)| *full != 0) {
-                let kept = cut((full, scale_up(full, mm_share, "a charge")?), secured);
-                *addons = (addons.0 + kept.0, addons.1 + kept.1);
-            }
-        }
-        Ok(())
+    fn settle(
+        self,
+        block: &Block,
+        (worths, (deposits, _, assets)): (&[Worth], Collateral),
+        scratch: &Scratch,
+    ) -> Settled {
+        let beside = &mut |lane: usize, which: Which, bare: [f64; 2]| {
+            let worth = &worths[lane];
+            let own = deposits[worth.deposits.clone()].iter().map(|d| (d.asset, d.valued));
+            let wrong = assets[worth.exposed.clone()]
+                .iter()
+                .copied()
+                .zip(scratch.wrong[which as usize][lane].iter().copied());
+            self.native.beside(own, wrong, (bare, worth.debt))
+        };
+        self.path.run(Settle { scales: &self.native.scales, block, beside })
     }
 }
 
-/// See `bounded_already` of the reference.
-fn bounded(params: &Params, start: &Based, whole: &Charged) -> bool {
-    let guarded = start.guard != (0, 0);
-    let charged = whole.addons != (0, 0);
-    params.im_scale.max(params.mm_scale) <= Ppb::ONE && !start.credit && !guarded && !charged
+/// Whether some legs gain or lose in any column, from the arrays: for accounts of which few lose.
+#[cold]
+pub(crate) fn moves(arrays: &RiskArrays, legs: &[Leg], which: Which) -> bool {
+    (0..arrays.scenarios.len()).any(|column| {
+        let entry = |row: u32| arrays.row(InstrumentIx(row))[column];
+        legs.iter().map(|leg| leg.count(which) * entry(leg.row)).sum::<i64>() != 0
+    })
 }
 
-fn finish(
-    (start, whole): (&Based, &Charged),
-    relief: Both,
-    worth: &Worth,
-    greeks: [i64; WIDTH],
-) -> Option<Totals> {
-    let both = |(im, mm): Both| Requirement { im: Ticks(im), mm: Ticks(mm) };
-    let [delta, gamma, vega, theta, rho, vanna, volga, marks] = greeks.map(|sum| Ticks(i128::from(sum)));
-    let equity = worth.counted.checked_add(marks.0)?.checked_add(worth.unrealised)?;
-    let (im, mm) = (whole.total.0 - relief.0, whole.total.1 - relief.1);
-    let (im_excess, mm_excess) = (Ticks(equity.checked_sub(im)?), Ticks(equity.checked_sub(mm)?));
-    Some(Totals {
-        im: Ticks(im),
-        mm: Ticks(mm),
-        equity: Ticks(equity),
-        im_excess,
-        mm_excess,
-        state: crate::State::of(im_excess, mm_excess),
-        aggregate: both(start.aggregate),
-        base: both(start.base),
-        guard: both(start.guard),
-        addons: both(whole.addons),
-        relief: both(relief),
-        orders: Requirement::default(),
-        marks,
-        unrealised: Ticks(worth.unrealised),
-        greeks: GreekSums { delta, gamma, vega, theta, rho, vanna, volga },
-    })
+const WRONG_WAY: &str = "wrong-way collateral";
+
+impl Native {
+    /// What a fall of an asset with the account is charged, with its share in maintenance margin.
+    pub(crate) fn fallen(&self, asset: usize, [im, mm]: [i64; 2]) -> Number<Both> {
+        Ok((i128::from(im), scale_up(i128::from(mm), self.assets[asset].mm_share, WRONG_WAY)?))
+    }
+
+    /// Whether some of the deposits are charged beside what falls with the account.
+    pub(crate) fn falls<'d>(&self, mut deposits: impl Iterator<Item = &'d Deposited>) -> bool {
+        deposits.any(|d| d.valued.value > 0 && !self.assets[d.asset].falling.is_nothing())
+    }
+
+    /// The charges on collateral beside those that fall with the account, which are given by asset; cut to what the
+    /// collateral secures. Not a number where they are beyond the lanes.
+    pub(crate) fn beside(
+        &self,
+        deposits: impl Iterator<Item = (usize, Valued)>,
+        wrong: impl Iterator<Item = (usize, Both)> + Clone,
+        (bare, debt): ([f64; 2], i128),
+    ) -> [f64; 2] {
+        let found = || -> Number<Both> {
+            let what = "what the collateral secures";
+            let mut secured = (add(bare[0] as i128, debt, what)?, add(bare[1] as i128, debt, what)?);
+            let mut sums = (0, 0);
+            for (asset, valued) in deposits.filter(|(_, valued)| valued.value > 0) {
+                let terms = &self.assets[asset];
+                if terms.falling.is_nothing() {
+                    continue;
+                }
+                let wrong =
+                    wrong.clone().find(|(other, _)| *other == asset).map_or((0, 0), |(_, wrong)| wrong);
+                let fallen = terms.falling.of(valued.value, left_of(valued.counted, wrong))?;
+                let shares = [(fallen.depeg, terms.mm_share), (fallen.unsure, terms.unsure_mm_share)];
+                for (full, mm_share) in shares.into_iter().filter(|(full, _)| *full != 0) {
+                    let kept = cut((full, scale_up(full, mm_share, "a charge")?), &mut secured);
+                    sums = (sums.0 + kept.0, sums.1 + kept.1);
+                }
+            }
+            Ok(sums)
+        };
+        let lane = |sum: i128| if sum < 1 << 49 { sum as f64 } else { f64::NAN };
+        found().map_or([f64::NAN; 2], |(im, mm)| [lane(im), lane(mm)])
+    }
+}
+
+impl Set {
+    /// The largest loss of one underlying, or of all in a systematic column, by measure.
+    pub(crate) fn together(&self, native: &Native, lane: usize) -> [i64; 2] {
+        let of = |measure: usize| {
+            let joint = self.joint[measure].iter().map(|slot| slot[lane]);
+            let joint = joint.filter(|_| native.floor_share.is_some());
+            whole(joint.fold(self.largest[measure][lane], |most, x| if x > most { x } else { most }))
+        };
+        let im = of(0);
+        [im, if native.alike { im } else { of(1) }]
+    }
+}
+
+impl Settled {
+    /// The numbers of a lane, with collateral after haircuts, profit since entry, Greeks and marks; `None` where they are
+    /// beyond the lanes.
+    pub(crate) fn totals(
+        &self,
+        lane: usize,
+        (counted, unrealised): (i128, i128),
+        greeks: [i64; WIDTH],
+    ) -> Option<Totals> {
+        if self.beyond[lane] {
+            return None;
+        }
+        // Whole numbers beneath 2^51.
+        let ticks = |of: &Vector| Ticks(of[lane] as i128);
+        let both = |of: &[Vector; 2]| Requirement { im: ticks(&of[0]), mm: ticks(&of[1]) };
+        let [delta, gamma, vega, theta, rho, vanna, volga, marks] = greeks.map(|sum| Ticks(i128::from(sum)));
+        let equity = counted.checked_add(marks.0)?.checked_add(unrealised)?;
+        let Requirement { im, mm } = both(&self.required);
+        let (im_excess, mm_excess) = (Ticks(equity.checked_sub(im.0)?), Ticks(equity.checked_sub(mm.0)?));
+        Some(Totals {
+            im,
+            mm,
+            equity: Ticks(equity),
+            im_excess,
+            mm_excess,
+            state: crate::State::of(im_excess, mm_excess),
+            aggregate: both(&self.asked.aggregate),
+            base: both(&self.asked.base),
+            guard: both(&self.asked.guard),
+            addons: both(&self.asked.addons),
+            relief: both(&self.relief),
+            orders: Requirement::default(),
+            marks,
+            unrealised: Ticks(unrealised),
+            greeks: GreekSums { delta, gamma, vega, theta, rho, vanna, volga },
+        })
+    }
 }

@@ -1,52 +1,80 @@
 //! A whole book on every tick of one underlying.
 
-use super::Totals;
 use super::account::Room;
-use super::lanes::keep::Kept;
+use super::chunk::{CHUNK, Chunk, lanes};
 use super::lanes::rows::Moved;
-use super::terms::{BookTerms, Lookups, Native};
-use super::whole::{Accounts, assets, reference};
+use super::lanes::tick::Scratch;
+use super::terms::{BookTerms, Lookups};
+use super::whole::assets;
+use super::{Levels, Totals};
 use crate::{MarginError, Params};
 use plimsoll_lanes::Path;
-use plimsoll_types::{Book, RiskArrays, UnderlyingIx};
+use plimsoll_types::{Asset, Book, RiskArrays, UnderlyingIx};
 use rayon::prelude::*;
 
-/// Accounts that are answered by one thread at a time.
-const CHUNK: usize = 64;
-
-/// The totals of every account of a book, with what they were found from, underlying by underlying. Where one underlying
+/// The margin of every account of a book, with what it was found from, underlying by underlying. Where one underlying
 /// moves, those who hold it are found anew from their positions in it alone. Equal to [`super::summaries`] at all times.
 /// The default is of nobody, with nothing looked up.
 #[derive(Clone, Debug, Default)]
 pub struct LiveBook {
     lookups: Lookups,
     moved: Moved,
-    totals: Vec<Result<Totals, MarginError>>,
-    kept: Vec<Kept>,
+    accounts: usize,
+    chunks: Vec<Chunk>,
 }
 
-/// What a chunk is asked for.
+/// What a chunk is asked with.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    book: &'a Book,
-    terms: &'a BookTerms<'a>,
-    assets: &'a [Option<usize>],
-    path: Path,
-    moved: Option<(usize, &'a Moved)>,
+pub(super) struct Asked<'a> {
+    pub(super) book: &'a Book,
+    pub(super) terms: &'a BookTerms<'a>,
+    /// By asset of the book, its place in the terms.
+    pub(super) assets: &'a [Option<usize>],
+    pub(super) path: Path,
+}
+
+/// An underlying that has moved.
+#[derive(Clone, Copy)]
+pub(crate) struct Tick<'a> {
+    pub(crate) underlying: UnderlyingIx,
+    pub(crate) name: &'a Asset,
+    /// Its place among the collateral of the terms.
+    pub(crate) asset: Option<usize>,
+    pub(crate) moved: &'a Moved,
 }
 
 impl LiveBook {
     /// Every account.
     pub fn new(path: Path, book: &Book, arrays: &RiskArrays, params: &Params) -> Self {
-        let (lookups, moved) = (Lookups::new(arrays, params), Moved::default());
-        let mut made = Self { lookups, moved, totals: Vec::new(), kept: Vec::new() };
+        let mut made = Self { lookups: Lookups::new(arrays, params), ..Self::default() };
         made.all(path, book, (arrays, params));
         made
     }
 
+    /// Of an account by its place in the book; `None` for one that was never looked at.
+    pub fn totals(&self, place: usize) -> Option<Result<Totals, MarginError>> {
+        self.chunks.get(place / CHUNK)?.totals(place % CHUNK, self.lookups.native())
+    }
+
+    /// Equity and requirements of an account; `None` where they cannot be computed, or leave 64 bits.
+    pub fn levels(&self, place: usize) -> Option<Levels> {
+        self.chunks.get(place / CHUNK)?.levels(place % CHUNK)
+    }
+
     /// In the order of the book.
-    pub fn totals(&self) -> &[Result<Totals, MarginError>] {
-        &self.totals
+    pub fn iter(&self) -> impl Iterator<Item = Option<Result<Totals, MarginError>>> {
+        (0..self.accounts).map(|place| self.totals(place))
+    }
+
+    /// How many accounts were found anew last, and the places of those of them that `wanted` takes, in rising order.
+    pub fn touched(&self, wanted: impl Fn(usize, Option<Levels>) -> bool + Sync) -> (usize, Vec<u32>) {
+        let count = self.chunks.iter().map(|chunk| chunk.touched.count_ones() as usize).sum();
+        let of = |(at, chunk): (usize, &Chunk)| {
+            let found = lanes(chunk.touched).filter(|lane| wanted(at * CHUNK + lane, chunk.levels(*lane)));
+            found.map(|lane| (at * CHUNK + lane) as u32).collect::<Vec<_>>()
+        };
+        let found: Vec<Vec<u32>> = self.chunks.par_iter().enumerate().with_min_len(64).map(of).collect();
+        (count, found.concat())
     }
 
     /// What was looked up in the arrays, for [`BookTerms::on`].
@@ -55,136 +83,75 @@ impl LiveBook {
     }
 
     /// Some accounts anew, whose positions, orders or collateral are others, or which are new; in rising order.
-    pub fn change(&mut self, path: Path, book: &Book, of: (&RiskArrays, &Params), accounts: &[u32]) {
-        self.find(path, book, of, (accounts, None));
-    }
-
-    /// One underlying has moved: the arrays differ in what they say of it and in nothing else, the parameters and what
-    /// accounts hold in nothing. `accounts` are those who hold a position in it or have it as collateral, in rising order;
-    /// there may be others among them.
-    pub fn refresh(
-        &mut self,
-        path: Path,
-        book: &Book,
-        of: (&RiskArrays, &Params),
-        (underlying, accounts): (UnderlyingIx, &[u32]),
-    ) {
-        if self.lookups.move_to(of, underlying, &mut self.moved) {
-            self.find(path, book, of, (accounts, Some(underlying)));
-        } else {
-            self.all(path, book, of);
-        }
-    }
-
-    fn all(&mut self, path: Path, book: &Book, of: (&RiskArrays, &Params)) {
-        let every: Vec<u32> = (0..).take(book.len()).collect();
-        self.find(path, book, of, (&every, None));
-    }
-
-    fn find(
+    pub fn change(
         &mut self,
         path: Path,
         book: &Book,
         (arrays, params): (&RiskArrays, &Params),
-        (accounts, only): (&[u32], Option<UnderlyingIx>),
+        accounts: &[u32],
     ) {
-        self.totals.resize_with(book.len(), || Ok(Totals::default()));
-        self.kept.resize_with(book.len(), Kept::new);
-        let terms = &BookTerms::on(arrays, params, &self.lookups);
-        let assets = &assets(book, terms);
-        let moved = only.map(|only| (only.index(), &self.moved));
-        let asked = Asked { book, terms, assets, path, moved };
+        self.fit(book);
+        let Self { lookups, chunks, .. } = self;
+        let terms = &BookTerms::on(arrays, params, lookups);
+        let asked = Asked { book, terms, assets: &assets(book, terms), path };
+        let of = |at: usize, chunk: &mut Chunk, (room, scratch): (&mut Room, &mut Scratch)| {
+            let below = |end: usize| accounts.partition_point(|account| (*account as usize) < end);
+            let own = &accounts[below(at * CHUNK)..below((at + 1) * CHUNK)];
+            let which = own.iter().fold(0, |mask, account| mask | 1 << (*account as usize % CHUNK));
+            chunk.touched = 0;
+            if which != 0 {
+                chunk.take(asked, room, scratch, (at * CHUNK, which));
+            }
+        };
         if accounts.len() < CHUNK {
             let mut lent = terms.rooms().lend();
+            let (room, scratch) = lent.both();
             for own in accounts.chunk_by(|a, b| *a as usize / CHUNK == *b as usize / CHUNK) {
-                let first = own.first().map_or(0, |account| *account as usize / CHUNK * CHUNK);
-                let end = (first + CHUNK).min(book.len());
-                asked.answer(lent.room(), own, (&mut self.totals[first..end], &mut self.kept[first..end]));
+                let at = own.first().map_or(0, |account| *account as usize / CHUNK);
+                of(at, &mut chunks[at], (room, scratch));
             }
             return;
         }
-        let chunks = self.totals.par_chunks_mut(CHUNK).zip(self.kept.par_chunks_mut(CHUNK));
-        chunks.enumerate().with_min_len(16).for_each_init(
+        chunks
+            .par_iter_mut()
+            .enumerate()
+            .for_each_init(|| terms.rooms().lend(), |lent, (at, chunk)| of(at, chunk, lent.both()));
+    }
+
+    /// One underlying has moved: the arrays differ in what they say of it and in nothing else, the parameters and what
+    /// accounts hold in nothing but the edges of open orders in it.
+    pub fn refresh(
+        &mut self,
+        path: Path,
+        book: &Book,
+        (arrays, params): (&RiskArrays, &Params),
+        underlying: UnderlyingIx,
+    ) {
+        self.fit(book);
+        let row = arrays.underlyings.get(underlying.index());
+        let known = self.lookups.move_to((arrays, params), underlying, &mut self.moved);
+        let Some(name) = row.map(|row| &row.asset).filter(|_| known) else {
+            return self.all(path, book, (arrays, params));
+        };
+        let Self { lookups, chunks, moved, .. } = self;
+        let terms = &BookTerms::on(arrays, params, lookups);
+        let asset = terms.native().and_then(|native| native.asset(name));
+        let tick = Tick { underlying, name, asset, moved };
+        let asked = Asked { book, terms, assets: &assets(book, terms), path };
+        chunks.par_iter_mut().enumerate().with_min_len(16).for_each_init(
             || terms.rooms().lend(),
-            |lent, (chunk, (totals, kept))| {
-                let below = |end: usize| accounts.partition_point(|account| (*account as usize) < end);
-                let own = accounts.get(below(chunk * CHUNK)..below((chunk + 1) * CHUNK)).unwrap_or_default();
-                if !own.is_empty() {
-                    asked.answer(lent.room(), own, (totals, kept));
-                }
-            },
+            |lent, (at, chunk)| chunk.tick(asked, lent.both(), (at * CHUNK, tick)),
         );
     }
-}
 
-impl Asked<'_> {
-    /// The totals of the accounts of a chunk, whose first is the first of the room for them.
-    fn answer(
-        self,
-        room: &mut Room,
-        own: &[u32],
-        (totals, kept): (&mut [Result<Totals, MarginError>], &mut [Kept]),
-    ) {
-        let first = own.first().map_or(0, |account| *account as usize / CHUNK * CHUNK);
-        let Some(native) = self.terms.native() else {
-            for account in own {
-                totals[*account as usize - first] = reference(self.book, *account as usize, self.terms);
-            }
-            return;
-        };
-        let mut anew = Vec::new();
-        if self.moved.is_some() {
-            self.walk(room, native, (own, first), (&mut *totals, &mut *kept), &mut anew);
-        } else {
-            anew.extend_from_slice(own);
-        }
-        if !anew.is_empty() {
-            let whole = Self { moved: None, ..self };
-            whole.walk(room, native, (&anew, first), (totals, kept), &mut Vec::new());
-        }
+    fn all(&mut self, path: Path, book: &Book, of: (&RiskArrays, &Params)) {
+        let every: Vec<u32> = (0..).take(book.len()).collect();
+        self.change(path, book, of, &every);
     }
 
-    /// Walks accounts; those of which nothing was kept go to `anew`.
-    fn walk(
-        self,
-        room: &mut Room,
-        native: &Native,
-        (own, first): (&[u32], usize),
-        (totals, kept): (&mut [Result<Totals, MarginError>], &mut [Kept]),
-        anew: &mut Vec<u32>,
-    ) {
-        let accounts = Accounts { book: self.book, first, assets: self.assets };
-        room.clear();
-        room.places.clear();
-        for account in own {
-            let place = *account as usize - first;
-            if self.moved.is_some() && kept[place].is_empty() {
-                anew.push(*account);
-                continue;
-            }
-            room.open();
-            let unrealised = accounts.hold(room, native, *account as usize);
-            if room.close(native, unrealised) {
-                debug_assert!(
-                    self.moved.is_none() || room.fits(native, &kept[place]),
-                    "positions are as kept"
-                );
-                room.places.push(place);
-            } else {
-                kept[place].clear();
-                totals[place] = reference(self.book, *account as usize, self.terms);
-            }
-        }
-        let mut rest = kept.iter_mut().enumerate();
-        let wanted = room.places.iter().filter_map(|place| Some(rest.find(|(at, _)| at == place)?.1));
-        let mut wanted: Vec<&mut Kept> = wanted.collect();
-        room.rewalk((native, self.path), &mut wanted, self.moved);
-        for account in 0..room.places.len() {
-            let place = room.places[account];
-            totals[place] = match room.totals((native, self.terms), self.path, account) {
-                Some(totals) => Ok(totals),
-                None => reference(self.book, first + place, self.terms),
-            };
-        }
+    /// Room for every account.
+    fn fit(&mut self, book: &Book) {
+        self.accounts = book.len();
+        self.chunks.resize_with(book.len().div_ceil(CHUNK), Chunk::default);
     }
 }

@@ -121,6 +121,8 @@ impl<'a> LiveAccount<'a> {
         let mut lent = self.terms.rooms().lend();
         let room = lent.room();
         room.change((native, self.path), kept, to, unrealised)?;
-        room.totals((native, self.terms), self.path, 0)
+        let mut found = None;
+        room.totals((native, self.terms), self.path, |_, totals| found = totals);
+        found
     }
 }

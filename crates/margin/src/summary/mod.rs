@@ -6,6 +6,7 @@
 //! [`crate::evaluate`] itself.
 
 mod account;
+mod chunk;
 mod columns;
 mod kept;
 mod lanes;
@@ -57,6 +58,25 @@ pub struct Totals {
     pub unrealised: Ticks,
     /// Greeks of all underlyings together.
     pub greeks: GreekSums,
+}
+
+/// What an account is worth and must have, ticks: the part of [`Totals`] that a standing follows from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Levels {
+    /// Collateral after haircuts plus marks plus unrealised profit.
+    pub equity: i64,
+    /// Initial margin; >= 0.
+    pub im: i64,
+    /// Maintenance margin; >= 0.
+    pub mm: i64,
+}
+
+impl Levels {
+    /// Which state follows. Not of isolated accounts, which are judged position by position.
+    pub fn state(&self) -> State {
+        let excess = |asked: i64| Ticks(i128::from(self.equity) - i128::from(asked));
+        State::of(excess(self.im), excess(self.mm))
+    }
 }
 
 impl Default for Totals {

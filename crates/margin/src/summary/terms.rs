@@ -4,6 +4,7 @@ use super::columns::Columns;
 use super::lanes::charge::Rates;
 use super::lanes::fall::Falls;
 use super::lanes::rows::{Given, Kind, Moved, Rows};
+use super::lanes::settle::Scales;
 use super::whole::Rooms;
 use crate::aggregate::Measure;
 use crate::collateral_charges::Falling;
@@ -51,6 +52,10 @@ impl Lookups {
         self.move_to((arrays, params), only, &mut Moved::default());
     }
 
+    pub(crate) fn native(&self) -> Option<&Native> {
+        self.native.as_ref()
+    }
+
     /// As [`Lookups::renew`], noting by how much rows have moved; says whether it did not need to look everything up.
     pub(crate) fn move_to(
         &mut self,
@@ -75,6 +80,7 @@ pub(crate) struct Native {
     pub(crate) alike: bool,
     /// The floor share of aggregation `factor`.
     pub(crate) floor_share: Option<Ppb>,
+    pub(crate) scales: Scales,
     pub(crate) underlyings: Vec<Charges>,
     /// The same on lanes, with those of their expiries.
     pub(crate) rates: Vec<Rates>,
@@ -146,7 +152,7 @@ impl<'a> BookTerms<'a> {
     }
 
     pub(crate) fn native(&self) -> Option<&Native> {
-        self.lookups.native.as_ref()
+        self.lookups.native()
     }
 
     pub(crate) fn rooms(&self) -> &Rooms {
@@ -186,6 +192,7 @@ impl Native {
             alike,
             columns,
             floor_share,
+            scales: Scales::new(params, floor_share, alike),
             rates: underlyings.iter().zip(&tenors).map(rated).collect(),
             underlyings,
             assets,

@@ -2,6 +2,7 @@
 
 use super::Totals;
 use super::account::Room;
+use super::lanes::tick::Scratch;
 use super::terms::{BookTerms, Native};
 use crate::{MarginError, evaluate};
 use plimsoll_lanes::Path;
@@ -47,11 +48,11 @@ pub fn summaries(path: Path, book: &Book, terms: &BookTerms, out: &mut Vec<Resul
 /// Rooms that nobody is in, so that few are ever asked for.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::vec_box, reason = "a room is lent by moving a pointer to it")]
-pub(crate) struct Rooms(Arc<Mutex<Vec<Box<Room>>>>);
+pub(crate) struct Rooms(Arc<Mutex<Vec<Box<(Room, Scratch)>>>>);
 
 /// A room until it is given back.
 pub(crate) struct Lent<'a> {
-    room: Option<Box<Room>>,
+    room: Option<Box<(Room, Scratch)>>,
     rooms: &'a Rooms,
 }
 
@@ -63,7 +64,12 @@ impl Rooms {
 
 impl Lent<'_> {
     pub(crate) fn room(&mut self) -> &mut Room {
-        self.room.get_or_insert_default()
+        self.both().0
+    }
+
+    pub(crate) fn both(&mut self) -> (&mut Room, &mut Scratch) {
+        let (room, scratch) = &mut **self.room.get_or_insert_default();
+        (room, scratch)
     }
 }
 
@@ -125,13 +131,12 @@ impl Accounts<'_> {
             }
         }
         room.walk(native, path);
-        for account in 0..room.places.len() {
-            let place = room.places[account];
-            out[place] = match room.totals((native, terms), path, account) {
-                Some(totals) => Ok(totals),
-                None => reference(self.book, self.first + place, terms),
-            };
-        }
+        let places = std::mem::take(&mut room.places);
+        room.totals((native, terms), path, |account, totals| {
+            let place = places[account];
+            out[place] = totals.map_or_else(|| reference(self.book, self.first + place, terms), Ok);
+        });
+        room.places = places;
     }
 
     /// Adds what an account holds; returns the sum of its unrealised profit, or `None` where the reference has to answer.

@@ -242,7 +242,7 @@ pub(super) fn stakes(engine: &Engine, people: &People, stable: f64) -> Vec<f64> 
     let per_unit = people.ticks_per_unit;
     let stake = |person: &Person| {
         let number = engine.state().ledger.find(&person.id).ok();
-        let totals = number.and_then(|n| engine.valued().totals(n)).and_then(|totals| totals.as_ref().ok());
+        let totals = number.and_then(|n| engine.valued().totals(n)).and_then(Result::ok);
         let (im, equity) =
             totals.map_or((person.gross * per_unit, 0.0), |t| (t.im.0 as f64, t.equity.0 as f64));
         let (by_margin, by_size) = ((1.0 + person.cushion) * im / per_unit, person.stake * person.gross);

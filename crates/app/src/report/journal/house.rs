@@ -71,8 +71,8 @@ fn worst(of: &Material<'_>) -> Table {
     let accounts = engine.state().ledger.accounts().iter().zip(0..);
     let mut all: Vec<_> = accounts
         .filter_map(|(account, number)| {
-            let totals = engine.valued().totals(number)?.as_ref().ok().filter(|totals| totals.mm.0 > 0)?;
-            Some((totals.mm_excess.0 as f64 / totals.mm.0 as f64, account, number, *totals))
+            let totals = engine.valued().totals(number)?.ok().filter(|totals| totals.mm.0 > 0)?;
+            Some((totals.mm_excess.0 as f64 / totals.mm.0 as f64, account, number, totals))
         })
         .collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.id.cmp(&b.1.id)));

@@ -451,7 +451,7 @@ impl Rates {
 
 /// `ceil(amount x rate)`, lane by lane.
 #[inline(always)]
-fn scaled<S: Simd>(amounts: &Vector, rate: f64) -> Vector {
+pub(crate) fn scaled<S: Simd>(amounts: &Vector, rate: f64) -> Vector {
     let mut out = [0.0; WIDTH];
     for i in 0..WIDTH {
         out[i] = scale_up::<S>(amounts[i], rate);

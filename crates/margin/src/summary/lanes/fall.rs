@@ -10,8 +10,7 @@
 )]
 
 use super::exact::{WHOLE, WIDTH, least, most, scale_up, whole};
-use super::rows::{BAND, Band, CHARGED, Entries, Entry, LANES, Leg, Rows, band};
-use super::walk::Walked;
+use super::rows::{BAND, Band, CHARGED, Entries, Entry, LANES, Leg, Rows, Which, band};
 use crate::summary::columns::{Columns, Loss, Read};
 use crate::wrong_way::Exposed;
 use plimsoll_lanes::{Simd, WithSimd};
@@ -52,21 +51,28 @@ impl Falls {
     }
 }
 
-/// An account with one such asset.
+/// The positions on one underlying, and their scan loss by measure.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fallen<'a> {
-    pub(crate) account: usize,
+pub(crate) struct Near {
+    pub(crate) legs: (u32, u32),
+    pub(crate) scan: [f64; 2],
+}
+
+/// Finds the charge on a set of positions of an account with one such asset, by measure; `None` where it is worth too much
+/// for the lanes.
+#[derive(Clone, Copy)]
+pub(crate) struct Fall<'a> {
+    pub(crate) rows: &'a Rows,
+    pub(crate) legs: &'a [Leg],
+    pub(crate) which: Which,
+    /// Every underlying of the account.
+    pub(crate) spans: &'a [Near],
+    /// The sums of the set in the columns that count together.
+    pub(crate) joint: &'a [f64],
     pub(crate) exposed: Exposed,
     pub(crate) falls: &'a Falls,
     /// The largest loss by measure.
     pub(crate) largest: [i64; 2],
-}
-
-/// Finds the charge on an account, by measure; `None` where it is worth too much for the lanes.
-pub(crate) struct Fall<'a> {
-    pub(crate) rows: &'a Rows,
-    pub(crate) walked: &'a Walked,
-    pub(crate) of: Fallen<'a>,
 }
 
 impl WithSimd for Fall<'_> {
@@ -74,10 +80,7 @@ impl WithSimd for Fall<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Self::Output {
-        match &self.rows.entries {
-            Entries::Narrow(all) => self.charges::<S, i32>(&all[0]),
-            Entries::Wide(all) => self.charges::<S, f64>(&all[0]),
-        }
+        self.run::<S>()
     }
 }
 
@@ -90,22 +93,39 @@ struct Share {
 }
 
 impl Share {
-    /// The most that a band of sums loses together with the asset, or `so_far`.
+    /// What the asset loses in a band; beneath 0 where the lanes are no columns.
     #[inline(always)]
-    fn most<S: Simd>(self, sums: &[f64; LANES], falls: &[f64; LANES], so_far: &mut [f64; LANES]) {
+    fn fallen<S: Simd>(self, falls: &[f64; LANES]) -> [f64; LANES] {
+        let mut fallen = [0.0; LANES];
         for j in 0..LANES {
-            let loss = if falls[j] < 0.0 { 0.0 } else { most(-sums[j], 0.0) };
-            let fallen =
-                least(scale_up::<S>(scale_up::<S>(self.value, falls[j]), self.wrong_way), self.counted);
-            so_far[j] = most(loss + least(loss, most(fallen, 0.0)), so_far[j]);
+            let part = scale_up::<S>(scale_up::<S>(self.value, falls[j]), self.wrong_way);
+            fallen[j] = if falls[j] < 0.0 { -1.0 } else { most(least(part, self.counted), 0.0) };
         }
+        fallen
+    }
+}
+
+/// The most that a band of sums loses together with what the asset loses, or `so_far`.
+#[inline(always)]
+fn together(sums: &[f64; LANES], fallen: &[f64; LANES], so_far: &mut [f64; LANES]) {
+    for j in 0..LANES {
+        let loss = if fallen[j] < 0.0 { 0.0 } else { most(-sums[j], 0.0) };
+        so_far[j] = most(loss + least(loss, fallen[j]), so_far[j]);
     }
 }
 
 impl Fall<'_> {
     #[inline(always)]
+    pub(crate) fn run<S: Simd>(self) -> Option<[i64; 2]> {
+        match &self.rows.entries {
+            Entries::Narrow(all) => self.charges::<S, i32>(&all[0]),
+            Entries::Wide(all) => self.charges::<S, f64>(&all[0]),
+        }
+    }
+
+    #[inline(always)]
     fn charges<S: Simd, E: Entry>(self, entries: &[Band<E>]) -> Option<[i64; 2]> {
-        let Fallen { exposed, falls, largest, .. } = self.of;
+        let Self { exposed, falls, largest, .. } = self;
         let value = exposed.value as f64;
         if value >= falls.most || exposed.wrong_way.0 > 1_000_000_000 {
             return None;
@@ -115,9 +135,9 @@ impl Fall<'_> {
         for measure in 0..self.rows.measures {
             let mut so_far = [0.0; LANES];
             self.alone::<S, E>(entries, measure, share, &mut so_far);
-            let (joint, _) = self.walked.joints(self.of.account).as_chunks::<LANES>();
+            let (joint, _) = self.joint.as_chunks::<LANES>();
             for (sums, falls) in joint.iter().zip(falls.joint[measure].as_chunks::<LANES>().0) {
-                share.most::<S>(sums, falls, &mut so_far);
+                together(sums, &share.fallen::<S>(falls), &mut so_far);
             }
             let worst = so_far.into_iter().fold(0.0, most);
             charges[measure] = (whole(worst) - largest[measure]).max(0);
@@ -138,14 +158,15 @@ impl Fall<'_> {
         so_far: &mut [f64; LANES],
     ) {
         let stride = self.rows.heights[0] / BAND;
-        let (falls, _) = self.of.falls.alone[measure].as_chunks::<LANES>();
-        for (span, scan) in self.walked.scans(self.of.account, measure) {
-            if 2 * scan <= self.of.largest[measure] {
-                continue;
-            }
-            let legs: &[Leg] = &self.walked.legs[span.start as usize..span.end as usize];
-            for (at, falls) in falls.iter().enumerate() {
-                share.most::<S>(&band::<S, E>(entries, (stride, at), legs), falls, so_far);
+        let (falls, _) = self.falls.alone[measure].as_chunks::<LANES>();
+        for (at, falls) in falls.iter().enumerate() {
+            let fallen = share.fallen::<S>(falls);
+            for Near { legs: (start, end), scan } in self.spans {
+                if 2 * whole(scan[measure]) <= self.largest[measure] {
+                    continue;
+                }
+                let legs: &[Leg] = &self.legs[*start as usize..*end as usize];
+                together(&band::<S, E>(entries, (stride, at), (legs, self.which)), &fallen, so_far);
             }
         }
     }

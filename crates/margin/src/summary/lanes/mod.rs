@@ -6,4 +6,6 @@ pub(crate) mod exact;
 pub(crate) mod fall;
 pub(crate) mod keep;
 pub(crate) mod rows;
+pub(crate) mod settle;
+pub(crate) mod tick;
 pub(crate) mod walk;

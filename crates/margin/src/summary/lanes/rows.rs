@@ -53,8 +53,14 @@ impl Leg {
     }
 
     /// Its lots, or none where they are left out.
+    #[inline(always)]
+    pub(crate) fn held(&self, which: Which) -> f64 {
+        if which == Which::Rest { self.rest } else { self.lots }
+    }
+
+    /// As [`Leg::held`], whole.
     pub(crate) fn count(&self, which: Which) -> i64 {
-        whole(if which == Which::Rest { self.rest } else { self.lots })
+        whole(self.held(which))
     }
 }
 
@@ -125,11 +131,12 @@ impl Brief {
     }
 }
 
-/// By how much rows have moved: what counts together, and Greeks and mark.
+/// By how much rows have moved: what counts together, Greeks and mark, and the largest sizes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Moved {
     pub(crate) joint: Vec<Band<f64>>,
     pub(crate) greeks: Vec<Line>,
+    pub(crate) largest: Vec<[f64; 2]>,
 }
 
 impl Moved {
@@ -137,6 +144,7 @@ impl Moved {
     pub(crate) fn fit(&mut self, rows: &Rows) {
         self.joint.resize(rows.lots.len() * rows.heights[1] / BAND, Band([0.0; LANES]));
         self.greeks.resize(rows.lots.len(), Line([0.0; WIDTH]));
+        self.largest.resize(rows.lots.len(), [0.0; 2]);
     }
 
     /// Sets a row to the opposite of what it was, and then adds what it is.
@@ -154,6 +162,9 @@ impl Moved {
         }
         for j in 0..WIDTH {
             let (of, moved) = (rows.greeks[row].0[j], &mut self.greeks[row].0[j]);
+            *moved = if sign < 0.0 { -of } else { *moved + of };
+        }
+        for (of, moved) in rows.briefs[row].largest.iter().zip(&mut self.largest[row]) {
             *moved = if sign < 0.0 { -of } else { *moved + of };
         }
     }
@@ -299,6 +310,12 @@ impl Rows {
         losses
     }
 
+    /// Sums of `|lots| x largest`.
+    pub(crate) fn gross(&self, legs: &[Leg]) -> [f64; 2] {
+        let of = |leg: &Leg, i: usize| leg.lots.abs() * self.briefs[leg.row as usize].largest[i];
+        [0, 1].map(|i| legs.iter().map(|leg| of(leg, i)).sum())
+    }
+
     /// Whether every sum of an account is exact, from sums of `|lots| x largest`.
     #[inline(always)]
     pub(crate) fn fits(&self, gross: [f64; 2]) -> bool {
@@ -362,18 +379,19 @@ pub(crate) fn step<S: Simd>(a: f64, b: f64, c: f64) -> f64 {
     if S::F64_LANES == 1 { a * b + c } else { a.mul_add(b, c) }
 }
 
-/// The sums of a band of rows of `stride` bands, of all legs.
+/// The sums of a band of rows of `stride` bands, of a set of legs.
 #[inline(always)]
 pub(crate) fn band<S: Simd, E: Entry>(
     rows: &[Band<E>],
     (stride, band): (usize, usize),
-    legs: &[Leg],
+    (legs, which): (&[Leg], Which),
 ) -> [f64; LANES] {
     let mut sums = [0.0; LANES];
     for leg in legs {
-        let row = &rows[(leg.row as usize).wrapping_mul(stride).wrapping_add(band)].0;
+        let (row, lots) =
+            (&rows[(leg.row as usize).wrapping_mul(stride).wrapping_add(band)].0, leg.held(which));
         for j in 0..LANES {
-            sums[j] = step::<S>(row[j].lane(), leg.lots, sums[j]);
+            sums[j] = step::<S>(row[j].lane(), lots, sums[j]);
         }
     }
     sums
@@ -414,7 +432,7 @@ pub(crate) fn losses<S: Simd, E: Entry>(
         let sums = if both {
             band_both::<S, E>(rows, (stride, at), legs)
         } else {
-            let sums = band::<S, E>(rows, (stride, at), legs);
+            let sums = band::<S, E>(rows, (stride, at), (legs, Which::All));
             [sums, sums]
         };
         for (room, sums) in [&mut *kept, &mut *kept_rest].into_iter().zip(&sums) {

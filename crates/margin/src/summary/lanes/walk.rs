@@ -12,7 +12,8 @@
 
 use super::charge::{Charged, Queue, Rates};
 use super::exact::{Vector, WIDTH, whole};
-use super::rows::{Band, Entries, Entry, LIMIT, Leg, MARK, Measures, Rows, SLOTS, Which, losses, worst};
+use super::fall::Near;
+use super::rows::{Band, Entries, Entry, Leg, MARK, Measures, Rows, SLOTS, Which, losses, worst};
 use crate::summary::terms::Native;
 use plimsoll_lanes::{Simd, WithSimd};
 use std::ops::Range;
@@ -25,7 +26,7 @@ pub(crate) struct Span {
     /// How many of them are long options or long spot.
     pub(crate) longs: u32,
     pub(crate) underlying: u32,
-    pub(super) account: u32,
+    pub(crate) account: u32,
 }
 
 impl Span {
@@ -53,15 +54,15 @@ pub(crate) struct Held {
 #[repr(align(64))]
 pub(crate) struct Sums {
     /// Of all underlyings, each by itself: sum and largest.
-    losses: [Measures; 2],
-    most: [Measures; 2],
+    pub(crate) losses: [Measures; 2],
+    pub(crate) most: [Measures; 2],
     /// Of all of them together.
     pub(crate) joint: [Measures; 2],
     /// Seven Greeks, and the marks.
     pub(crate) greeks: Vector,
     pub(crate) lots: [f64; 2],
     /// Underlyings that lose somewhere, and that are held.
-    live: [u32; 2],
+    pub(crate) live: [u32; 2],
     held: [u32; 2],
     /// Marks of longs.
     pub(crate) longs: f64,
@@ -73,23 +74,6 @@ impl Sums {
         Self { greeks: self.greeks, lots: self.lots, longs: self.longs, ..Self::default() }
     }
 }
-
-/// [`Sums`] of scenarios in integers, ticks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Losses {
-    /// By measure: sum of scan losses, the largest of them; by state what every underlying loses by itself, summed, and
-    /// what all of them lose together.
-    pub(crate) scan: [i64; 2],
-    pub(crate) largest: [i64; 2],
-    pub(crate) idiosyncratic: [[i64; SLOTS - 1]; 2],
-    pub(crate) systematic: [[i64; SLOTS - 1]; 2],
-    pub(crate) lots: i64,
-    /// Underlyings that lose somewhere, at least, and at most.
-    pub(crate) live: [u32; 2],
-}
-
-/// Charges of an account, see [`Charged`].
-pub(crate) type Charges = [i64; 6];
 
 /// Accounts that are walked together, and what is found of them.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +92,7 @@ pub(crate) struct Walked {
     pub(super) shelves: Vec<Shelf>,
     pub(crate) queue: Queue,
     /// Of a walk that is kept, what each span comes to.
-    pub(super) founds: Vec<f64>,
+    pub(crate) founds: Vec<f64>,
     open: Open,
 }
 
@@ -226,14 +210,7 @@ impl Walked {
     /// Whether every sum over the legs, which are those of one account, is exact.
     #[inline(always)]
     pub(crate) fn is_exact(&self, native: &Native) -> bool {
-        let mut gross = [0.0; 2];
-        for leg in &self.legs {
-            let largest = &native.rows.briefs[leg.row as usize].largest;
-            for i in 0..2 {
-                gross[i] += leg.lots.abs() * largest[i];
-            }
-        }
-        native.rows.fits(gross)
+        native.rows.fits(native.rows.gross(&self.legs))
     }
 
     /// The losses of all underlyings together of the only account, from their sums.
@@ -258,27 +235,17 @@ impl Walked {
         self.charges.resize(CHARGES * accounts, [0.0; WIDTH]);
     }
 
-    pub(crate) fn losses(&self, account: usize, which: Which) -> Losses {
-        let (sums, i) = (&self.sums[account], which as usize);
-        let first = |of: &Measures| of.map(|slots| whole(slots[0]));
-        let states = |of: &Measures| of.map(|slots| std::array::from_fn(|k| whole(slots[1 + k])));
-        Losses {
-            scan: first(&sums.losses[i]),
-            largest: first(&sums.most[i]),
-            idiosyncratic: states(&sums.losses[i]),
-            systematic: states(&sums.joint[i]),
-            lots: whole(sums.lots[i]),
-            live: [sums.live[i], sums.held[i]],
-        }
+    /// Underlyings of a set that lose somewhere, at least, and at most.
+    pub(crate) fn live(&self, account: usize, which: Which) -> [u32; 2] {
+        let sums = &self.sums[account];
+        [sums.live[which as usize], sums.held[which as usize]]
     }
 
-    /// `None` where they are beyond the lanes.
-    pub(crate) fn charges(&self, account: usize, which: Which) -> Option<Charges> {
-        let rows = self.charges.get(CHARGES * account..)?;
-        let own = rows.get(if which == Which::All { ALL } else { REST } as usize)?;
-        let both = rows.get(BOTH as usize)?;
-        let sums: [f64; 6] = std::array::from_fn(|j| own[j] + both[j]);
-        sums.iter().all(|sum| *sum < LIMIT).then(|| sums.map(whole))
+    /// See [`Charged`]; not a number where they are beyond the lanes.
+    pub(crate) fn charges(&self, account: usize, which: Which) -> [f64; 6] {
+        let rows = &self.charges[CHARGES * account..CHARGES * (account + 1)];
+        let own = &rows[if which == Which::All { ALL } else { REST } as usize];
+        std::array::from_fn(|j| own[j] + rows[BOTH as usize][j])
     }
 
     /// Seven Greeks, and the marks.
@@ -286,35 +253,29 @@ impl Walked {
         self.sums[account].greeks.map(whole)
     }
 
-    /// The marks of long options and long spot.
-    pub(crate) fn marks_of_longs(&self, account: usize) -> i64 {
-        whole(self.sums[account].longs)
-    }
-
     /// The scan loss of a span in initial and in maintenance margin.
     pub(crate) fn scan(&self, span: usize, which: Which) -> [i64; 2] {
         self.scans[span][which as usize].map(whole)
     }
 
-    /// The spans of an account with their scan losses over all positions.
-    #[inline(always)]
-    pub(crate) fn scans(&self, account: usize, measure: usize) -> impl Iterator<Item = (&Span, i64)> {
+    /// The spans of an account with their scan losses.
+    pub(crate) fn near(&self, account: usize, which: Which) -> impl Iterator<Item = Near> {
         let spans = self.accounts[account].spans.clone();
-        let scans = self.scans[spans.clone()].iter().map(move |of| whole(of[Which::All as usize][measure]));
-        self.spans[spans].iter().zip(scans)
+        let scans = self.scans[spans.clone()].iter().map(move |of| of[which as usize]);
+        let near = |(span, scan): (&Span, [f64; 2])| Near { legs: (span.start, span.end), scan };
+        self.spans[spans].iter().zip(scans).map(near)
     }
 
-    /// The profits and losses of all underlyings together, over all positions.
+    /// The profits and losses of all underlyings together.
     #[inline(always)]
-    pub(crate) fn joints(&self, account: usize) -> &[f64] {
+    pub(crate) fn joints(&self, account: usize, which: Which) -> &[f64] {
         let lanes = self.joint.len() / (2 * self.accounts.len()).max(1);
-        &self.joint[2 * account * lanes..][..lanes]
+        &self.joint[(2 * account + which as usize) * lanes..][..lanes]
     }
 
     /// The profit or loss of all underlyings together at a place of their columns.
     pub(crate) fn joint(&self, account: usize, which: Which, place: usize) -> i64 {
-        let lanes = self.joint.len() / (2 * self.accounts.len()).max(1);
-        whole(self.joint[(2 * account + which as usize) * lanes + place])
+        whole(self.joints(account, which)[place])
     }
 }
 
