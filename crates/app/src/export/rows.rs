@@ -274,7 +274,7 @@ pub(super) fn of_accounts(course: &Course, push: Push<'_>) -> anyhow::Result<()>
     for (number, account) in (0..).zip(state.ledger.accounts()) {
         let totals = engine.valued().totals(number).and_then(Result::ok);
         let amount = |read: fn(&Totals) -> Ticks| {
-            totals.map_or(Ok(Datum::Nothing), |totals| money(read(totals), units))
+            totals.as_ref().map_or(Ok(Datum::Nothing), |totals| money(read(totals), units))
         };
         let standing = serde_json::to_value(state.standing(number))?;
         push(

@@ -125,6 +125,9 @@ mod tests {
         writer.close().unwrap();
     }
 
+    /// Symbol, time, whether of a snapshot, side, price, amount.
+    type Row = (&'static str, i64, bool, &'static str, f64, f64);
+
     #[test]
     fn a_recording_says_the_same_from_parquet_as_from_csv() {
         let dir = tempfile::tempdir().unwrap();
@@ -141,10 +144,9 @@ mod tests {
             text += &format!("deribit,{symbol},{time},{},{snapshot},{side},{price},{amount}\n", time + 5);
         }
         std::fs::write(&csv, &text).unwrap();
-        let texts =
-            |read: fn(&(&'static str, i64, bool, &'static str, f64, f64)) -> &'static str| -> ArrayRef {
-                Arc::new(StringArray::from(rows.iter().map(read).collect::<Vec<_>>()))
-            };
+        let texts = |read: fn(&Row) -> &'static str| -> ArrayRef {
+            Arc::new(StringArray::from(rows.iter().map(read).collect::<Vec<_>>()))
+        };
         let times = |late: i64| -> ArrayRef {
             Arc::new(Int64Array::from(rows.iter().map(|row| row.1 + late).collect::<Vec<_>>()))
         };

@@ -224,7 +224,7 @@ fn room(engine: &Engine, number: u32) -> f64 {
 
 fn totals(engine: &Engine, number: u32, units: &Units) -> Option<TotalsOut> {
     let found = engine.valued().totals(number)?.ok()?;
-    Some(wire::totals(found, units))
+    Some(wire::totals(&found, units))
 }
 
 /// An account: what it holds, what backs it, how it stands.

@@ -1,5 +1,6 @@
 //! The engine as a service: routes, events, sockets, and the real binary when it is killed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a stopwatch that prints what it reads")]
 
 mod binary;
 mod client;

@@ -48,11 +48,18 @@ pub fn summaries(path: Path, book: &Book, terms: &BookTerms, out: &mut Vec<Resul
 /// Rooms that nobody is in, so that few are ever asked for.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::vec_box, reason = "a room is lent by moving a pointer to it")]
-pub(crate) struct Rooms(Arc<Mutex<Vec<Box<(Room, Scratch)>>>>);
+pub(crate) struct Rooms(Arc<Mutex<Vec<Box<Both>>>>);
+
+/// Room for a walk and room for a tick.
+#[derive(Clone, Debug, Default)]
+struct Both {
+    room: Room,
+    scratch: Scratch,
+}
 
 /// A room until it is given back.
 pub(crate) struct Lent<'a> {
-    room: Option<Box<(Room, Scratch)>>,
+    room: Option<Box<Both>>,
     rooms: &'a Rooms,
 }
 
@@ -68,7 +75,7 @@ impl Lent<'_> {
     }
 
     pub(crate) fn both(&mut self) -> (&mut Room, &mut Scratch) {
-        let (room, scratch) = &mut **self.room.get_or_insert_default();
+        let Both { room, scratch } = &mut **self.room.get_or_insert_default();
         (room, scratch)
     }
 }

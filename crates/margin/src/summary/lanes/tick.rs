@@ -66,7 +66,7 @@ impl Renew<'_> {
             if !spans.is_empty() {
                 lost |= self.find::<S, E>(&entries[0], (underlying, spans.clone()));
                 lost |= self.shift::<S>(tick.moved, spans.clone());
-                dirty |= self.sum::<S>(spans);
+                dirty |= self.sum(spans);
             }
             let (worth, unfit) = tick.asset.map_or((0, 0), |asset| self.revalue(asset));
             (dirty, lost) = (dirty | worth, lost | unfit);
@@ -156,7 +156,7 @@ impl Renew<'_> {
 
     /// What all underlyings of the accounts lose together; gives the accounts.
     #[inline(always)]
-    fn sum<S: Simd>(&mut self, range: std::ops::Range<usize>) -> u64 {
+    fn sum(&mut self, range: std::ops::Range<usize>) -> u64 {
         let rows = &self.native.rows;
         let width = rows.heights[1] * WIDTH;
         let mut dirty = 0;
