@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 /// Between two ticks, and between two handfuls of the flood.
 const TICK: Duration = Duration::from_millis(100);
 const HANDFUL: Duration = Duration::from_millis(1);
+/// A tick that takes longer is lost.
+const LATEST: Duration = Duration::from_secs(60);
 
 /// What came of it.
 #[derive(Clone, PartialEq, Debug)]
@@ -55,6 +57,11 @@ impl Ticks {
             }
             *of > number
         });
+    }
+
+    /// Whether some are not applied yet.
+    fn are_open(&self) -> bool {
+        !self.given.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     fn taken(&self) -> Vec<Duration> {
@@ -138,8 +145,14 @@ fn measured(
     ticks: &Arc<Ticks>,
 ) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
     let asked = service.ask(load, load.seconds, || ticker.run(service, load, ticks))?;
-    // The last is on its way.
-    std::thread::sleep(Duration::from_secs(1));
+    // The last are on their way.
+    let begun = moment();
+    while ticks.are_open() {
+        if begun.elapsed() > LATEST {
+            bail!("a tick has not been followed for {LATEST:?}");
+        }
+        std::thread::sleep(HANDFUL);
+    }
     Ok((ticks.taken(), asked))
 }
 

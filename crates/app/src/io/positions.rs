@@ -255,7 +255,7 @@ impl Batch<'_> {
 mod tests {
     use crate::io::book::{BookFiles, ReadBook, read};
     use arrow_array::{
-        ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
+        ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
     };
     use parquet::arrow::ArrowWriter;
     use parquet::file::properties::WriterProperties;
@@ -483,14 +483,11 @@ mod tests {
                 assert!(error.contains(&place) && error.contains(expected), "{error}");
             }
         }
-        let truth: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
+        let day: ArrayRef = Arc::new(Date32Array::from(vec![1]));
         let columns =
-            [("account", texts([Some("a")])), ("instrument", texts([Some("BTC")])), ("quantity", truth)];
-        let error = read_bytes("truth", &parquet(&columns, 5, true)).unwrap_err().to_string();
-        assert!(
-            error.contains("column `quantity` is Boolean: expected text, decimals or numbers"),
-            "{error}"
-        );
+            [("account", texts([Some("a")])), ("instrument", texts([Some("BTC")])), ("quantity", day)];
+        let error = read_bytes("day", &parquet(&columns, 5, true)).unwrap_err().to_string();
+        assert!(error.contains("column `quantity` is Date32: expected text, decimals or numbers"), "{error}");
     }
 
     #[test]

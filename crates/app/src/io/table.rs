@@ -358,6 +358,7 @@ fn printed(array: &ArrayRef) -> Result<Vec<Option<String>>, String> {
             let floats: &PrimitiveArray<Float32Type> = array.as_primitive();
             Ok(floats.iter().map(|x| x.map(|x| format!("{x:?}"))).collect())
         }
+        DataType::Boolean => Ok(array.as_boolean().iter().map(|x| x.map(|x| x.to_string())).collect()),
         DataType::Int8 => Ok(wholes::<Int8Type>(array)),
         DataType::Int16 => Ok(wholes::<Int16Type>(array)),
         DataType::Int32 => Ok(wholes::<Int32Type>(array)),

@@ -39,7 +39,8 @@ fn liquidations_wait_where_that_is_said_and_follow_at_the_first_tick_after() {
     world.open("carol", 2_000);
     world.ok(Body::Trade(World::fill("carol", "alice", PERP, 3_000, 3_310.0)));
     world.ok(pause(true));
-    let mut said = world.price("ETH", 2_990.0);
+    world.wait(1_000);
+    let mut said = world.jump("ETH", 2_990.0);
     assert_eq!(world.standing("carol"), Standing::Liquidatable, "it stands as it stands");
     said.extend(world.ok(Body::Clock));
     assert_eq!(intents(&said), [], "{said:?}");
