@@ -1,7 +1,7 @@
 //! A whole book on every tick of one underlying.
 
 use super::account::Room;
-use super::chunk::{CHUNK, Chunk, lanes};
+use super::lanes::chunk::{CHUNK, Chunk, lanes};
 use super::lanes::rows::Moved;
 use super::lanes::tick::Scratch;
 use super::terms::{BookTerms, Lookups};
@@ -25,12 +25,12 @@ pub struct LiveBook {
 
 /// What a chunk is asked with.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) book: &'a Book,
-    pub(super) terms: &'a BookTerms<'a>,
+pub(crate) struct Asked<'a> {
+    pub(crate) book: &'a Book,
+    pub(crate) terms: &'a BookTerms<'a>,
     /// By asset of the book, its place in the terms.
-    pub(super) assets: &'a [Option<usize>],
-    pub(super) path: Path,
+    pub(crate) assets: &'a [Option<usize>],
+    pub(crate) path: Path,
 }
 
 /// An underlying that has moved.

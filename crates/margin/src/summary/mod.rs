@@ -6,7 +6,6 @@
 //! [`crate::evaluate`] itself.
 
 mod account;
-mod chunk;
 mod columns;
 mod kept;
 mod lanes;

@@ -95,7 +95,7 @@ pub(super) fn assets(book: &Book, terms: &BookTerms) -> Vec<Option<usize>> {
 }
 
 #[cold]
-pub(super) fn reference(book: &Book, index: usize, terms: &BookTerms) -> Result<Totals, MarginError> {
+pub(crate) fn reference(book: &Book, index: usize, terms: &BookTerms) -> Result<Totals, MarginError> {
     match book.portfolio(index) {
         Some(portfolio) => evaluate(&portfolio, terms.arrays, terms.params)?.totals(),
         None => Ok(Totals::default()),
@@ -103,11 +103,11 @@ pub(super) fn reference(book: &Book, index: usize, terms: &BookTerms) -> Result<
 }
 
 /// Some accounts of a book.
-pub(super) struct Accounts<'a> {
-    pub(super) book: &'a Book,
+pub(crate) struct Accounts<'a> {
+    pub(crate) book: &'a Book,
     /// The index of the first of a chunk.
-    pub(super) first: usize,
-    pub(super) assets: &'a [Option<usize>],
+    pub(crate) first: usize,
+    pub(crate) assets: &'a [Option<usize>],
 }
 
 impl Accounts<'_> {
@@ -147,7 +147,7 @@ impl Accounts<'_> {
     }
 
     /// Adds what an account holds; returns the sum of its unrealised profit, or `None` where the reference has to answer.
-    pub(super) fn hold(&self, room: &mut Room, native: &Native, index: usize) -> Option<i128> {
+    pub(crate) fn hold(&self, room: &mut Room, native: &Native, index: usize) -> Option<i128> {
         if !self.book.orders(index).is_empty() {
             return None;
         }

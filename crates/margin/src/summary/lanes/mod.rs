@@ -2,6 +2,8 @@
 
 pub(crate) mod charge;
 pub(crate) mod check;
+pub(crate) mod chunk;
+pub(crate) mod eight;
 pub(crate) mod exact;
 pub(crate) mod fall;
 pub(crate) mod keep;

@@ -10,6 +10,8 @@
 )]
 
 use super::charge::{Charged, Queue};
+use super::chunk::{CHUNK, Chunk, Own, lanes, own};
+use super::eight::moves;
 use super::exact::WIDTH;
 use super::fall::{Fall, Near};
 use super::keep::{CHARGED, losses, note, stride};
@@ -17,8 +19,6 @@ use super::rows::{Band, Entries, Entry, LANES, MARK, Measures, Moved, SLOTS, Whi
 use super::settle::{Block, Settle, Settled};
 use super::walk::{ALL, BOTH, CHARGES, REST, Span, alone, together};
 use crate::summary::Levels;
-use crate::summary::account::moves;
-use crate::summary::chunk::{CHUNK, Chunk, Own, lanes, own};
 use crate::summary::kept::Tick;
 use crate::summary::terms::Native;
 use plimsoll_lanes::{Simd, WithSimd};

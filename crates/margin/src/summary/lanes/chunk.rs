@@ -5,19 +5,20 @@
 //! fit (open orders, several coins that fall with it, amounts beyond the lanes) is loose: its totals are kept as they
 //! were found by the walk, or by the reference.
 
-use super::account::{Deposited, Eight, Room, Worth};
-use super::kept::{Asked, Tick};
-use super::lanes::exact::{WIDTH, whole};
-use super::lanes::keep::stride;
-use super::lanes::rows::{Leg, Line, Which};
-use super::lanes::settle::Block;
-use super::lanes::tick::{Look, Renew, Scratch};
-use super::lanes::walk::Span;
-use super::terms::Native;
-use super::whole::{Accounts, reference};
-use super::{Levels, Totals};
+use super::eight::Eight;
+use super::exact::{WIDTH, whole};
+use super::keep::stride;
+use super::rows::{Leg, Line, Which};
+use super::settle::Block;
+use super::tick::{Look, Renew, Scratch};
+use super::walk::Span;
 use crate::MarginError;
 use crate::equity::owed;
+use crate::summary::account::{Deposited, Room, Worth};
+use crate::summary::kept::{Asked, Tick};
+use crate::summary::terms::Native;
+use crate::summary::whole::{Accounts, reference};
+use crate::summary::{Levels, Totals};
 use crate::wrong_way::Exposed;
 use plimsoll_lanes::Path;
 use plimsoll_types::{Asset, Deposits, Holdings, InstrumentIx, Ticks, UnderlyingIx};
@@ -112,7 +113,7 @@ pub(crate) fn lanes(mut mask: u64) -> impl Iterator<Item = usize> {
 
 impl Chunk {
     /// The numbers of an account; `None` for one that was never looked at.
-    pub(super) fn totals(&self, lane: usize, native: Option<&Native>) -> Option<Result<Totals, MarginError>> {
+    pub(crate) fn totals(&self, lane: usize, native: Option<&Native>) -> Option<Result<Totals, MarginError>> {
         if self.laned & (1 << lane) == 0 {
             return self.loose.get(&(lane as u32)).cloned();
         }
@@ -124,7 +125,7 @@ impl Chunk {
     }
 
     /// Equity and requirements of an account; `None` where they cannot be computed, or leave 64 bits.
-    pub(super) fn levels(&self, lane: usize) -> Option<Levels> {
+    pub(crate) fn levels(&self, lane: usize) -> Option<Levels> {
         if self.laned & (1 << lane) != 0 {
             return Some(self.levels[lane]);
         }
@@ -133,7 +134,7 @@ impl Chunk {
     }
 
     /// Looks at some accounts of the book anew, given by their lanes.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         asked: Asked,
         room: &mut Room,
@@ -201,7 +202,7 @@ impl Chunk {
     }
 
     /// One underlying has moved.
-    pub(super) fn tick(
+    pub(crate) fn tick(
         &mut self,
         asked: Asked,
         (room, scratch): (&mut Room, &mut Scratch),
