@@ -252,11 +252,61 @@ fn checks(arrays: &RiskArrays, params: &Params) {
     println!("W6 what-if, two whole reports: {time:.0} ns");
 }
 
+/// Underlyings move one after the other; every account that holds what moved is found anew.
+fn ticks(arrays: &mut RiskArrays, params: &Params, accounts: usize) {
+    let mut draw = Draw(7);
+    let book = Book::pack((0..accounts).map(|i| portfolio(&mut draw, i))).unwrap();
+    let mut live = LiveBook::new(Path::best(), &book, arrays, params);
+    for threads in [1, 2] {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (mut times, mut touched) = (Vec::new(), 0);
+        for tick in 0..96 {
+            let underlying = tick % UNDERLYINGS;
+            shake(arrays, underlying, &mut draw);
+            let start = Instant::now();
+            let of = UnderlyingIx(underlying as u32);
+            pool.install(|| live.refresh(Path::best(), &book, (arrays, params), of));
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+            touched += live.touched(|_, _| false).0;
+        }
+        times.sort_unstable_by(f64::total_cmp);
+        let (median, per) = (times[48], times[48] * 1e6 * 96.0 / touched as f64);
+        println!(
+            "tick, {accounts} accounts, {threads} threads: median {median:.2} ms, least {:.2}; {} touched, {per:.0} ns each",
+            times[0],
+            touched / 96
+        );
+    }
+    let terms = BookTerms::new(arrays, params);
+    let mut out = Vec::new();
+    summaries(Path::best(), &book, &terms, &mut out);
+    assert!(live.iter().zip(&out).all(|(kept, new)| kept.as_ref() == Some(new)));
+}
+
+/// Other entries and marks for an underlying, as after a price.
+fn shake(arrays: &mut RiskArrays, underlying: usize, draw: &mut Draw) {
+    let width = arrays.scenarios.len();
+    for at in underlying * EACH..(underlying + 1) * EACH {
+        let row = &mut arrays.instruments[at];
+        let by = draw.below(UNIT as u64 / 10);
+        row.mark += if row.seconds_to_expiry.is_some() { by } else { 0 };
+        row.greeks.delta += by;
+        for entry in &mut arrays.pnl[at * width..(at + 1) * width] {
+            *entry += by;
+        }
+    }
+    arrays.underlyings[underlying].index += 1;
+    for asset in arrays.assets.iter_mut().filter(|asset| asset.asset.as_str() == name(underlying)) {
+        asset.price += 1;
+    }
+}
+
 fn main() {
     let accounts = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(100_000);
     let params = common::plimsoll();
-    let arrays = arrays(&mut Draw(3));
+    let mut arrays = arrays(&mut Draw(3));
     checks(&arrays, &params);
     parts(&arrays, &params);
     whole(&arrays, &params, accounts);
+    ticks(&mut arrays, &params, accounts);
 }

@@ -6,7 +6,6 @@ use super::Totals;
 use super::lanes::check::{Change, Keep, Standing};
 use super::lanes::eight::Eight;
 use super::lanes::exact::WIDTH;
-use super::lanes::fall::Near;
 use super::lanes::keep::WalkSpans;
 use super::lanes::rows::{LIMIT, Which};
 use super::lanes::settle::Block;
@@ -72,7 +71,6 @@ pub(crate) struct Kept {
 pub(crate) struct Scratch {
     pub(crate) lost: Vec<i128>,
     pub(crate) parts: Vec<i128>,
-    pub(crate) near: Vec<Near>,
     /// By set and lane, the charges on collateral that falls with the account.
     pub(crate) wrong: [[Vec<Both>; WIDTH]; 2],
 }

@@ -47,7 +47,7 @@ pub(crate) struct Beside {
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     pub(crate) blocks: Vec<Block>,
-    /// Sums of the columns that count together, over all positions.
+    /// Sums of the columns that count together, over all positions and then over those without longs.
     pub(crate) joint: Vec<f64>,
     /// Seven Greeks, and the marks.
     pub(crate) greeks: Vec<Line>,
@@ -237,14 +237,16 @@ impl Chunk {
         self.laned &= !which;
         let eight = Eight { native, arrays: asked.terms.arrays, path: asked.path, walked: &room.walked };
         let width = native.rows.heights[1] * WIDTH;
-        self.joint.resize(CHUNK * width, 0.0);
+        self.joint.resize(2 * CHUNK * width, 0.0);
         for account in fresh {
             let lane = room.places[*account];
             let (block, at) = (&mut self.blocks[lane / WIDTH], lane % WIDTH);
             let (worth, deposits) = room.worth(*account);
             eight.fill(block, (*account, at), (worth, native.falls(deposits.iter())));
-            self.joint[lane * width..(lane + 1) * width]
-                .copy_from_slice(room.walked.joints(*account, Which::All));
+            for (i, which) in [Which::All, Which::Rest].into_iter().enumerate() {
+                let sums = &mut self.joint[(2 * lane + i) * width..(2 * lane + i + 1) * width];
+                sums.copy_from_slice(room.walked.joints(*account, which));
+            }
             let sums = &room.walked.sums[*account];
             (self.greeks[lane], self.live[lane]) = (Line(sums.greeks), sums.live);
             let legs = &room.walked.legs[room.walked.accounts[*account].legs.clone()];

@@ -92,13 +92,12 @@ impl Eight<'_> {
         let exposed = (&exposed[worth.exposed.clone()], &assets[worth.exposed.clone()]);
         let set = &mut block.sets[which as usize];
         let largest = set.together(self.native, lane);
-        scratch.near.clear();
-        scratch.near.extend(self.walked.near(account, which));
         let fallen = Fall {
             rows: &self.native.rows,
             legs: &self.walked.legs,
             which,
-            spans: &scratch.near,
+            spans: self.walked.near(account, which),
+            largest_alone: set.alone(self.native, lane),
             joint: self.walked.joints(account, which),
             exposed: exposed.0[0],
             falls: &self.native.assets[exposed.1[0]].lanes,
@@ -252,6 +251,12 @@ impl Native {
 }
 
 impl Set {
+    /// The largest loss of one underlying, by measure.
+    #[inline(always)]
+    pub(crate) fn alone(&self, native: &Native, lane: usize) -> [f64; 2] {
+        [self.largest[0][lane], self.largest[usize::from(!native.alike)][lane]]
+    }
+
     /// The largest loss of one underlying, or of all in a systematic column, by measure.
     pub(crate) fn together(&self, native: &Native, lane: usize) -> [i64; 2] {
         let of = |measure: usize| {

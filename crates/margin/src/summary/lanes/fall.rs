@@ -22,6 +22,8 @@ use plimsoll_types::Ppb;
 pub(crate) struct Falls {
     alone: [Vec<f64>; 2],
     joint: [Vec<f64>; 2],
+    /// The steepest of the columns that count underlying by underlying.
+    steepest: [f64; 2],
     /// What is worth less than this stays exact.
     most: f64,
 }
@@ -29,8 +31,8 @@ pub(crate) struct Falls {
 impl Falls {
     /// From the fall in every column; none where it has none.
     pub(crate) fn new(falls: &[Ppb], columns: &Columns, together: bool) -> Self {
-        let steepest = falls.iter().map(|fall| fall.0).max().unwrap_or(0).max(1_000_000_000) as f64;
-        let mut of = Self { most: CHARGED * WHOLE / steepest, ..Self::default() };
+        let largest = falls.iter().map(|fall| fall.0).max().unwrap_or(0).max(1_000_000_000) as f64;
+        let mut of = Self { most: CHARGED * WHOLE / largest, ..Self::default() };
         let fill = |lanes: &mut [f64], loss: &Loss| {
             for place in &loss.places {
                 if let (Some(lane), Some(fall)) = (lanes.get_mut(place.place), falls.get(place.column)) {
@@ -43,6 +45,7 @@ impl Falls {
             of.alone[measure] = vec![-1.0; columns.alone * WIDTH];
             of.joint[measure] = vec![-1.0; columns.joint * WIDTH];
             fill(&mut of.alone[measure], grid);
+            of.steepest[measure] = of.alone[measure].iter().copied().fold(0.0, most);
             for state in states.iter().filter(|_| together) {
                 fill(&mut of.joint[measure], &state.systematic);
             }
@@ -60,13 +63,13 @@ pub(crate) struct Near {
 
 /// Finds the charge on a set of positions of an account with one such asset, by measure; `None` where it is worth too much
 /// for the lanes.
-#[derive(Clone, Copy)]
-pub(crate) struct Fall<'a> {
+pub(crate) struct Fall<'a, I> {
     pub(crate) rows: &'a Rows,
     pub(crate) legs: &'a [Leg],
     pub(crate) which: Which,
-    /// Every underlying of the account.
-    pub(crate) spans: &'a [Near],
+    /// Every underlying of the account, and the largest of their scan losses.
+    pub(crate) spans: I,
+    pub(crate) largest_alone: [f64; 2],
     /// The sums of the set in the columns that count together.
     pub(crate) joint: &'a [f64],
     pub(crate) exposed: Exposed,
@@ -75,7 +78,7 @@ pub(crate) struct Fall<'a> {
     pub(crate) largest: [i64; 2],
 }
 
-impl WithSimd for Fall<'_> {
+impl<I: Iterator<Item = Near> + Clone> WithSimd for Fall<'_, I> {
     type Output = Option<[i64; 2]>;
 
     #[inline(always)]
@@ -93,13 +96,19 @@ struct Share {
 }
 
 impl Share {
-    /// What the asset loses in a band; beneath 0 where the lanes are no columns.
+    /// What the asset loses by a fall.
+    #[inline(always)]
+    fn by<S: Simd>(self, fall: f64) -> f64 {
+        let part = scale_up::<S>(scale_up::<S>(self.value, fall), self.wrong_way);
+        most(least(part, self.counted), 0.0)
+    }
+
+    /// What it loses in a band; beneath 0 where the lanes are no columns.
     #[inline(always)]
     fn fallen<S: Simd>(self, falls: &[f64; LANES]) -> [f64; LANES] {
         let mut fallen = [0.0; LANES];
         for j in 0..LANES {
-            let part = scale_up::<S>(scale_up::<S>(self.value, falls[j]), self.wrong_way);
-            fallen[j] = if falls[j] < 0.0 { -1.0 } else { most(least(part, self.counted), 0.0) };
+            fallen[j] = if falls[j] < 0.0 { -1.0 } else { self.by::<S>(falls[j]) };
         }
         fallen
     }
@@ -114,7 +123,7 @@ fn together(sums: &[f64; LANES], fallen: &[f64; LANES], so_far: &mut [f64; LANES
     }
 }
 
-impl Fall<'_> {
+impl<I: Iterator<Item = Near> + Clone> Fall<'_, I> {
     #[inline(always)]
     pub(crate) fn run<S: Simd>(self) -> Option<[i64; 2]> {
         match &self.rows.entries {
@@ -134,11 +143,11 @@ impl Fall<'_> {
         let mut charges = [0; 2];
         for measure in 0..self.rows.measures {
             let mut so_far = [0.0; LANES];
-            self.alone::<S, E>(entries, measure, share, &mut so_far);
             let (joint, _) = self.joint.as_chunks::<LANES>();
             for (sums, falls) in joint.iter().zip(falls.joint[measure].as_chunks::<LANES>().0) {
                 together(sums, &share.fallen::<S>(falls), &mut so_far);
             }
+            self.alone::<S, E>(entries, measure, share, &mut so_far);
             let worst = so_far.into_iter().fold(0.0, most);
             charges[measure] = (whole(worst) - largest[measure]).max(0);
         }
@@ -148,7 +157,8 @@ impl Fall<'_> {
         Some(charges)
     }
 
-    /// Of the underlyings that lose more than half of the largest loss: no other can lose more with the asset.
+    /// Of the underlyings that can lose more with the asset than what is known already: no more than twice what they lose, nor
+    /// than that and the steepest fall.
     #[inline(always)]
     fn alone<S: Simd, E: Entry>(
         &self,
@@ -157,15 +167,18 @@ impl Fall<'_> {
         share: Share,
         so_far: &mut [f64; LANES],
     ) {
+        let known = so_far.iter().copied().fold(self.largest[measure] as f64, most);
+        let steepest = share.by::<S>(self.falls.steepest[measure]);
+        let can = |scan: f64| scan + least(scan, steepest) > known;
+        if !can(self.largest_alone[measure]) {
+            return;
+        }
         let stride = self.rows.heights[0] / BAND;
         let (falls, _) = self.falls.alone[measure].as_chunks::<LANES>();
         for (at, falls) in falls.iter().enumerate() {
             let fallen = share.fallen::<S>(falls);
-            for Near { legs: (start, end), scan } in self.spans {
-                if 2 * whole(scan[measure]) <= self.largest[measure] {
-                    continue;
-                }
-                let legs: &[Leg] = &self.legs[*start as usize..*end as usize];
+            for Near { legs: (start, end), .. } in self.spans.clone().filter(|near| can(near.scan[measure])) {
+                let legs: &[Leg] = &self.legs[start as usize..end as usize];
                 together(&band::<S, E>(entries, (stride, at), (legs, self.which)), &fallen, so_far);
             }
         }

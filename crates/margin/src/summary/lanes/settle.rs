@@ -42,7 +42,7 @@ pub(crate) struct Set {
 pub(crate) struct Block {
     /// All positions, and those without long options and long spot.
     pub(crate) sets: [Set; 2],
-    /// One where the second set is known whole; where it is not, what it has in `joint` and `fallen` is at most what is so.
+    /// One where the second set is known whole; where it is not, its `fallen` is nothing yet.
     pub(crate) known: Vector,
     /// One where there are longs; and their marks.
     pub(crate) has_longs: Vector,

@@ -15,7 +15,7 @@ use super::eight::moves;
 use super::exact::WIDTH;
 use super::fall::{Fall, Near};
 use super::keep::{CHARGED, losses, note, stride};
-use super::rows::{Band, Entries, Entry, LANES, MARK, Measures, Moved, SLOTS, Which, band, step, worst};
+use super::rows::{Band, Entries, Entry, LANES, MARK, Measures, Moved, SLOTS, Which, step, worst};
 use super::settle::{Block, Settle, Settled};
 use super::walk::{ALL, BOTH, CHARGES, REST, Span, alone, together};
 use crate::summary::Levels;
@@ -28,8 +28,6 @@ use plimsoll_types::RiskArrays;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
     queue: Queue,
-    near: Vec<Near>,
-    joint: Vec<f64>,
 }
 
 /// Finds accounts of a chunk anew: those that hold what moved, and those that are changed, whose sums are as they are. Gives
@@ -74,12 +72,13 @@ impl Renew<'_> {
         dirty &= !lost;
         for lane in lanes(dirty) {
             if self.chunk.besides[lane].exposed.is_some() {
+                forget_rest(&mut self.chunk.blocks[lane / WIDTH], lane % WIDTH);
                 self.fall::<S>(lane, Which::All);
             }
         }
         for at in 0..CHUNK / WIDTH {
             if (dirty >> (at * WIDTH)) & 0xff != 0 {
-                lost |= self.settle::<S, E>(&entries[1], at);
+                lost |= self.settle::<S>(at);
             }
         }
         self.chunk.touched |= dirty | lost;
@@ -135,12 +134,15 @@ impl Renew<'_> {
         let mut lost = 0;
         for span in &spans[range] {
             let lane = span.account as usize;
-            let (sums, _) = joint[lane * width..(lane + 1) * width].as_chunks_mut::<LANES>();
+            let (all, rest) = joint[2 * lane * width..2 * (lane + 1) * width].split_at_mut(width);
+            let ((all, _), (rest, _)) = (all.as_chunks_mut::<LANES>(), rest.as_chunks_mut::<LANES>());
             for leg in &legs[span.start as usize..span.end as usize] {
                 let (row, lots) = (leg.row as usize, leg.lots);
                 let first = row.wrapping_mul(bands);
-                for (sums, by) in sums.iter_mut().zip(&moved.joint[first..first.wrapping_add(bands)]) {
-                    *sums = added::<S, _, _>(sums, &by.0, lots);
+                let by = &moved.joint[first..first.wrapping_add(bands)];
+                for ((all, rest), by) in all.iter_mut().zip(&mut *rest).zip(by) {
+                    *all = added::<S, _, _>(all, &by.0, lots);
+                    *rest = added::<S, _, _>(rest, &by.0, leg.rest);
                 }
                 let by = &moved.greeks[row].0;
                 greeks[lane].0 = added::<S, _, _>(&greeks[lane].0, by, lots);
@@ -163,12 +165,11 @@ impl Renew<'_> {
         for at in range {
             let lane = self.chunk.spans[at].account as usize;
             dirty |= 1 << lane;
-            let found =
-                worst(&self.chunk.joint[lane * width..(lane + 1) * width], &rows.masks[1], rows.measures);
             let two = [Which::All, Which::Rest].map(|which| self.two(lane, which));
             let (block, out) = (&mut self.chunk.blocks[lane / WIDTH], lane % WIDTH);
-            put(&mut block.sets[0].joint, out, &found);
-            for (set, two) in block.sets.iter_mut().zip(two) {
+            for (i, (set, two)) in block.sets.iter_mut().zip(two).enumerate() {
+                let sums = &self.chunk.joint[(2 * lane + i) * width..(2 * lane + i + 1) * width];
+                put(&mut set.joint, out, &worst(sums, &rows.masks[1], rows.measures));
                 set.two[out] = f64::from(u8::from(two));
             }
         }
@@ -219,9 +220,12 @@ impl Renew<'_> {
             lost |= u64::from(besides[lane].value(self.native, own).is_none()) << lane;
             let block = &mut blocks[lane / WIDTH];
             block.falling[lane % WIDTH] = self.native.falls(own.iter().map(|own| &own.held));
-            forget_rest(block, lane % WIDTH);
-            for m in 0..2 {
-                block.sets[0].fallen[m][lane % WIDTH] = 0.0;
+            // Until it is found, where there is something to find.
+            block.known[lane % WIDTH] = f64::from(u8::from(besides[lane].exposed.is_none()));
+            for set in &mut block.sets {
+                for m in 0..2 {
+                    set.fallen[m][lane % WIDTH] = 0.0;
+                }
             }
         }
         (dirty, lost)
@@ -232,45 +236,40 @@ impl Renew<'_> {
     fn fall<S: Simd>(&mut self, lane: usize, which: Which) {
         let (native, measures) = (self.native, self.native.rows.measures);
         let Some((asset, exposed)) = self.chunk.besides[lane].exposed else { return };
-        let (set, stride) = (which as usize, stride(measures));
-        let (scratch, chunk) = (&mut *self.scratch, &mut *self.chunk);
-        scratch.near.clear();
-        for at in &chunk.mine[chunk.mine_at[lane] as usize..chunk.mine_at[lane + 1] as usize] {
-            let (at, span) = (*at as usize, &chunk.spans[*at as usize]);
-            let scan = |m: usize| chunk.founds[at * stride + (set * measures + m) * SLOTS];
-            let scan = [scan(0), scan(measures - 1)];
-            scratch.near.push(Near { legs: (span.start, span.end), scan });
-        }
-        let width = native.rows.heights[1] * WIDTH;
-        let joint = match which {
-            Which::All => &chunk.joint[lane * width..(lane + 1) * width],
-            Which::Rest => &scratch.joint[..],
+        let (set, stride, width) = (which as usize, stride(measures), native.rows.heights[1] * WIDTH);
+        let Chunk { blocks, legs, spans, founds, joint, mine, mine_at, wrong, .. } = &mut *self.chunk;
+        let near = |at: &u32| {
+            let (at, span) = (*at as usize, &spans[*at as usize]);
+            let scan = |m: usize| founds[at * stride + (set * measures + m) * SLOTS];
+            Near { legs: (span.start, span.end), scan: [scan(0), scan(measures - 1)] }
         };
-        let into = &mut chunk.blocks[lane / WIDTH].sets[set];
+        let into = &mut blocks[lane / WIDTH].sets[set];
         let fall = Fall {
             rows: &native.rows,
-            legs: &chunk.legs,
+            legs,
             which,
-            spans: &scratch.near,
-            joint,
+            spans: mine[mine_at[lane] as usize..mine_at[lane + 1] as usize].iter().map(near),
+            largest_alone: into.alone(native, lane % WIDTH),
+            joint: &joint[(2 * lane + set) * width..(2 * lane + set + 1) * width],
             exposed,
             falls: &native.assets[asset].lanes,
             largest: into.together(native, lane % WIDTH),
         };
         let found = fall.run::<S>().and_then(|charges| native.fallen(asset, charges).ok());
-        chunk.wrong[lane][set] = found.unwrap_or_default();
+        wrong[lane][set] = found.unwrap_or_default();
         let [im, mm] = found.map_or([f64::NAN; 2], |(im, mm)| [im as f64, mm as f64]);
         (into.fallen[0][lane % WIDTH], into.fallen[1][lane % WIDTH]) = (im, mm);
     }
 
     /// Settles a block; gives those of it that are beyond the lanes.
     #[inline(always)]
-    fn settle<S: Simd, E: Entry>(&mut self, entries: &[Band<E>], at: usize) -> u64 {
+    fn settle<S: Simd>(&mut self, at: usize) -> u64 {
         let mut settled = Settled::default();
         self.chunk.settle::<S>(at, self.native, &mut settled, false);
         if settled.wants_rest != [false; WIDTH] {
             for i in (0..WIDTH).filter(|i| settled.wants_rest[*i]) {
-                self.rest::<S, E>(entries, at * WIDTH + i);
+                self.chunk.blocks[at].known[i] = 1.0;
+                self.fall::<S>(at * WIDTH + i, Which::Rest);
             }
             self.chunk.settle::<S>(at, self.native, &mut settled, true);
         }
@@ -286,37 +285,6 @@ impl Renew<'_> {
             };
         }
         beyond & self.chunk.laned
-    }
-
-    /// What an account comes to without its longs.
-    #[inline(always)]
-    fn rest<S: Simd, E: Entry>(&mut self, entries: &[Band<E>], lane: usize) {
-        let rows = &self.native.rows;
-        let width = rows.heights[1] * WIDTH;
-        let (scratch, chunk) = (&mut *self.scratch, &mut *self.chunk);
-        let own = &chunk.mine[chunk.mine_at[lane] as usize..chunk.mine_at[lane + 1] as usize];
-        scratch.joint.clear();
-        scratch.joint.resize(width, 0.0);
-        let (sums, _) = scratch.joint.as_chunks_mut::<LANES>();
-        let bands = sums.len();
-        for at in own {
-            let span = &chunk.spans[*at as usize];
-            if span.longs == span.end - span.start {
-                continue;
-            }
-            let legs = &chunk.legs[span.start as usize..span.end as usize];
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let more = band::<S, E>(entries, (bands, i), (legs, Which::Rest));
-                for j in 0..LANES {
-                    sums[j] += more[j];
-                }
-            }
-        }
-        let found = worst(&scratch.joint, &rows.masks[1], rows.measures);
-        let block = &mut chunk.blocks[lane / WIDTH];
-        put(&mut block.sets[1].joint, lane % WIDTH, &found);
-        block.known[lane % WIDTH] = 1.0;
-        self.fall::<S>(lane, Which::Rest);
     }
 }
 
@@ -368,7 +336,6 @@ fn exchange(
     measures: usize,
 ) -> bool {
     let mut shrunk = false;
-    forget_rest(block, lane);
     for (i, set) in block.sets.iter_mut().enumerate() {
         let (mut before, mut after) = (0.0, 0.0);
         for m in 0..measures {
@@ -388,18 +355,12 @@ fn exchange(
     shrunk
 }
 
-/// What was known of an account without its longs is not known any more.
+/// What falls with an account without its longs is not known any more.
 #[inline(always)]
 fn forget_rest(block: &mut Block, lane: usize) {
-    if block.known[lane] == 0.0 {
-        return;
-    }
     block.known[lane] = 0.0;
     for m in 0..2 {
         block.sets[1].fallen[m][lane] = 0.0;
-        for slot in 0..SLOTS {
-            block.sets[1].joint[m][slot][lane] = 0.0;
-        }
     }
 }
 

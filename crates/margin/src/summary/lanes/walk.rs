@@ -259,7 +259,7 @@ impl Walked {
     }
 
     /// The spans of an account with their scan losses.
-    pub(crate) fn near(&self, account: usize, which: Which) -> impl Iterator<Item = Near> {
+    pub(crate) fn near(&self, account: usize, which: Which) -> impl Iterator<Item = Near> + Clone {
         let spans = self.accounts[account].spans.clone();
         let scans = self.scans[spans.clone()].iter().map(move |of| of[which as usize]);
         let near = |(span, scan): (&Span, [f64; 2])| Near { legs: (span.start, span.end), scan };
