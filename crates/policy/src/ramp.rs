@@ -97,4 +97,44 @@ impl Ramp {
         next.legs.retain(|leg| leg.rise > Ppb::ZERO);
         next
     }
+
+    /// The same path drawn with at most so many legs (at least one): neighbours that were announced one after the other are put
+    /// together, from the earliest start to the latest end. Begins and ends as the path does; for people to look at, not to hold
+    /// anybody to.
+    pub fn outline(&self, most: usize) -> Self {
+        let each = self.legs.len().div_ceil(most.max(1)).max(1);
+        let together = |legs: &[Leg]| {
+            legs.iter().copied().reduce(|all, leg| Leg {
+                starts: all.starts.min(leg.starts),
+                ends: all.ends.max(leg.ends),
+                rise: Ppb(all.rise.0.saturating_add(leg.rise.0)),
+            })
+        };
+        Self { from: self.from, legs: self.legs.chunks(each).filter_map(together).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outline_begins_and_ends_as_the_path_does() {
+        let minute = |n: i64| Timestamp::from_seconds(60 * n);
+        let ramp = (1..=1_000).fold(Ramp::level(Ppb(1_000)), |ramp, n| {
+            ramp.follow(Ppb(1_000 + 7 * n), minute(n), (600, 86_400))
+        });
+        assert_eq!(ramp.legs.len(), 1_000);
+        let last = ramp.legs[999].ends;
+        for most in [1, 16, 999, 1_000, 2_000] {
+            let outline = ramp.outline(most);
+            assert!(outline.legs.len() <= most);
+            for at in [minute(1_000), last] {
+                assert_eq!(outline.at(at), ramp.at(at));
+            }
+            assert_eq!(outline.end(), ramp.end());
+        }
+        assert_eq!(ramp.outline(2_000), ramp);
+        assert_eq!(Ramp::level(Ppb(5)).outline(0), Ramp::level(Ppb(5)));
+    }
 }

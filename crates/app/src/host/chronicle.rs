@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// Kept of each kind.
 const KEPT: usize = 5_000;
 
+/// Legs that are kept of a path: one that was announced minute by minute has a thousand, and every decision states it whole.
+const LEGS: usize = 16;
+
 /// Seconds from one sample of totals to the next.
 const SAMPLE_SECONDS: f64 = 10.0;
 
@@ -113,9 +116,11 @@ impl Chronicle {
                 Some(Kind::Accounts) => &mut self.accounts,
                 None => continue,
             };
-            let decided = matches!(effect, Effect::Parameters { .. });
-            let readings = if decided { readings(state) } else { Readings::new() };
-            push(kept, Noted { sequence, at, what: wire(effect), readings });
+            let (what, readings) = match effect {
+                Effect::Parameters { .. } => (wire(&outlined(effect)), readings(state)),
+                _ => (wire(effect), Readings::new()),
+            };
+            push(kept, Noted { sequence, at, what, readings });
         }
     }
 
@@ -182,6 +187,17 @@ impl Sample {
         }
         sample
     }
+}
+
+/// A decision, its paths as they are kept.
+fn outlined(effect: &Effect) -> Effect {
+    let mut effect = effect.clone();
+    if let Effect::Parameters { decision, .. } = &mut effect {
+        for change in &mut decision.changes {
+            change.maintenance = change.maintenance.outline(LEGS);
+        }
+    }
+    effect
 }
 
 fn push<T>(kept: &mut VecDeque<T>, new: T) {

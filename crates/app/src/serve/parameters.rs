@@ -96,7 +96,8 @@ fn in_force(course: &Course) -> Parameters {
     }
 }
 
-/// Every change of a parameter, the latest first: from, to, the path of maintenance, and how much each cause added.
+/// Every change of a parameter, the latest first: from, to, an outline of the path of maintenance, and how much each cause added. The path
+/// in force, leg by leg, is in `/v1/parameters`.
 #[utoipa::path(get, path = "/v1/parameters/history", params(Part), tag = "parameters",
     responses((status = 200, body = inline(Answer<Vec<Happened>>)), (status = 400, body = Problem)))]
 pub(super) async fn history(State(app): Ctx, Query(part): Query<Part>) -> Answered<Vec<Happened>> {
