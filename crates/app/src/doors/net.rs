@@ -135,7 +135,7 @@ impl Served {
         });
         let patience = Duration::from_secs(self.config.headers_seconds);
         let seated = Seated(Arc::new(Semaphore::new(self.config.connections)));
-        let mut server = Server::from_listener(self.listener).handle(handle).first_request_timeout(patience);
+        let mut server = Server::from_listener(self.listener).handle(handle);
         // Said here and not of the server, whose connections could not become WebSockets then.
         *server.http_builder() = Builder::new(TokioExecutor::new()).http1_only();
         let mut http = server.http_builder().http1();
