@@ -66,6 +66,7 @@ export function Series({ label, columns, lines, height = 220, marks = [], bands 
     const axis: uPlot.Axis = {
       stroke: ink, font, grid, ticks: { show: false }, size: 62, gap: 6,
       values: (_, splits) => splits.map((value) => (value === null ? "" : said.current.format(value))),
+      ...(times ? { splits: (_: uPlot, __: number, least: number, most: number) => rounds(least, most), filter: (_: uPlot, splits: number[]) => splits } : {}),
       ...(whole ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] } : {}),
     };
     const options: uPlot.Options = {
@@ -164,6 +165,14 @@ function range(least: number | null, most: number | null, zero: boolean): [numbe
 function factors(least: number | null, most: number | null): [number, number] {
   if (least === null || most === null || !(least > 0) || !Number.isFinite(most)) return [1, 10];
   return [least / 1.6, most * 1.6];
+}
+
+/** 1, 2 and 5 times powers of ten that lie between; the powers alone where there are many. */
+function rounds(least: number, most: number): number[] {
+  const found: number[] = [];
+  const some = most / least > 1e4 ? [1] : [1, 2, 5];
+  for (let power = 10 ** Math.floor(Math.log10(least)); power <= most; power *= 10) found.push(...some.map((of) => of * power));
+  return found.filter((value) => value >= least && value <= most);
 }
 
 function paintBands(of: uPlot, bands: Band[]): void {

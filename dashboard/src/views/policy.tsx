@@ -108,7 +108,7 @@ function OneParameter({ of, history }: { of: Parameter; history: Happened<Decisi
           { name: "When", left: true, of: (row) => time(row.at) },
           { name: "From", of: (row) => row.change.from },
           { name: "To", of: (row) => row.change.to },
-          { name: "Causes", left: true, of: (row) => <span class="faint words" title={row.change.text}>{row.change.text.split(": ").slice(1).join(": ")}</span> },
+          { name: "Causes", left: true, of: (row) => <span class="faint words" title={row.change.text}>{row.change.text.split(": ").slice(1).join(": ").replace(/ %/g, "\u202f%").replace(/ -/g, " \u2212")}</span> },
         ]} />
     </Panel>
   );
