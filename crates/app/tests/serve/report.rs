@@ -204,25 +204,30 @@ fn losses_beyond_margin_are_those_of_a_count_by_hand() {
     assert!(beyond > 0, "nothing was lost beyond margin, so nothing was counted");
 }
 
-/// A folder with a journal of twenty days in which prices move, so that parameters do; and what the server said of it at the end.
+/// A folder with a journal of a year of small moves, of which the policy learns what is usual, and of a day after a fall; and what the
+/// server said of it at the end.
 async fn moved() -> (tempfile::TempDir, [Value; 2]) {
     let dir = tempfile::tempdir().unwrap();
     let kept = tempfile::tempdir().unwrap();
     let path = dir.path().to_owned();
     let mut world = World::calm_in(dir, "");
-    let mut eth = 3310.0;
-    for day in 0..20_i32 {
-        eth *= if day % 3 == 0 { 0.94 } else { 1.02 };
-        for _ in 0..24 {
-            world.now = world.now.plus_seconds(3_600);
-            for (asset, price) in [("BTC", "96400"), ("SOL", "142.5"), ("USDC", "1")] {
-                world.price(asset, price);
-            }
-            world.price("ETH", &format!("{eth:.1}"));
-            // What the pool must cover comes and goes.
-            world.ok(json!({ "type": "pool", "coverage": if day % 4 == 1 { "0.9" } else { "1.3" } }));
-            world.tell(json!({ "type": "clock" }));
+    let mut tell = |seconds: i64, eth: f64, share: f64| {
+        world.now = world.now.plus_seconds(seconds);
+        for (asset, price) in [("BTC", 96_400.0 * share), ("ETH", eth), ("SOL", 142.5 * share), ("USDC", 1.0)]
+        {
+            world.price(asset, &format!("{price:.2}"));
         }
+        world.tell(json!({ "type": "clock" }));
+    };
+    for day in 0..400 {
+        let up = day % 2 == 0;
+        tell(86_400, if up { 3_350.0 } else { 3_310.0 }, if up { 1.01 } else { 1.0 });
+    }
+    for eth in [3_150.0, 3_000.0, 2_930.0] {
+        tell(5, eth, 1.0);
+    }
+    for _ in 0..30 {
+        tell(3_600, 2_930.0, 1.0);
     }
     let history = world.get("/v1/parameters/history?limit=1000").await.1;
     let overview = world.get("/v1/overview").await.1;
