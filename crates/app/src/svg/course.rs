@@ -214,10 +214,10 @@ mod tests {
             times: vec![],
         };
         let plot = Frame { x: 74.0, y: 84.0, width: 1000.0, height: 194.0 };
-        let (entries, more) = legend(&picture(12), plot);
+        let (entries, more) = legend(&picture(8), plot);
         assert_eq!(more, ROW);
         assert!(entries.iter().all(|entry| entry.at.0 + 26.0 + 6.2 * entry.name.len() as f64 <= SIZE.0));
-        assert!(course(&picture(12)).contains(r#"viewBox="0 0 1100 346""#));
+        assert!(course(&picture(8)).contains(r#"viewBox="0 0 1100 346""#));
         assert!(course(&picture(2)).contains(r#"viewBox="0 0 1100 330""#));
     }
 }
