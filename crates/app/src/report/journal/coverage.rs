@@ -240,7 +240,7 @@ mod tests {
     /// `-2[(T-x) ln(1-p) + x ln p - (T-x) ln(1-x/T) - x ln(x/T)]`, `0 ln 0 = 0`, by the letter.
     fn letter(trials: f64, share: f64, p: f64) -> f64 {
         let x = trials * share;
-        let xlny = |x: f64, y: f64| if x == 0.0 { 0.0 } else { x * y.ln() };
+        let xlny = |x: f64, y: f64| if x == 0.0 { 0.0 } else { x * plimsoll_quant::special::ln(y) };
         let quiet = trials - x;
         -2.0 * (xlny(quiet, 1.0 - p) + xlny(x, p) - xlny(quiet, 1.0 - share) - xlny(x, share))
     }
