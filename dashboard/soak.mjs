@@ -3,43 +3,18 @@
 //
 // PLIMSOLL is the program (target/release or target/debug otherwise), CHROMIUM the browser. Figures go to target/dashboard/soak.json.
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { argument, freePort, heap, launch, program, scrolled, sleep, target, updates } from "./tests/running.mjs";
 
-const here = path.dirname(fileURLToPath(import.meta.url));
-const target = process.env.CARGO_TARGET_DIR ?? path.join(path.dirname(here), "target");
-const argument = (name, otherwise) => {
-  const at = process.argv.indexOf(`--${name}`);
-  return at < 0 ? otherwise : Number(process.argv[at + 1]);
-};
-const minutes = argument("minutes", 60);
-const accounts = argument("accounts", 10_000);
+const minutes = Number(argument("minutes", 60));
+const accounts = Number(argument("accounts", 10_000));
 // Market seconds a second, and between two prices of a source: a story lasts a day at most, so that more than ten updates a second for an hour
 // take prices that come more often.
-const speed = argument("speed", 20);
-const every = argument("every", 5);
+const speed = Number(argument("speed", 20));
+const every = Number(argument("every", 5));
 // Seconds at every view.
-const pause = argument("pause", 20);
-
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-
-function program() {
-  if (process.env.PLIMSOLL) return process.env.PLIMSOLL;
-  const found = ["release", "debug"].map((kind) => path.join(target, kind, "plimsoll")).filter(existsSync);
-  if (!found.length) throw new Error("no plimsoll is built: cargo build -p plimsoll-app");
-  return found.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
-}
+const pause = Number(argument("pause", 20));
 
 async function ready(base) {
   for (;;) {
@@ -65,8 +40,7 @@ function resident(pid) {
 const port = await freePort();
 const base = `http://127.0.0.1:${port}`;
 const server = spawn(program(), ["demo", "--headless", "--alone", "--listen", `127.0.0.1:${port}`, "--accounts", String(accounts), "--speed", String(speed), "--every", String(every), "--for", `${Math.ceil(minutes + 6)}m`], { stdio: ["ignore", "ignore", "inherit"] });
-const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-precise-memory-info", "--js-flags=--expose-gc"];
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags });
+const browser = await launch();
 const rows = [];
 try {
   await ready(base);
@@ -74,16 +48,7 @@ try {
   const wrong = [];
   page.on("pageerror", (error) => wrong.push(error.message));
   page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
-  let updates = 0;
-  let last = 0;
-  page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => {
-    const found = /"channel":"overview".*?"sequence":(\d+)/.exec(String(payload));
-    // One that says what the last one said is no update.
-    if (found && Number(found[1]) > last) {
-      last = Number(found[1]);
-      updates += 1;
-    }
-  }));
+  const seen = updates(page);
   // Not `waitForSelector`, which keeps what it found, and with it the view that was left.
   const shown = () => page.locator('[data-table="accounts"] tr[data-at="3"]').waitFor();
   await page.goto(`${base}/`);
@@ -92,35 +57,22 @@ try {
   const views = ["liquidations", "policy", "heatmap", "feeds", "margin", "margin?scope=underlying", "surface"];
   const begun = Date.now();
   const left = () => minutes * 60_000 - (Date.now() - begun);
-  const frames = () => page.evaluate(() => new Promise((done) => {
-    const times = [];
-    const box = document.querySelector(".far");
-    const frame = (at) => {
-      times.push(at);
-      box.scrollTop = (box.scrollTop + 7) % (box.scrollHeight - box.clientHeight);
-      if (at - times[0] < 5_000) requestAnimationFrame(frame);
-      else done(times);
-    };
-    requestAnimationFrame(frame);
-  }));
   console.log("minute  heap MB  documents  nodes  frames/s  median ms  updates/s  server MB");
   for (;;) {
     await page.evaluate(() => { location.hash = "#/overview"; });
     await shown();
-    const [before, since] = [updates, Date.now()];
-    const times = await frames();
-    const rate = (updates - before) / ((Date.now() - since) / 1_000);
-    const gaps = times.slice(1).map((at, i) => at - times[i]).sort((a, b) => a - b);
-    await session.send("HeapProfiler.collectGarbage");
-    const heap = (await session.send("Runtime.getHeapUsage")).usedSize / 1e6;
+    const [before, since] = [seen.count, Date.now()];
+    const frames = await scrolled(page, 5_000);
+    const rate = (seen.count - before) / ((Date.now() - since) / 1_000);
+    const size = (await heap(session)) / 1e6;
     const { documents, nodes } = await session.send("Memory.getDOMCounters");
     const row = {
-      minute: (Date.now() - begun) / 60_000, heap_mb: heap, documents, nodes,
-      frames_per_second: gaps.length / ((times.at(-1) - times[0]) / 1_000), frame_median_ms: gaps[gaps.length >> 1],
+      minute: (Date.now() - begun) / 60_000, heap_mb: size, documents, nodes,
+      frames_per_second: frames.rate, frame_median_ms: frames.gaps[frames.gaps.length >> 1],
       updates_per_second: rate, server_mb: resident(server.pid),
     };
     rows.push(row);
-    console.log([row.minute.toFixed(1), heap.toFixed(2), documents, nodes, row.frames_per_second.toFixed(1), row.frame_median_ms.toFixed(1), rate.toFixed(1), row.server_mb?.toFixed(0) ?? "-"].map((text, at) => String(text).padStart([6, 8, 10, 6, 9, 10, 10, 10][at])).join(" "));
+    console.log([row.minute.toFixed(1), size.toFixed(2), documents, nodes, row.frames_per_second.toFixed(1), row.frame_median_ms.toFixed(1), rate.toFixed(1), row.server_mb?.toFixed(0) ?? "-"].map((text, at) => String(text).padStart([6, 8, 10, 6, 9, 10, 10, 10][at])).join(" "));
     if (left() <= 0) break;
     // Every view in turn, so that what one leaves behind shows; then back.
     for (const view of views) {

@@ -3,23 +3,15 @@
 // PLIMSOLL is the program (target/release or target/debug otherwise), CHROMIUM the browser. Pictures go to target/dashboard/.
 import { spawn, execFileSync } from "node:child_process";
 import { createServer, connect } from "node:net";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { chromium } from "playwright-core";
 import { sentences } from "./tests/format.mjs";
+import { argument, freePort, heap, here, launch, program, root, scrolled, sleep, target, updates } from "./tests/running.mjs";
 
-const here = path.dirname(fileURLToPath(import.meta.url));
-const root = path.dirname(here);
-const target = process.env.CARGO_TARGET_DIR ?? path.join(root, "target");
 const shots = path.join(target, "dashboard");
-const argument = (name, otherwise) => {
-  const at = process.argv.indexOf(`--${name}`);
-  return at < 0 ? otherwise : process.argv[at + 1];
-};
 const minutes = Number(argument("minutes", "0.6"));
 const accounts = Number(argument("accounts", "10000"));
 const only = argument("only", "");
@@ -47,8 +39,6 @@ function same(a, b, why) {
   check(a === b, `${why}: ${JSON.stringify(a)} is not ${JSON.stringify(b)}`);
 }
 
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-
 async function until(of, why, ms = 15_000) {
   const end = Date.now() + ms;
   let last;
@@ -66,13 +56,6 @@ async function until(of, why, ms = 15_000) {
 
 // ---- the server ------------------------------------------------------------------------------------------------
 
-function program() {
-  if (process.env.PLIMSOLL) return process.env.PLIMSOLL;
-  const found = ["release", "debug"].map((kind) => path.join(target, kind, "plimsoll")).filter(existsSync);
-  check(found.length > 0, "no plimsoll is built: cargo build -p plimsoll-app");
-  return found.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
-}
-
 const running = new Set();
 
 function demo(port, more) {
@@ -81,14 +64,6 @@ function demo(port, more) {
   const gone = new Promise((done) => child.once("exit", () => { running.delete(child); done(); }));
   const base = `http://127.0.0.1:${port}`;
   return { base, port, stop: async () => { child.kill("SIGINT"); const late = setTimeout(() => child.kill("SIGKILL"), 4_000); await gone; clearTimeout(late); } };
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
 }
 
 async function api(base, what, init) {
@@ -130,8 +105,6 @@ async function line(to) {
 }
 
 // ---- the browser -----------------------------------------------------------------------------------------------
-
-const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-precise-memory-info", "--js-flags=--expose-gc"];
 
 /** Opens a page of which every error is kept. While a line is cut, that is what is expected. */
 async function open(browser, base, hash = "", { theme = "dark", view = { width: 1440, height: 900 }, query = "" } = {}) {
@@ -228,7 +201,7 @@ await test("decimals are written from their text", async () => sentences(here));
 // ---- what is shown ---------------------------------------------------------------------------------------------
 
 mkdirSync(shots, { recursive: true });
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+const browser = await launch();
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const port = await freePort();
 let world = demo(port, ["--accounts", "1000", "--for", "90m"]);
@@ -626,44 +599,19 @@ await test(`${accounts} accounts, ten updates a second`, async () => {
   const busy = demo(await freePort(), ["--accounts", String(accounts), "--speed", "120", "--for", `${Math.ceil(minutes + 4)}m`]);
   await ready(busy.base, accounts);
   const page = await open(browser, busy.base);
-  let messages = 0;
-  let newest = 0;
-  page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => {
-    const found = /"channel":"overview".*?"sequence":(\d+)/.exec(String(payload));
-    // One that says what the last one said is no update.
-    if (found && Number(found[1]) > newest) {
-      newest = Number(found[1]);
-      messages += 1;
-    }
-  }));
+  const seen = updates(page);
   await page.reload();
   await page.waitForSelector('[data-table="accounts"] tr[data-at="3"]');
   const session = await page.context().newCDPSession(page);
-  const heap = async () => {
-    await session.send("HeapProfiler.collectGarbage");
-    return (await session.send("Runtime.getHeapUsage")).usedSize;
-  };
   await sleep(4_000);
-  // Frames while the longest table is scrolled and everything goes on.
-  const [before, begun] = [messages, Date.now()];
-  const frames = await page.evaluate(() => new Promise((done) => {
-    const times = [];
-    const box = document.querySelector(".far");
-    const frame = (at) => {
-      times.push(at);
-      box.scrollTop = (box.scrollTop + 7) % (box.scrollHeight - box.clientHeight);
-      if (at - times[0] < 10_000) requestAnimationFrame(frame);
-      else done(times);
-    };
-    requestAnimationFrame(frame);
-  }));
-  const rate = (messages - before) / ((Date.now() - begun) / 1000);
-  const gaps = frames.slice(1).map((at, i) => at - frames[i]).sort((a, b) => a - b);
+  const [before, begun] = [seen.count, Date.now()];
+  const { rate: fps, gaps } = await scrolled(page, 10_000);
+  const rate = (seen.count - before) / ((Date.now() - begun) / 1000);
   figures.accounts = accounts;
-  figures.frames_per_second = Number((gaps.length / ((frames[frames.length - 1] - frames[0]) / 1000)).toFixed(1));
+  figures.frames_per_second = Number(fps.toFixed(1));
   figures.frame_p95_ms = Number(gaps[Math.floor(gaps.length * 0.95)].toFixed(1));
   figures.updates_per_second = Number(rate.toFixed(1));
-  const sizes = [[0, await heap()]];
+  const sizes = [[0, await heap(session)]];
   const start = Date.now();
   const every = Math.max(5_000, (minutes * 60_000) / 12);
   const hashes = ["overview", "liquidations", "policy", "heatmap", "feeds", "margin", "surface", "overview"];
@@ -671,7 +619,7 @@ await test(`${accounts} accounts, ten updates a second`, async () => {
   for (let turn = 0; Date.now() - start < minutes * 60_000; turn++) {
     await goTo(page, hashes[turn % hashes.length]);
     await sleep(Math.min(every, 5_000));
-    if (turn % hashes.length === hashes.length - 1) sizes.push([(Date.now() - start) / 60_000, await heap()]);
+    if (turn % hashes.length === hashes.length - 1) sizes.push([(Date.now() - start) / 60_000, await heap(session)]);
   }
   figures.heap_mb = sizes.map(([at, size]) => [Number(at.toFixed(1)), Number((size / 1e6).toFixed(2))]);
   const wrong = page.wrong.join("\n");

@@ -92,6 +92,11 @@ export function isNegative(text: Decimal): boolean {
 }
 
 /** A share as a percentage with a sign where asked. */
+/** So many of something, in words that fit the number. */
+export function counted(count: number, of: string): string {
+  return `${count} ${of}${count === 1 ? "" : "s"}`;
+}
+
 export function percent(x: number, places = 1, signed = false): string {
   if (!Number.isFinite(x)) return "\u2013";
   const text = (Math.abs(x) * 100).toFixed(places);

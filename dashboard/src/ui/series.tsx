@@ -37,6 +37,8 @@ interface Props {
   bands?: Band[];
   format?: (value: number) => string;
   zero?: boolean;
+  /** Each line of the grid so many times the one below: for amounts of different size. */
+  times?: boolean;
   /** Counts: no marks between whole numbers. */
   whole?: boolean;
   legend?: boolean;
@@ -48,14 +50,14 @@ export function css(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-export function Series({ label, columns, lines, height = 220, marks = [], bands = [], format = floatShort, zero = false, whole = false, legend = true, sync }: Props) {
+export function Series({ label, columns, lines, height = 220, marks = [], bands = [], format = floatShort, zero = false, times = false, whole = false, legend = true, sync }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const said = useRef({ marks, bands, format });
   said.current = { marks, bands, format };
   const now = useCell(theme);
   const in_ = useCell(zone);
-  const shape = JSON.stringify([lines, now, in_, zero, legend, sync, height]);
+  const shape = JSON.stringify([lines, now, in_, zero, times, legend, sync, height]);
 
   useEffect(() => {
     const ink = css("--ink-3");
@@ -63,7 +65,8 @@ export function Series({ label, columns, lines, height = 220, marks = [], bands 
     const font = `11px ${css("--font")}`;
     const axis: uPlot.Axis = {
       stroke: ink, font, grid, ticks: { show: false }, size: 62, gap: 6,
-      values: (_, splits) => splits.map((value) => said.current.format(value)),
+      values: (_, splits) => splits.map((value) => (value === null ? "" : said.current.format(value))),
+      ...(times ? { splits: (_: uPlot, __: number, least: number, most: number) => rounds(least, most), filter: (_: uPlot, splits: number[]) => splits } : {}),
       ...(whole ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] } : {}),
     };
     const options: uPlot.Options = {
@@ -73,7 +76,7 @@ export function Series({ label, columns, lines, height = 220, marks = [], bands 
       tzDate: (at) => (in_ === "utc" ? uPlot.tzDate(new Date(at * 1000), "Etc/UTC") : new Date(at * 1000)),
       scales: {
         x: { time: true },
-        y: { range: (_, least, most) => range(least, most, zero) },
+        y: times ? { distr: 3, range: (_, least, most) => factors(least, most) } : { range: (_, least, most) => range(least, most, zero) },
         y2: { range: (_, least, most) => range(least, most, false) },
       },
       axes: [
@@ -156,6 +159,20 @@ function range(least: number | null, most: number | null, zero: boolean): [numbe
   const high = zero ? Math.max(0, most) : most;
   const room = (high - low) * 0.08 || Math.abs(high) * 0.02 || 1;
   return [zero && low === 0 ? 0 : low - room, high + room];
+}
+
+/** On a scale of factors: the least and the largest, with some room, and never nothing. */
+function factors(least: number | null, most: number | null): [number, number] {
+  if (least === null || most === null || !(least > 0) || !Number.isFinite(most)) return [1, 10];
+  return [least / 1.6, most * 1.6];
+}
+
+/** 1, 2 and 5 times powers of ten that lie between; the powers alone where there are many. */
+function rounds(least: number, most: number): number[] {
+  const found: number[] = [];
+  const some = most / least > 1e4 ? [1] : [1, 2, 5];
+  for (let power = 10 ** Math.floor(Math.log10(least)); power <= most; power *= 10) found.push(...some.map((of) => of * power));
+  return found.filter((value) => value >= least && value <= most);
 }
 
 function paintBands(of: uPlot, bands: Band[]): void {

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { get } from "../api";
 import { eventsSeen, href, overview, place, say, span, time } from "../app";
-import { approx, exact, percent, short, sum } from "../decimal";
+import { approx, counted, exact, percent, short, sum } from "../decimal";
 import { useCell, useEvery } from "../store";
 import { Csv, Money, Nothing, Num, Panel, Pick, Png, Stands, Term } from "../ui/base";
 import { heatPng } from "../ui/heat";
@@ -106,7 +106,7 @@ function Live() {
 function sentence(what: Record<string, unknown>): string {
   const of = what as Record<string, string & { steps: unknown[]; restores: boolean }>;
   switch (what.effect) {
-    case "liquidate": return `plan ${String(of.intent)} of ${of.plan!.steps.length} step(s)${of.plan!.restores ? "" : ", does not restore"}`;
+    case "liquidate": return `plan ${String(of.intent)} of ${counted(of.plan!.steps.length, "step")}${of.plan!.restores ? "" : ", does not restore"}`;
     case "withdrawn": return `plan ${String(of.intent)} withdrawn: ${of.why}`;
     case "seized": return `${exact(of.amount!)} ${of.asset} seized for ${exact(of.paid!)}`;
     case "covered": return `debt covered: insurance ${exact(of.insurance!)}, socialised ${exact(of.socialised!)}`;

@@ -238,8 +238,8 @@ function MethodsOverTime() {
   return (
     <Panel title={<><Term of="compare">Other methods over time</Term> <span class="count">{all.length} comparisons</span></>} basis={answer} cls="wide" id="methods"
       tools={<><Csv name="methods" of={() => [["at", "event", "method", "im", "mm", "in_force_im", "in_force_mm", "accounts", "not_margined"], all.flatMap((of) => of.methods.map((m) => [of.at, of.sequence, m.preset, m.im, m.mm, m.own_im, m.own_mm, m.accounts, m.failures]))]} /><Png name="methods" /></>}
-      note={<>Initial margin on the same book and market, computed beside the engine every ten seconds at most, since the server was started. {last && <>{last.methods.map((m) => `${m.preset} asks ${approx(m.own_im) > 0 ? percent(approx(m.im) / approx(m.own_im), 0) : "–"} of what is in force`).join("; ")}{failures.length ? ` (${failures.join(", ")})` : ""}.</>}</>}>
-      {all.length > 1 ? <Series label="Initial margin under other methods" columns={columns} lines={lines} height={260} zero format={(v) => short(v.toFixed(2))} /> : <Nothing why={why ?? "the first comparisons are being made"} />}
+      note={<>Initial margin on the same book and market, on a scale of factors, computed beside the engine every ten seconds at most, since the server was started. {last && <>{last.methods.map((m) => `${m.preset} asks ${approx(m.own_im) > 0 ? percent(approx(m.im) / approx(m.own_im), 0) : "–"} of what is in force`).join("; ")}{failures.length ? ` (${failures.join(", ")})` : ""}.</>}</>}>
+      {all.length > 1 ? <Series label="Initial margin under other methods" columns={columns} lines={lines} height={260} times format={(v) => short(v.toFixed(2))} /> : <Nothing why={why ?? "the first comparisons are being made"} />}
     </Panel>
   );
 }
@@ -266,7 +266,7 @@ function Rates({ name }: { name: string }) {
     <Panel title={`Margin rates of ${name}`} basis={answer} cls="wide" id="rates"
       tools={<><Csv name={`rates-${name}`} of={() => [["at", ...knobs], x.map((at, i) => [new Date(at * 1000).toISOString(), ...columns.map((c) => c[i])])]} /><Png name={`rates-${name}`} /></>}
       note="What binds new risk, step by step as it was decided, under Policy with its causes.">
-      {shown.length ? <Series label={`Margin rates of ${name}`} columns={[x, ...shown.map((at) => columns[at]!)]} lines={shown.map((at) => ({ name: knobs[at]!, color: colors[at]!, step: true }))} height={220} format={(v) => percent(v)} /> : <Nothing why="none of its parameters has moved" />}
+      {shown.length ? <Series label={`Margin rates of ${name}`} columns={[x, ...shown.map((at) => columns[at]!)]} lines={shown.map((at) => ({ name: knobs[at]!, color: colors[at]!, step: true, ...(knobs[at] === "price_scan_up" ? { dash: [6, 4] } : {}) }))} height={220} format={(v) => percent(v)} /> : <Nothing why="none of its parameters has moved" />}
     </Panel>
   );
 }
@@ -305,7 +305,7 @@ export function AccountSeries({ id, height = 300 }: { id: string; height?: numbe
     <Panel title={`Margin of ${id}`} basis={latest} cls="wide" id="series"
       tools={<><Csv name={`margin-${id}`} of={() => [["at", "equity", "im", "mm"], list.map((of) => [new Date(of.at * 1000).toISOString(), of.totals.equity, of.totals.im, of.totals.mm])]} /><Png name={`margin-${id}`} /></>}
       note="Kept by this page since it began to follow the account, an hour at most: the server keeps no history of single accounts.">
-      {list.length > 1 ? <Series label={`Margin of ${id}`} columns={columns} lines={LINES} marks={marks.filter((m) => m.at >= (x[0] ?? 0))} height={height} format={(v) => short(v.toFixed(2))} /> : <Nothing why="waiting for the account's margins to move" />}
+      {list.length > 1 ? <Series label={`Margin of ${id}`} columns={columns} lines={LINES} marks={marks.filter((m) => m.at >= (x[0] ?? 0))} height={height} zero format={(v) => short(v.toFixed(2))} /> : <Nothing why="waiting for the account's margins to move" />}
     </Panel>
   );
 }

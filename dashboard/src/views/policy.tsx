@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { get } from "../api";
 import { events, eventsSeen, href, parameters, parametersHistory, place, readings, say, time, zoneName } from "../app";
-import { approx, exact, float, percent } from "../decimal";
+import { approx, counted, exact, float, percent } from "../decimal";
 import { useCell, useEvery } from "../store";
 import { Csv, Nothing, Num, Panel, Png, Term, save, termOf } from "../ui/base";
 import { Series } from "../ui/series";
@@ -108,7 +108,7 @@ function OneParameter({ of, history }: { of: Parameter; history: Happened<Decisi
           { name: "When", left: true, of: (row) => time(row.at) },
           { name: "From", of: (row) => row.change.from },
           { name: "To", of: (row) => row.change.to },
-          { name: "Causes", left: true, of: (row) => <span class="faint clip" title={row.change.text}>{row.change.text.split(": ").slice(1).join(": ")}</span> },
+          { name: "Causes", left: true, of: (row) => <span class="faint words" title={row.change.text}>{row.change.text.split(": ").slice(1).join(": ").replace(/ %/g, "\u202f%").replace(/ -/g, " \u2212")}</span> },
         ]} />
     </Panel>
   );
@@ -174,7 +174,7 @@ function Decision({ of }: { of: Happened<DecisionEffect> }) {
   return (
     <Panel title={<>Decision of {time(of.at)} <span class="count">v{of.what.decision.version} · event {of.sequence}</span></>} cls="two" id="decision"
       tools={<><Csv name={`decision-${of.sequence}`} of={() => [["parameter", "from", "to", ...causes.map((cause) => `${cause}_ln`)], changes.map((change) => [nameOf(change.key), change.from, change.to, ...causes.map((cause) => (cause_(change, cause) ?? 0) / PPB)])]} /><button type="button" class="quiet" onClick={() => void exportDecision(of)}>JSON</button><button type="button" class="quiet" onClick={() => save(`decision-${of.sequence}.md`, "text/markdown", markdown(of))}>Markdown</button></>}
-      note={<><Term of="causes_sum">Causes are parts of the logarithm of the change</Term> and add up to it{of.what.decision.notes?.length ? `; ${of.what.decision.notes.length} note(s): ${of.what.decision.notes.map((note) => Object.values(note).join(" ")).slice(0, 4).join(", ")}` : ""}.</>}>
+      note={<><Term of="causes_sum">Causes are parts of the logarithm of the change</Term> and add up to it{of.what.decision.notes?.length ? `; ${counted(of.what.decision.notes.length, "note")}: ${of.what.decision.notes.map((note) => Object.values(note).join(" ")).slice(0, 4).join(", ")}` : ""}.</>}>
       <div class="scroll" tabIndex={0} role="region" aria-label="Changes and their causes">
         <table data-table="causes">
           <thead><tr><th scope="col" class="left">Parameter</th><th scope="col">From</th><th scope="col">To</th><th scope="col">Change</th>{causes.map((cause) => <th scope="col">{cause.replace(/_/g, " ")}</th>)}<th scope="col" class="bar-head"><span class="unseen">change</span></th></tr></thead>

@@ -147,7 +147,7 @@ function SmilePicture({ of }: { of: Smile }) {
   const inside = of.points.filter((p) => p.strike >= from && p.strike <= to);
   return (
     <>
-      <svg class="picture" viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`Smile: volatility at the forward ${percent(of.atm)}, ${of.points.length} quotes drawn`}>
+      <svg class="picture broad" viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`Smile: volatility at the forward ${percent(of.atm)}, ${of.points.length} quotes drawn`}>
         {ticks(least, most, 6).map((v) => <g><line class="axis" x1={left} x2={width - right} y1={y(v)} y2={y(v)} /><text x={left - 6} y={y(v)} text-anchor="end" dominant-baseline="central">{percent(v, 1)}</text></g>)}
         {ticks(from, to, 8).map((k) => <text x={x(k)} y={height - bottom + 16} text-anchor="middle">{float(k, digits)}</text>)}
         <line class="axis zero" x1={x(of.forward)} x2={x(of.forward)} y1={top} y2={height - bottom} />

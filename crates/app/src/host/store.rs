@@ -140,6 +140,23 @@ impl Course {
     }
 }
 
+impl Remembered {
+    /// The engine's time at which it was left.
+    fn left(&self) -> Timestamp {
+        self.state.now
+    }
+
+    /// The engine values everybody anew, and goes on.
+    ///
+    /// # Errors
+    /// When the rules no longer hold.
+    fn resume(self) -> anyhow::Result<Course> {
+        let Self { charter, state, chronicle, sequence } = self;
+        let engine = Engine::resume(charter.rules()?, state)?;
+        Ok(Course { charter, engine, chronicle, sequence })
+    }
+}
+
 impl Store {
     /// Opens the journal of a configuration, or begins it, and brings the engine up to its end. Where the charter is another
     /// than before, that is its newest record then.
@@ -195,7 +212,7 @@ impl Store {
     /// The course up to a record, from a snapshot or from the beginning, and how many records were replayed for it.
     fn course(&self, kept: Option<&plimsoll_journal::Snapshot>, until: u64) -> anyhow::Result<(Course, u64)> {
         let snapshots = Snapshots::new(&self.disk, &self.identity);
-        let begun = kept.map(|kept| unpack(kept.version, &snapshots.read(kept)?, kept.anchor.sequence));
+        let begun = kept.map(|kept| taken_up(&snapshots, kept)?.resume());
         let end = End::at(until);
         run_on((&self.disk, &self.identity), begun.transpose()?, end, |_, _| Ok(ControlFlow::Continue(())))
     }
@@ -240,7 +257,8 @@ impl Store {
             cut = Some(first.saturating_sub(1));
         }
         let Some(cut) = cut else { return Ok(0) };
-        unpack(oldest.version, &snapshots.read(&oldest)?, oldest.anchor.sequence)
+        taken_up(&snapshots, &oldest)
+            .and_then(Remembered::resume)
             .context("the snapshot that would be all that is left")?;
         Ok(snapshots.prune(cut)?)
     }
@@ -280,7 +298,12 @@ fn pack(of: &Remembered) -> anyhow::Result<[Vec<u8>; 3]> {
     Ok([of.charter.encode()?, save(&of.state)?, rmp_serde::to_vec_named(&of.chronicle).context("chronicle")?])
 }
 
-fn unpack(version: u8, content: &[u8], sequence: u64) -> anyhow::Result<Course> {
+/// What a snapshot holds, read and verified.
+fn taken_up(snapshots: &Snapshots<'_>, kept: &plimsoll_journal::Snapshot) -> anyhow::Result<Remembered> {
+    unpack(kept.version, &snapshots.read(kept)?, kept.anchor.sequence)
+}
+
+fn unpack(version: u8, content: &[u8], sequence: u64) -> anyhow::Result<Remembered> {
     if version != CONTENT_VERSION {
         bail!("the snapshot at {sequence} is of version {version}: {CONTENT_VERSION} is known");
     }
@@ -295,8 +318,7 @@ fn unpack(version: u8, content: &[u8], sequence: u64) -> anyhow::Result<Course> 
     let charter = Charter::decode(piece()?)?;
     let state = restore(plimsoll_engine::live::VERSION, piece()?)?;
     let chronicle = rmp_serde::from_slice(piece()?).context("chronicle")?;
-    let engine = Engine::resume(charter.rules()?, state)?;
-    Ok(Course { charter, engine, chronicle, sequence })
+    Ok(Remembered { charter, state, chronicle, sequence })
 }
 
 /// A record that was taken in.
@@ -397,35 +419,34 @@ pub fn follow(
     run_on((&disk, &identity), begun, End { sequence: Some(until), ..end }, each)
 }
 
-/// The snapshot to begin from; nothing where that is the first record.
+/// The snapshot to begin from; nothing where that is the first record. Of those that come too late the time alone is read: to value
+/// everybody anew for each would cost more than the replay that it saves.
 fn begun(disk: &dyn Disk, identity: &str, begin: Begin, until: u64) -> anyhow::Result<Option<Course>> {
     let first = plimsoll_journal::first(disk, identity)?;
     let snapshots = Snapshots::new(disk, identity);
-    let taken_up = |kept: plimsoll_journal::Snapshot| {
-        unpack(kept.version, &snapshots.read(&kept)?, kept.anchor.sequence)
-    };
     if first == 1 && matches!(begin, Begin::First | Begin::After(0)) {
         // Of an engine that was there before its journal, the first record has a snapshot.
-        return snapshots.up_to(1)?.map(taken_up).transpose();
+        let kept = snapshots.up_to(1)?;
+        return kept.map(|kept| taken_up(&snapshots, &kept)?.resume()).transpose();
     }
     let mut below = if let Begin::After(sequence) = begin { until.min(sequence) } else { until };
     let mut oldest = None;
     while let Some(kept) = snapshots.up_to(below)? {
-        let course = taken_up(kept)?;
+        let left = taken_up(&snapshots, &kept)?;
         let early = match begin {
             Begin::First => false,
-            Begin::Instant(instant) => course.engine.state().now < instant,
+            Begin::Instant(instant) => left.left() < instant,
             Begin::After(_) => true,
         };
         if early {
-            return Ok(Some(course));
+            return left.resume().map(Some);
         }
-        below = course.sequence.saturating_sub(1);
-        oldest = Some(course);
+        below = left.sequence.saturating_sub(1);
+        oldest = Some(left);
     }
     match (first, begin, oldest) {
         (1, ..) => Ok(None),
-        (_, Begin::First, Some(course)) => Ok(Some(course)),
+        (_, Begin::First, Some(left)) => left.resume().map(Some),
         _ => Err(Pruned { first }.into()),
     }
 }

@@ -11,7 +11,10 @@ h1 { font-size: 24px; } h2 { font-size: 18px; margin-top: 2em; }
 table { border-collapse: collapse; font-size: 12.5px; margin: 1em 0; display: block; overflow-x: auto; }
 th, td { padding: 3px 8px; border-bottom: 1px solid #e3e7ec; text-align: left; white-space: nowrap; }
 th { border-bottom: 2px solid #5f6b7a; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-td.bad { color: #b2182b; font-weight: 600; } svg { max-width: 100%; height: auto; } .note { color: #5f6b7a; font-size: 13px; }
+td.bad { color: #b2182b; font-weight: 600; } svg { max-width: 100%; height: auto; } .picture { overflow-x: auto; } .picture svg { min-width: 720px; }
+.long { max-height: 34em; overflow-y: auto; margin: 1em 0; } .long table { margin: 0; display: table; } .long th { position: sticky; top: 0; background: #ffffff; box-shadow: inset 0 -2px #5f6b7a; }
+@media print { .long { max-height: none; overflow: visible; } }
+.note { color: #5f6b7a; font-size: 13px; }
 ";
 
 /// How it was done, for both forms.
@@ -47,10 +50,18 @@ fn setup(of: &Material<'_>) -> Vec<String> {
     lines
 }
 
+/// Rows of a table beyond which it scrolls by itself.
+const LONG: usize = 40;
+
 /// A table as HTML; a cell that begins with a cross is marked.
 fn html_table(out: &mut String, table: &Table) {
     if !table.title.is_empty() {
         let _ = writeln!(out, "<p class=\"note\">{}</p>", escape(&table.title));
+    }
+    let long = table.rows.len() > LONG;
+    if long {
+        let name = escape(&table.title);
+        let _ = write!(out, "<div class=\"long\" role=\"region\" tabindex=\"0\" aria-label=\"{name}\">");
     }
     let class = |kind: &Kind| if *kind == Kind::Text { "" } else { " class=\"n\"" };
     out.push_str("<table><thead><tr>");
@@ -68,6 +79,9 @@ fn html_table(out: &mut String, table: &Table) {
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody></table>\n");
+    if long {
+        out.push_str("</div>\n");
+    }
 }
 
 /// The head of a page, and what was asked.
@@ -83,7 +97,9 @@ pub(super) fn begin(title: &str, setup: &[String]) -> String {
 /// Pictures and tables under a heading.
 pub(super) fn section(out: &mut String, name: &str, pictures: &[String], tables: &[Table]) {
     let _ = writeln!(out, "<h2>{}</h2>", escape(name));
-    pictures.iter().for_each(|picture| out.push_str(picture));
+    for picture in pictures {
+        let _ = writeln!(out, "<div class=\"picture\" tabindex=\"0\">{picture}</div>");
+    }
     tables.iter().for_each(|table| html_table(out, table));
 }
 

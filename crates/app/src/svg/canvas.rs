@@ -8,6 +8,8 @@ pub(super) const INK: &str = "#1f2933";
 pub(super) const GREY: &str = "#5f6b7a";
 /// Grid lines.
 pub(super) const FAINT: &str = "#e3e7ec";
+/// Stretches of time in which something was not as usual.
+pub(super) const BAND: &str = "#fdebd0";
 /// Paper.
 pub(super) const PAPER: &str = "#ffffff";
 
@@ -122,6 +124,33 @@ impl Canvas {
             style.fill,
             escape(text)
         );
+    }
+
+    /// Stretches of a plot, in numbers of its `x`; what of them is outside is not drawn.
+    pub(super) fn bands(&mut self, bands: &[(f64, f64)], plot: Frame, x: &Scale) {
+        for (from, to) in bands {
+            let (from, to) = (x.at(*from).max(plot.x), x.at(*to).min(plot.x + plot.width));
+            if to > from {
+                let frame = Frame { x: from, y: plot.y, width: to - from, height: plot.height };
+                self.rect(frame, &format!(r#"fill="{BAND}""#));
+            }
+        }
+    }
+
+    /// About `count` lines across a plot, each with its number at the left.
+    pub(super) fn levels(&mut self, plot: Frame, y: &Scale, count: u32, name: fn(f64) -> String) {
+        let faint = format!(r#"stroke="{FAINT}" stroke-width="1""#);
+        for tick in y.ticks(count) {
+            self.line((plot.x, y.at(tick)), (plot.x + plot.width, y.at(tick)), &faint);
+            let style = Style::new(11.0, GREY, Anchor::End);
+            self.text((plot.x - 7.0, y.at(tick) + 4.0), style, &name(tick));
+        }
+    }
+
+    /// The line of zero across a plot.
+    pub(super) fn zero(&mut self, plot: Frame, y: &Scale) {
+        let ink = format!(r#"stroke="{GREY}" stroke-width="1""#);
+        self.line((plot.x, y.at(0.0)), (plot.x + plot.width, y.at(0.0)), &ink);
     }
 
     /// Opens a group that is cut off at a frame; `id` must be unique on the page.

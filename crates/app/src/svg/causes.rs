@@ -1,6 +1,6 @@
 //! What moved a parameter: for each stretch of time the rises and the falls of its logarithm, split by cause, up and down from zero.
 
-use super::canvas::{Anchor, Canvas, FAINT, Frame, GREY, INK, Scale, Style, percent};
+use super::canvas::{Anchor, Canvas, Frame, GREY, INK, Scale, Style, percent};
 
 /// Contributions by stretch and cause.
 #[derive(Clone, PartialEq, Debug)]
@@ -16,10 +16,10 @@ pub(crate) struct CausePicture {
 }
 
 const SIZE: (f64, f64) = (1100.0, 360.0);
-/// Told apart by common colour blindness (Okabe and Ito), then greys.
-const COLOURS: [&str; 10] = [
+/// Told apart by common colour blindness (Okabe and Ito), then greys and darker tones: as many as a policy has causes.
+const COLOURS: [&str; 16] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#999999", "#4d4d4d",
-    "#c7c7c7",
+    "#c7c7c7", "#882255", "#b5a642", "#003f5c", "#8c510a", "#a6d8c8", "#f4b6a6",
 ];
 
 /// Draws it.
@@ -34,15 +34,7 @@ pub(crate) fn causes(picture: &CausePicture) -> String {
         picture.stretches.iter().map(|(_, parts)| of(parts)).fold(0.0, f64::max)
     };
     let y = Scale::new((-1.05 * sums(-1.0), 1.05 * sums(1.0)), (plot.y + plot.height, plot.y));
-    let right = plot.x + plot.width;
-    for tick in y.ticks(7) {
-        canvas.line(
-            (plot.x, y.at(tick)),
-            (right, y.at(tick)),
-            &format!(r#"stroke="{FAINT}" stroke-width="1""#),
-        );
-        canvas.text((plot.x - 7.0, y.at(tick) + 4.0), Style::new(11.0, GREY, Anchor::End), &percent(tick));
-    }
+    canvas.levels(plot, &y, 7, percent);
     let width = plot.width / picture.stretches.len().max(1) as f64;
     let every = picture.stretches.len().div_ceil(12).max(1);
     for (i, (name, parts)) in picture.stretches.iter().enumerate() {
@@ -67,7 +59,7 @@ pub(crate) fn causes(picture: &CausePicture) -> String {
             canvas.text(at, Style::new(11.0, GREY, Anchor::Start), name);
         }
     }
-    canvas.line((plot.x, y.at(0.0)), (right, y.at(0.0)), &format!(r#"stroke="{GREY}" stroke-width="1""#));
+    canvas.zero(plot, &y);
     legend(&mut canvas, picture, plot);
     canvas.finish(&picture.title)
 }

@@ -1,6 +1,6 @@
 //! Amounts over time: lines, marks where something was decided, bands where something was not as it should be.
 
-use super::canvas::{Anchor, Canvas, FAINT, Frame, GREY, INK, Scale, Style, compact};
+use super::canvas::{Anchor, BAND, Canvas, FAINT, Frame, GREY, INK, Scale, Style, compact};
 
 /// A line.
 #[derive(Clone, PartialEq, Debug)]
@@ -33,15 +33,16 @@ pub(crate) struct CoursePicture {
 }
 
 const SIZE: (f64, f64) = (1100.0, 330.0);
-const BAND: &str = "#fdebd0";
 const MARK: &str = "#7a5195";
 /// Told apart by common colour blindness (Okabe and Ito).
 const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#4d4d4d"];
 
 /// Draws it.
 pub(crate) fn course(picture: &CoursePicture) -> String {
-    let mut canvas = Canvas::new(SIZE.0, SIZE.1);
-    let plot = Frame { x: 74.0, y: 84.0, width: SIZE.0 - 100.0, height: SIZE.1 - 136.0 };
+    let mut plot = Frame { x: 74.0, y: 84.0, width: SIZE.0 - 100.0, height: SIZE.1 - 136.0 };
+    let (entries, more) = legend(picture, plot);
+    plot.y += more;
+    let mut canvas = Canvas::new(SIZE.0, SIZE.1 + more);
     canvas.text((24.0, 30.0), Style::new(17.0, INK, Anchor::Start).bold(), &picture.title);
     canvas.text((24.0, 48.0), Style::new(11.5, GREY, Anchor::Start), &picture.note);
     let values = picture.lines.iter().flat_map(|line| line.points.iter().map(|point| point.1));
@@ -54,7 +55,7 @@ pub(crate) fn course(picture: &CoursePicture) -> String {
         let style = format!(r#"fill="none" stroke="{colour}" stroke-width="1.6"{dash}"#);
         canvas.path(&thinned(&line.points, (&x, &y)), &style);
     }
-    legend(&mut canvas, picture, plot);
+    entries.iter().for_each(|entry| entry.draw(&mut canvas));
     canvas.finish(&picture.title)
 }
 
@@ -86,24 +87,15 @@ fn thinned(points: &[(f64, f64)], (x, y): (&Scale, &Scale)) -> Vec<(f64, f64)> {
 
 fn grid(canvas: &mut Canvas, picture: &CoursePicture, plot: Frame, (x, y): (&Scale, &Scale)) {
     let (right, bottom) = (plot.x + plot.width, plot.y + plot.height);
-    for (from, to) in &picture.bands {
-        let (from, to) = (x.at(*from).max(plot.x), x.at(*to).min(right));
-        if to > from {
-            let frame = Frame { x: from, y: plot.y, width: to - from, height: plot.height };
-            canvas.rect(frame, &format!(r#"fill="{BAND}""#));
-        }
-    }
+    canvas.bands(&picture.bands, plot, x);
+    canvas.levels(plot, y, 6, compact);
     let faint = format!(r#"stroke="{FAINT}" stroke-width="1""#);
-    for tick in y.ticks(6) {
-        canvas.line((plot.x, y.at(tick)), (right, y.at(tick)), &faint);
-        canvas.text((plot.x - 7.0, y.at(tick) + 4.0), Style::new(11.0, GREY, Anchor::End), &compact(tick));
-    }
     let inside = picture.times.iter().filter(|(_, at)| *at >= x.domain.0 && *at <= x.domain.1);
     for (name, at) in inside {
         canvas.line((x.at(*at), plot.y), (x.at(*at), bottom), &faint);
         canvas.text((x.at(*at), bottom + 32.0), Style::new(11.0, GREY, Anchor::Middle), name);
     }
-    canvas.line((plot.x, y.at(0.0)), (right, y.at(0.0)), &format!(r#"stroke="{GREY}" stroke-width="1""#));
+    canvas.zero(plot, y);
     let ink = format!(r#"stroke="{MARK}" stroke-width="1""#);
     let mut last = f64::NAN;
     for at in picture.marks.iter().map(|at| x.at(*at).floor() + 0.5) {
@@ -114,27 +106,67 @@ fn grid(canvas: &mut Canvas, picture: &CoursePicture, plot: Frame, (x, y): (&Sca
     }
 }
 
-fn legend(canvas: &mut Canvas, picture: &CoursePicture, plot: Frame) {
-    let (y, mut x) = (plot.y - 13.0, plot.x);
-    for (line, colour) in picture.lines.iter().zip(colours(&picture.lines)) {
-        let dash = if line.second { r#" stroke-dasharray="5 3""# } else { "" };
-        canvas.line(
-            (x, y - 4.0),
-            (x + 20.0, y - 4.0),
-            &format!(r#"stroke="{colour}" stroke-width="2"{dash}"#),
-        );
-        canvas.text((x + 26.0, y), Style::new(11.0, INK, Anchor::Start), &line.name);
-        x += 44.0 + 6.2 * line.name.chars().count() as f64;
+/// What stands before a name in the legend.
+enum Sample {
+    Line(&'static str, bool),
+    Mark,
+    Band,
+}
+
+/// A name of the legend and where it stands.
+struct Entry {
+    at: (f64, f64),
+    of: Sample,
+    name: String,
+}
+
+impl Entry {
+    fn draw(&self, canvas: &mut Canvas) {
+        let (x, y) = self.at;
+        match self.of {
+            Sample::Line(colour, second) => {
+                let dash = if second { r#" stroke-dasharray="5 3""# } else { "" };
+                let style = format!(r#"stroke="{colour}" stroke-width="2"{dash}"#);
+                canvas.line((x, y - 4.0), (x + 20.0, y - 4.0), &style);
+            }
+            Sample::Mark => {
+                let style = format!(r#"stroke="{MARK}" stroke-width="1""#);
+                canvas.line((x + 10.0, y - 9.0), (x + 10.0, y), &style);
+            }
+            Sample::Band => {
+                let frame = Frame { x: x + 2.0, y: y - 9.0, width: 16.0, height: 9.0 };
+                canvas.rect(frame, &format!(r#"fill="{BAND}""#));
+            }
+        }
+        canvas.text((x + 26.0, y), Style::new(11.0, INK, Anchor::Start), &self.name);
     }
+}
+
+/// Height of a row of the legend.
+const ROW: f64 = 16.0;
+
+/// In as many rows as it takes, above the plot, and by how much the plot goes down for them.
+fn legend(picture: &CoursePicture, plot: Frame) -> (Vec<Entry>, f64) {
+    let lines = picture.lines.iter().zip(colours(&picture.lines));
+    let mut all: Vec<(Sample, String)> =
+        lines.map(|(line, colour)| (Sample::Line(colour, line.second), line.name.clone())).collect();
     if !picture.marks.is_empty() {
-        canvas.line((x + 4.0, y - 9.0), (x + 4.0, y), &format!(r#"stroke="{MARK}" stroke-width="1""#));
-        canvas.text((x + 12.0, y), Style::new(11.0, INK, Anchor::Start), "parameters changed");
-        x += 140.0;
+        all.push((Sample::Mark, "parameters changed".to_owned()));
     }
     if !picture.bands.is_empty() {
-        canvas.rect(Frame { x, y: y - 9.0, width: 16.0, height: 9.0 }, &format!(r#"fill="{BAND}""#));
-        canvas.text((x + 21.0, y), Style::new(11.0, INK, Anchor::Start), "a feed in doubt");
+        all.push((Sample::Band, "a feed in doubt".to_owned()));
     }
+    let (mut x, mut y) = (plot.x, plot.y - 13.0);
+    let mut entries = Vec::new();
+    for (of, name) in all {
+        let width = 44.0 + 6.2 * name.chars().count() as f64;
+        if x + width > SIZE.0 && x > plot.x {
+            (x, y) = (plot.x, y + ROW);
+        }
+        entries.push(Entry { at: (x, y), of, name });
+        x += width;
+    }
+    (entries, y - (plot.y - 13.0))
 }
 
 #[cfg(test)]
@@ -163,5 +195,29 @@ mod tests {
         assert!(text.len() < 200_000, "{}", text.len());
         // Two marks on one place are one, and one is in the legend.
         assert_eq!(text.matches(MARK).count(), 3);
+    }
+
+    #[test]
+    fn a_legend_that_is_too_long_takes_more_rows_and_the_plot_goes_down() {
+        let line = |at: usize| CourseLine {
+            name: format!("underlying {at}, initial"),
+            points: vec![],
+            second: false,
+        };
+        let picture = |count: usize| CoursePicture {
+            title: String::new(),
+            note: String::new(),
+            span: (0.0, 1.0),
+            lines: (0..count).map(line).collect(),
+            marks: vec![],
+            bands: vec![],
+            times: vec![],
+        };
+        let plot = Frame { x: 74.0, y: 84.0, width: 1000.0, height: 194.0 };
+        let (entries, more) = legend(&picture(8), plot);
+        assert_eq!(more, ROW);
+        assert!(entries.iter().all(|entry| entry.at.0 + 26.0 + 6.2 * entry.name.len() as f64 <= SIZE.0));
+        assert!(course(&picture(8)).contains(r#"viewBox="0 0 1100 346""#));
+        assert!(course(&picture(2)).contains(r#"viewBox="0 0 1100 330""#));
     }
 }

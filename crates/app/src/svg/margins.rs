@@ -1,7 +1,7 @@
 //! Margin against what was lost, over time: margins of both sides about zero, realised moves between them, breaches, bands
 //! of high volatility and marks where parameters changed.
 
-use super::canvas::{Anchor, Canvas, FAINT, Frame, GREY, INK, Scale, Style, percent};
+use super::canvas::{Anchor, BAND, Canvas, FAINT, Frame, GREY, INK, Scale, Style, percent};
 
 /// What a long and a short are asked, and what came after, in shares of value.
 #[derive(Clone, PartialEq, Debug)]
@@ -36,7 +36,6 @@ const SIZE: (f64, f64) = (1100.0, 430.0);
 const LONG: &str = "#b2182b";
 const SHORT: &str = "#2166ac";
 const MOVE: &str = "#8a94a3";
-const BAND: &str = "#fdebd0";
 const OTHER: &str = "#b8860b";
 const HELD: &str = "#7a5195";
 
@@ -80,25 +79,15 @@ fn ends(times: &[f64]) -> (f64, f64) {
 }
 
 fn grid(canvas: &mut Canvas, picture: &MarginPicture, plot: Frame, (x, y): (&Scale, &Scale)) {
-    let (right, bottom) = (plot.x + plot.width, plot.y + plot.height);
-    for (from, to) in &picture.bands {
-        let (from, to) = (x.at(*from).max(plot.x), x.at(*to).min(right));
-        if to > from {
-            let frame = Frame { x: from, y: plot.y, width: to - from, height: plot.height };
-            canvas.rect(frame, &format!(r#"fill="{BAND}""#));
-        }
-    }
+    let bottom = plot.y + plot.height;
+    canvas.bands(&picture.bands, plot, x);
+    canvas.levels(plot, y, 8, percent);
     let faint = format!(r#"stroke="{FAINT}" stroke-width="1""#);
-    for tick in y.ticks(8) {
-        canvas.line((plot.x, y.at(tick)), (right, y.at(tick)), &faint);
-        let style = Style::new(11.0, GREY, Anchor::End);
-        canvas.text((plot.x - 7.0, y.at(tick) + 4.0), style, &percent(tick));
-    }
     for (name, at) in picture.years.iter().filter(|(_, at)| *at >= x.domain.0 && *at <= x.domain.1) {
         canvas.line((x.at(*at), plot.y), (x.at(*at), bottom), &faint);
         canvas.text((x.at(*at) + 3.0, bottom + 36.0), Style::new(11.0, GREY, Anchor::Start), name);
     }
-    canvas.line((plot.x, y.at(0.0)), (right, y.at(0.0)), &format!(r#"stroke="{GREY}" stroke-width="1""#));
+    canvas.zero(plot, y);
 }
 
 /// A bar from the least to the largest move for each unit of the page.

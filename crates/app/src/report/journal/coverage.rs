@@ -1,11 +1,13 @@
 //! How often the loss over a horizon stayed within margin.
 //!
 //! **The one idea:** what accounts held at an instant is valued again a horizon later, as if nobody had traded. Windows of a horizon
-//! follow each other and do not overlap.
+//! follow each other and do not overlap; what is counted is losses, one for each account and window. The policy states a rate for
+//! what its scan ranges cover, which initial margin takes in full and maintenance margin in part: it is initial margin that is tested.
 
 use crate::host::Course;
 use plimsoll_engine::live::Effect;
 use plimsoll_policy::TargetSpec;
+use plimsoll_quant::backtest::{LikelihoodRatio, kupiec_pof};
 use plimsoll_types::{Instrument, Timestamp};
 use std::collections::BTreeMap;
 
@@ -15,23 +17,82 @@ const SHORT: [i64; 2] = [600, 3_600];
 /// A window that ends later than this many times its horizon was interrupted, and is not judged.
 const LATE: f64 = 1.5;
 
+/// Confidence at which a rate is said to be another than asked.
+const REJECTED: f64 = 0.95;
+
+/// Losses beyond a margin, over all windows of a horizon.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Beyond {
+    /// Losses: an account is counted once for each window in which its loss was beyond its margin.
+    pub(crate) losses: u64,
+    /// Windows with one at least.
+    pub(crate) windows: u64,
+    /// The most in one window.
+    pub(crate) most: u64,
+    /// By how much they were beyond it, all added up, ticks.
+    pub(crate) excess: i128,
+}
+
 /// What was found over one horizon.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Covered {
     /// Seconds.
     pub(crate) horizon: i64,
     /// Windows that ended.
     pub(crate) windows: u64,
-    /// Accounts that were judged, over all windows.
+    /// Losses that were judged: accounts that were margined at the beginning of a window, over all windows.
     pub(crate) judged: u64,
-    /// Of those, whose loss was beyond initial margin.
-    pub(crate) beyond_im: u64,
-    /// Whose loss was beyond maintenance margin.
-    pub(crate) beyond_mm: u64,
-    /// By how much losses were beyond maintenance margin, ticks.
-    pub(crate) excess: i128,
+    /// Beyond initial margin.
+    pub(crate) im: Beyond,
+    /// Beyond maintenance margin.
+    pub(crate) mm: Beyond,
     /// Accounts of which something had no value any more.
     pub(crate) unknown: u64,
+}
+
+/// Kupiec's test of losses beyond initial margin against the rate that a policy asks.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Tested {
+    /// Losses beyond initial margin that are to be expected.
+    pub(crate) expected: f64,
+    /// As if every loss were a trial of its own.
+    pub(crate) apart: LikelihoodRatio,
+    /// As if all accounts of a window lost together, so that windows alone are trials: the same share over as many trials as there are
+    /// windows, since the statistic is in proportion to their number.
+    pub(crate) together: LikelihoodRatio,
+}
+
+impl Tested {
+    /// Of what was found, against a rate of losses beyond margin; nothing where nothing was judged.
+    pub(super) fn of(found: &Covered, rate: f64) -> Option<Self> {
+        let apart = kupiec_pof(found.judged, found.im.losses, rate).ok()?;
+        let share = found.windows as f64 / found.judged as f64;
+        let together = LikelihoodRatio { statistic: apart.statistic * share, ..apart };
+        Some(Self { expected: found.judged as f64 * rate, apart, together })
+    }
+
+    /// What may be said: accounts are neither independent nor one, so what both tests say, and no more.
+    pub(super) fn says(&self, found: &Covered) -> &'static str {
+        let more = found.im.losses as f64 > self.expected;
+        match (self.apart.rejects_at(REJECTED), self.together.rejects_at(REJECTED)) {
+            (false, _) => "no other than asked",
+            (true, true) if more => "more than asked",
+            (true, true) => "fewer than asked",
+            (true, false) if more => "more, but too few windows to say so",
+            (true, false) => "fewer, but too few windows to say so",
+        }
+    }
+}
+
+impl Beyond {
+    /// Takes in a window: by how much each loss was beyond the margin.
+    fn take(&mut self, window: &[i128]) {
+        let count = window.len() as u64;
+        self.losses += count;
+        self.windows += u64::from(count > 0);
+        self.most = self.most.max(count);
+        self.excess += window.iter().sum::<i128>();
+    }
 }
 
 /// An account at the beginning of a window.
@@ -124,6 +185,7 @@ impl Judge {
             let settled = || settled.get(&listed.get(number as usize)?.instrument).copied();
             valued.mark_of(number).or_else(settled)
         };
+        let (mut beyond_im, mut beyond_mm) = (Vec::new(), Vec::new());
         self.found.windows += 1;
         for Open { held, im, mm } in accounts {
             let lost = |(number, lots): &(u32, i64)| {
@@ -135,10 +197,11 @@ impl Judge {
                 continue;
             };
             self.found.judged += 1;
-            self.found.beyond_im += u64::from(loss > im);
-            self.found.beyond_mm += u64::from(loss > mm);
-            self.found.excess += (loss - mm).max(0);
+            beyond_im.extend((loss > im).then_some(loss - im));
+            beyond_mm.extend((loss > mm).then_some(loss - mm));
         }
+        self.found.im.take(&beyond_im);
+        self.found.mm.take(&beyond_mm);
     }
 }
 
@@ -162,4 +225,55 @@ fn opened(course: &Course) -> (Timestamp, BTreeMap<u32, i64>, Vec<Open>) {
         accounts.push(Open { held, im: totals.im.0, mm: totals.mm.0 });
     }
     (state.now, marks, accounts)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+
+    fn found(windows: u64, judged: u64, beyond: u64) -> Covered {
+        let im = Beyond { losses: beyond, ..Beyond::default() };
+        Covered { windows, judged, im, ..Covered::default() }
+    }
+
+    /// `-2[(T-x) ln(1-p) + x ln p - (T-x) ln(1-x/T) - x ln(x/T)]`, `0 ln 0 = 0`, by the letter.
+    fn letter(trials: f64, share: f64, p: f64) -> f64 {
+        let x = trials * share;
+        let xlny = |x: f64, y: f64| if x == 0.0 { 0.0 } else { x * plimsoll_quant::special::ln(y) };
+        let quiet = trials - x;
+        -2.0 * (xlny(quiet, 1.0 - p) + xlny(x, p) - xlny(quiet, 1.0 - share) - xlny(x, share))
+    }
+
+    #[test]
+    fn both_statistics_are_those_of_the_formula_and_only_what_both_reject_is_said() {
+        for (windows, judged, beyond, says) in [
+            (100, 10_000, 101, "no other than asked"),
+            (100, 10_000, 900, "more than asked"),
+            (10, 3_000, 96, "more, but too few windows to say so"),
+            (11, 3_295, 0, "fewer, but too few windows to say so"),
+            (400, 4_000, 0, "fewer than asked"),
+        ] {
+            let found = found(windows, judged, beyond);
+            let tested = Tested::of(&found, 0.01).unwrap();
+            let share = beyond as f64 / judged as f64;
+            let near = |statistic: f64, trials: u64| {
+                let by_letter = letter(trials as f64, share, 0.01);
+                assert!((statistic - by_letter).abs() < 1e-8 * by_letter.max(1.0), "{statistic} {by_letter}");
+            };
+            near(tested.apart.statistic, judged);
+            near(tested.together.statistic, windows);
+            assert_eq!((tested.expected, tested.says(&found)), (judged as f64 * 0.01, says));
+        }
+        assert_eq!(Tested::of(&found(0, 0, 0), 0.01), None);
+    }
+
+    #[test]
+    fn a_loss_is_counted_once_a_window_and_so_is_the_window() {
+        let mut beyond = Beyond::default();
+        for window in [&[5, 7][..], &[], &[1]] {
+            beyond.take(window);
+        }
+        assert_eq!(beyond, Beyond { losses: 3, windows: 2, most: 2, excess: 13 });
+    }
 }

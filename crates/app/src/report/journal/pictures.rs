@@ -108,10 +108,14 @@ pub(super) fn methods(of: &Material<'_>) -> Vec<String> {
         });
         CourseLine { name: name.to_owned(), points: points.collect(), second: false }
     };
-    let mut lines = vec![of.line("in force", false, |sample| Some(of.shown(sample.im)))];
-    lines.extend(names.into_iter().map(method));
-    let note = "Initial margin on the same book and market; accounts that a method cannot margin are not in its line.";
-    vec![of.picture("Initial margin under other methods", note, lines)]
+    let in_force = of.line("in force", false, |sample| Some(of.shown(sample.im)));
+    // Each beside what is in force, on a scale of its own: one may ask ten times what another does.
+    let note = "On the same book and market; accounts that the method cannot margin are not in its line.";
+    let one = |name: &str| {
+        let title = format!("Initial margin under {name}, and in force");
+        of.picture(&title, note, vec![in_force.clone(), method(name)])
+    };
+    names.into_iter().map(one).collect()
 }
 
 /// What moved the parameters, stretch by stretch.

@@ -1,7 +1,7 @@
 //! From what was gathered to tables.
 
 use super::Material;
-use super::coverage::{Covered, estimates};
+use super::coverage::{Covered, Tested, estimates};
 use super::gather::{Decided, Event, Happened};
 use crate::host::Sample;
 use crate::output::{Cell, Kind, Table};
@@ -224,47 +224,92 @@ fn told_of(of: &Material<'_>, what: &Happened) -> String {
     }
 }
 
-/// How often losses stayed within margin.
-pub(super) fn coverage(of: &Material<'_>, covered: &[Covered]) -> Table {
+/// How often losses stayed within margin, and whether that is what the policy asks.
+pub(super) fn coverage(of: &Material<'_>, covered: &[Covered]) -> Vec<Table> {
     let columns = [
         ("horizon", Kind::Text),
         ("windows", Kind::Integer),
-        ("accounts judged", Kind::Integer),
+        ("losses judged", Kind::Integer),
         ("beyond IM", Kind::Integer),
         ("beyond MM", Kind::Integer),
         ("within IM", Kind::Text),
         ("within MM", Kind::Text),
         ("beyond MM, amount", Kind::Amount),
+        ("windows with one beyond MM", Kind::Integer),
+        ("most of one window", Kind::Integer),
         ("without value", Kind::Integer),
-        ("the policy asks", Kind::Text),
     ];
     let mut table = Table::new(
-        "Coverage: losses of what was held, against margin at the beginning of a window",
+        "Coverage: losses of what was held, one for each account and window, against margin at the beginning of the window",
         &columns,
     );
-    let estimates = estimates(of.course);
-    let integer = |n: u64| Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     for found in covered {
         let share = |beyond: u64| match found.judged {
             0 => Cell::text("no window ended"),
             judged => Cell::text(format!("{:.3} %", 100.0 * (1.0 - beyond as f64 / judged as f64))),
         };
-        let asked = estimates.iter().filter(|(_, horizon)| *horizon == found.horizon);
-        let asked: Vec<String> = asked.map(|(share, _)| format!("{} %", 100.0 * share)).collect();
         table.push(vec![
             Cell::text(lasting(found.horizon)),
             integer(found.windows),
             integer(found.judged),
-            integer(found.beyond_im),
-            integer(found.beyond_mm),
-            share(found.beyond_im),
-            share(found.beyond_mm),
-            of.cell(Ticks(found.excess)),
+            integer(found.im.losses),
+            integer(found.mm.losses),
+            share(found.im.losses),
+            share(found.mm.losses),
+            of.cell(Ticks(found.mm.excess)),
+            integer(found.mm.windows),
+            integer(found.mm.most),
             integer(found.unknown),
-            Cell::text(if asked.is_empty() { "nothing".to_owned() } else { asked.join(", ") }),
         ]);
     }
+    vec![table, tested(of, covered)]
+}
+
+/// Each horizon against what the policy asks of it or of the next longer one.
+fn tested(of: &Material<'_>, covered: &[Covered]) -> Table {
+    let columns = [
+        ("horizon", Kind::Text),
+        ("asked to be within IM", Kind::Text),
+        ("expected beyond IM", Kind::Text),
+        ("beyond IM", Kind::Integer),
+        ("LR, each loss a trial", Kind::Number),
+        ("p", Kind::Number),
+        ("LR, each window a trial", Kind::Number),
+        ("p", Kind::Number),
+        ("the rate is", Kind::Text),
+    ];
+    let title = "Losses beyond IM against the rate that the policy asks: Kupiec's test, at 95 %";
+    let mut table = Table::new(title, &columns);
+    let estimates = estimates(of.course);
+    for found in covered {
+        let asked = estimates.iter().find(|(_, horizon)| *horizon >= found.horizon);
+        let Some((confidence, horizon)) = asked else { continue };
+        let own = *horizon == found.horizon;
+        let over = if own { String::new() } else { format!(", over {}", lasting(*horizon)) };
+        let mut row =
+            vec![Cell::text(lasting(found.horizon)), Cell::text(format!("{} %{over}", 100.0 * confidence))];
+        match Tested::of(found, 1.0 - confidence) {
+            Some(tested) => row.extend([
+                Cell::text(format!("{}{:.2}", if own { "" } else { "at most " }, tested.expected)),
+                integer(found.im.losses),
+                Cell::Number(tested.apart.statistic, 3),
+                Cell::Number(tested.apart.p_value(), 4),
+                Cell::Number(tested.together.statistic, 3),
+                Cell::Number(tested.together.p_value(), 4),
+                Cell::text(tested.says(found)),
+            ]),
+            None => {
+                row.extend([Cell::text("no window ended"), integer(0)]);
+                row.extend([Cell::Empty, Cell::Empty, Cell::Empty, Cell::Empty, Cell::text("not known")]);
+            }
+        }
+        table.push(row);
+    }
     table
+}
+
+fn integer(n: u64) -> Cell {
+    Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX))
 }
 
 fn lasting(seconds: i64) -> String {
