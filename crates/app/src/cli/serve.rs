@@ -6,6 +6,7 @@ use crate::intake::Intake;
 use crate::output::Verdict;
 use crate::readmodels::ReadModels;
 use crate::serve::{App, Heard, serve};
+use crate::signer::Publisher;
 use crate::webhooks::Webhooks;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -70,6 +71,12 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
         .as_ref()
         .map(|postgres| ReadModels::start(postgres, &config.journal, &running.shared));
     let readmodels = readmodels.transpose()?;
+    let whose = (config.journal.identity.as_str(), config.doors.chain);
+    let publisher = config
+        .signer
+        .as_ref()
+        .map(|signer| Publisher::start(signer, whose, &running.shared, app.publication()));
+    let publisher = publisher.transpose()?;
     let (stop, stopped) = watch::channel(false);
     let outcome = runtime.block_on(async {
         let open = doors::open(config.server.listen, &config.doors).await?;
@@ -86,6 +93,9 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     clock.stop();
     if let Some(readmodels) = readmodels {
         readmodels.stop();
+    }
+    if let Some(publisher) = publisher {
+        publisher.stop();
     }
     let end = running.stop().context("stopping")?.durable();
     tracing::info!(sequence = end.sequence, hash = %end.hash, "stopped; everything accepted is in the journal");
