@@ -61,9 +61,9 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     args.log.start("info");
     let config = Config::read(&args.config, environment(), host::now())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (webhooks, told) = Webhooks::new(&config.webhooks, &config.journal.identity)?;
-    let (running, app) = start(&config, told)?;
-    webhooks.start(&running.shared, runtime.handle())?;
+    let (webhooks, listeners) = Webhooks::new(&config.webhooks, &config.journal)?;
+    let (running, app) = start(&config, listeners)?;
+    let told = webhooks.start(&running.shared, runtime.handle())?;
     let intake = Intake::start(&config.intake, &config.charter, &running.ingest, runtime.handle())?;
     let clock = clock(&running, config.server.clock_ms)?;
     let readmodels = config
@@ -98,6 +98,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
         publisher.stop();
     }
     let end = running.stop().context("stopping")?.durable();
+    told.settle();
     tracing::info!(sequence = end.sequence, hash = %end.hash, "stopped; everything accepted is in the journal");
     outcome.map(|()| Verdict::Passed)
 }

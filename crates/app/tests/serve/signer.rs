@@ -304,7 +304,7 @@ fn a_server_publishes_what_is_signed_and_goes_on_without_its_signer() {
     until(&server, "away", |_| true);
     assert_eq!(get(&server.address, "/v1/health")["signer"], "away");
     let office = Office::start(dir.path());
-    until(&server, "waiting", |_| true);
+    let first = until(&server, "signed", |_| true)["last"]["document"]["sequence"].as_u64().unwrap();
     let say = |event: Value| {
         let answer = post(&server.address, "/v1/events", &json!({ "events": [{ "event": event }] })).unwrap();
         assert_eq!(answer[0]["applied"], true, "{answer}");
@@ -313,7 +313,8 @@ fn a_server_publishes_what_is_signed_and_goes_on_without_its_signer() {
         json!({ "type": "price", "asset": "ETH", "source": "a", "sequence": 1, "time": now().to_string(), "price": "3300" }),
     );
     say(json!({ "type": "clock" }));
-    let published = until(&server, "signed", |_| true);
+    let published = until(&server, "signed", |of| of["last"].to_string().contains("price_scan_up[ETH]"));
+    assert!(published["last"]["document"]["sequence"].as_u64().unwrap() > first);
     let last: Signed = serde_json::from_value(published["last"].clone()).unwrap();
     assert_eq!(signer_of(&last).to_string(), address);
     let in_force = get(&server.address, "/v1/parameters");
