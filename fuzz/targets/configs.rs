@@ -32,7 +32,7 @@ fuzz_target!(|bytes: &[u8]| {
             let _ = Config::parse(text, std::iter::empty(), folder, now);
         }
         1 => {
-            let allowed = Allowed { hosts: vec!["feed.example.com:8443".to_owned()], loopback: false };
+            let allowed = Allowed { hosts: ["feed.example.com:8443".to_owned()].into(), loopback: false };
             if let Ok(endpoint) = Endpoint::read(text, &allowed) {
                 assert_eq!(endpoint.authority(), "feed.example.com:8443");
             }

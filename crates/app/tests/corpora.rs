@@ -5,12 +5,12 @@
 // The targets are read as they stand: what they call the fuzzer's is ours here.
 extern crate self as libfuzzer_sys;
 
-macro_rules! fuzz_target {
+macro_rules! replayed {
     (|$bytes:ident: &[u8]| $body:block) => {
         pub(crate) fn run($bytes: &[u8]) $body
     };
 }
-pub(crate) use fuzz_target;
+pub(crate) use replayed as fuzz_target;
 
 macro_rules! targets {
     ($($name:ident $path:literal,)*) => {
