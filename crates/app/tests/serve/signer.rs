@@ -304,17 +304,7 @@ fn a_server_publishes_what_is_signed_and_goes_on_without_its_signer() {
     until(&server, "away", |_| true);
     assert_eq!(get(&server.address, "/v1/health")["signer"], "away");
     let office = Office::start(dir.path());
-    let first = until(&server, "signed", |_| true)["last"]["document"]["sequence"].as_u64().unwrap();
-    let say = |event: Value| {
-        let answer = post(&server.address, "/v1/events", &json!({ "events": [{ "event": event }] })).unwrap();
-        assert_eq!(answer[0]["applied"], true, "{answer}");
-    };
-    say(
-        json!({ "type": "price", "asset": "ETH", "source": "a", "sequence": 1, "time": now().to_string(), "price": "3300" }),
-    );
-    say(json!({ "type": "clock" }));
-    let published = until(&server, "signed", |of| of["last"].to_string().contains("price_scan_up[ETH]"));
-    assert!(published["last"]["document"]["sequence"].as_u64().unwrap() > first);
+    let published = until(&server, "signed", |_| true);
     let last: Signed = serde_json::from_value(published["last"].clone()).unwrap();
     assert_eq!(signer_of(&last).to_string(), address);
     let in_force = get(&server.address, "/v1/parameters");
@@ -333,7 +323,9 @@ fn a_server_publishes_what_is_signed_and_goes_on_without_its_signer() {
     assert!(log.contains("\"signed\""), "{log}");
     let away = until(&server, "away", |_| true);
     assert_eq!(away["last"], published["last"]);
-    say(json!({ "type": "open", "account": "alice" }));
+    let event = json!({ "event": { "type": "open", "account": "alice" } });
+    let answer = post(&server.address, "/v1/events", &json!({ "events": [event] })).unwrap();
+    assert_eq!(answer[0]["applied"], true, "{answer}");
     assert_eq!(get(&server.address, "/v1/health")["status"], "ok");
     let metrics = get(&server.address, "/metrics");
     assert!(metrics.as_str().unwrap().contains("plimsoll_signer_up 0"), "{metrics}");
@@ -355,6 +347,26 @@ fn a_server_publishes_what_is_signed_and_goes_on_without_its_signer() {
     until(&server, "signed", |_| true);
     Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
     assert!(server.child.wait().unwrap().success());
+}
+
+#[test]
+fn what_the_signer_refuses_is_said_and_is_not_published() {
+    // Scales of 1 are above this ceiling.
+    let dir = folder(&SHIPPED.replace("ceiling = \"3\"", "ceiling = \"0.5\""));
+    let (_, begun) = said(dir.path(), &["--begin"]);
+    let address = begun.split_whitespace().find(|word| word.starts_with("0x")).unwrap();
+    let _office = Office::start(dir.path());
+    let more = format!(
+        "[doors]\nchain = {{ chain_id = 31337, verifying_contract = \"{CONTRACT}\" }}\n\
+         [signer]\nsocket = \"s.sock\"\naddress = \"{address}\"\nevery_ms = 50\n"
+    );
+    let mut server = started_by(dir.path(), &[], &more).unwrap();
+    let refused = until(&server, "refused", |_| true);
+    assert_eq!(refused["refusal"]["code"], "ceiling", "{refused}");
+    assert!(refused.get("last").is_none(), "{refused}");
+    assert_eq!(get(&server.address, "/v1/health")["signer"], "refused");
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
 }
 
 /// Made by `eth_account` 0.13 with the key `5a` thirty-two times.

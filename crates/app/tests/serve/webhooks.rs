@@ -236,7 +236,7 @@ async fn what_waited_at_a_stop_is_told_after_the_next_start_word_for_word_and_no
     desk.until(Does::Takes, 1).await;
     desk.now(Does::Fails);
     tokio::task::block_in_place(|| {
-        for price in ["3310", "3180", "3310", "2900"] {
+        for price in ["3310", "3180", "3310", "3050", "2900"] {
             world.price("ETH", price);
         }
     });
