@@ -20,6 +20,7 @@ pub mod output;
 pub mod readmodels;
 mod report;
 pub mod serve;
+pub mod signer;
 mod svg;
 mod vectors;
 pub mod webhooks;

@@ -1,12 +1,15 @@
 //! Webhooks: what happens, told to somebody else's server.
 //!
 //! **The one idea:** the engine hands over what happened and goes on. What is told waits in a queue of its own for each receiver, in
-//! order; one that is full leaves out what is new and says how much, and nobody waits for it.
+//! order; one that is full leaves out what is new and says how much, and nobody waits for it. What waited when the server stopped is found
+//! again in the journal.
 //!
 //! **Must never know:** what is decided on what is told.
 
+mod position;
+
 use crate::doors::Keyring;
-use crate::host::{self, Applied, Listener, Shared};
+use crate::host::{self, Applied, JournalConfig, Listener, Shared};
 use crate::wire;
 use anyhow::{Context, bail};
 use hmac::{Hmac, Mac};
@@ -14,6 +17,7 @@ use plimsoll_client::scram::hex;
 use plimsoll_engine::live::{Effect, Standing};
 use plimsoll_feeds::address::{Allowed, Endpoint, Scheme};
 use plimsoll_feeds::link::{Backoff, post, system_roots};
+use position::{Kept, Position, since};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -24,6 +28,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// A receiver that has nothing to hear of is said to have heard it so often.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// The shortest secret, bytes: that of the hash.
 const SECRET_BYTES_MIN: usize = 32;
@@ -127,6 +135,10 @@ impl WebhooksConfig {
     fn hook(&self, name: &str) -> anyhow::Result<Hook> {
         let at = || format!("webhooks.{name}");
         let config = self.hooks.get(name).with_context(at)?.clone();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        if name.len() > 64 || !name.chars().all(plain) {
+            bail!("{}: a name of at most 64 letters, digits, `_` and `-`", at());
+        }
         let endpoint = Endpoint::read(&config.url, &self.allowed)
             .map_err(|refusal| anyhow::anyhow!("{refusal}"))
             .with_context(at)?;
@@ -169,19 +181,46 @@ pub fn signature(secret: &[u8], time_ms: i64, body: &[u8]) -> Option<String> {
     Some(hex(&signed.finalize().into_bytes()))
 }
 
+/// How much of what happened a receiver has heard.
+#[derive(Debug)]
+struct Tally {
+    /// Events left out since the last message.
+    missed: AtomicU64,
+    /// Events that are told now, wait, or came when nobody told them any more.
+    pending: AtomicU64,
+    /// The last record that the listener heard of: all of it is counted in `pending` or told.
+    heard: AtomicU64,
+    /// How far it was told.
+    kept: Kept,
+}
+
+impl Tally {
+    /// Where nothing waits, all that was heard is behind the receiver.
+    fn settle(&self, heard: u64) {
+        let at = self.kept.position().unwrap_or_default();
+        if self.pending.load(Ordering::SeqCst) == 0 && heard > at.sequence {
+            self.kept.advance(Position::whole(heard, at.given_up));
+        }
+    }
+
+    fn leave_out(&self, events: u64) {
+        self.missed.fetch_add(events, Ordering::Relaxed);
+        metrics::counter!("plimsoll_webhook_missed_total").increment(events);
+    }
+}
+
 /// A receiver's end of the queue.
 struct Queue {
     hook: Hook,
     waiting: mpsc::Receiver<Arc<Applied>>,
-    /// Events left out since the last message.
-    missed: Arc<AtomicU64>,
+    tally: Arc<Tally>,
 }
 
 /// The receivers of a configuration, before they are told anything.
 pub struct Webhooks {
     queues: Vec<Queue>,
     allowed: Allowed,
-    identity: String,
+    journal: JournalConfig,
 }
 
 impl std::fmt::Debug for Webhooks {
@@ -190,50 +229,72 @@ impl std::fmt::Debug for Webhooks {
     }
 }
 
+/// Receivers that are told.
+#[derive(Debug)]
+pub struct Told(Vec<Arc<Tally>>);
+
+impl Told {
+    /// Remembers who has heard all of it, once nothing more happens; what others have not is found again by the next start.
+    pub fn settle(&self) {
+        self.0.iter().for_each(|tally| tally.settle(tally.heard.load(Ordering::SeqCst)));
+    }
+}
+
 impl Webhooks {
-    /// Those of a configuration, with what the engine's thread calls. Ids begin with the identity of the journal.
+    /// Those of a configuration, with what the engine's thread calls. Ids begin with the identity of the journal, and how far each was told is
+    /// kept beside it.
     ///
     /// # Errors
-    /// As [`WebhooksConfig::check`].
-    pub fn new(config: &WebhooksConfig, identity: &str) -> anyhow::Result<(Self, Vec<Listener>)> {
+    /// As [`WebhooksConfig::check`]; a position that cannot be read.
+    pub fn new(config: &WebhooksConfig, journal: &JournalConfig) -> anyhow::Result<(Self, Vec<Listener>)> {
         let (mut queues, mut listeners) = (Vec::new(), Vec::new());
         for name in config.hooks.keys() {
             let hook = config.hook(name)?;
             let (tell, waiting) = mpsc::channel(hook.config.queue);
-            let missed = Arc::new(AtomicU64::new(0));
-            listeners.push(listener(hook.config.kinds.clone(), tell, Arc::clone(&missed)));
-            queues.push(Queue { hook, waiting, missed });
+            let tally = Arc::new(Tally {
+                missed: AtomicU64::new(0),
+                // What was not told before is one of them until it is found.
+                pending: AtomicU64::new(1),
+                heard: AtomicU64::new(0),
+                kept: Kept::open(&journal.dir, name)?,
+            });
+            listeners.push(listener(hook.config.kinds.clone(), tell, Arc::clone(&tally)));
+            queues.push(Queue { hook, waiting, tally });
         }
-        let (allowed, identity) = (config.allowed.clone(), identity.to_owned());
-        Ok((Self { queues, allowed, identity }, listeners))
+        Ok((Self { queues, allowed: config.allowed.clone(), journal: journal.clone() }, listeners))
     }
 
-    /// Starts a task for each receiver; they end with the runtime.
+    /// Starts a task for each receiver; they end with the runtime. What was not told before comes first.
     ///
     /// # Errors
     /// When the machine trusts nobody.
-    pub fn start(self, shared: &Arc<Shared>, on: &Handle) -> anyhow::Result<()> {
+    pub fn start(self, shared: &Arc<Shared>, on: &Handle) -> anyhow::Result<Told> {
+        let told = Told(self.queues.iter().map(|queue| Arc::clone(&queue.tally)).collect());
         if self.queues.is_empty() {
-            return Ok(());
+            return Ok(told);
         }
         let tls = system_roots().map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
         for queue in self.queues {
             let (shared, allowed) = (Arc::clone(shared), self.allowed.clone());
-            let sender = Sender { shared, allowed, tls: Arc::clone(&tls), identity: self.identity.clone() };
+            let sender = Sender { shared, allowed, tls: Arc::clone(&tls), journal: self.journal.clone() };
             on.spawn(queue.run(sender));
         }
-        Ok(())
+        Ok(told)
     }
 }
 
 /// Puts what a receiver wants to hear of in its queue, where there is room.
-fn listener(kinds: BTreeSet<Topic>, tell: mpsc::Sender<Arc<Applied>>, missed: Arc<AtomicU64>) -> Listener {
+fn listener(kinds: BTreeSet<Topic>, tell: mpsc::Sender<Arc<Applied>>, tally: Arc<Tally>) -> Listener {
     Box::new(move |_, applied| {
         let wanted = |effect: &Effect| Topic::of(effect).is_some_and(|topic| kinds.contains(&topic));
-        if applied.effects.iter().any(wanted) && tell.try_send(Arc::clone(applied)).is_err() {
-            missed.fetch_add(1, Ordering::Relaxed);
-            metrics::counter!("plimsoll_webhook_missed_total").increment(1);
+        if applied.effects.iter().any(wanted) {
+            tally.pending.fetch_add(1, Ordering::SeqCst);
+            if let Err(TrySendError::Full(_)) = tell.try_send(Arc::clone(applied)) {
+                tally.pending.fetch_sub(1, Ordering::SeqCst);
+                tally.leave_out(1);
+            }
         }
+        tally.heard.store(applied.sequence, Ordering::SeqCst);
     })
 }
 
@@ -242,23 +303,73 @@ struct Sender {
     shared: Arc<Shared>,
     allowed: Allowed,
     tls: Arc<rustls::ClientConfig>,
-    identity: String,
+    journal: JournalConfig,
 }
 
 impl Queue {
     async fn run(mut self, sender: Sender) {
-        while let Some(applied) = self.waiting.recv().await {
-            for (place, effect) in applied.effects.iter().enumerate() {
-                let topic = Topic::of(effect).filter(|topic| self.hook.config.kinds.contains(topic));
-                if let Some(topic) = topic {
-                    let missed = self.missed.swap(0, Ordering::Relaxed);
-                    let body = message(&sender, &applied, (place, topic, effect), missed).to_string();
-                    if !self.hook.tell(&sender, body.as_bytes()).await {
-                        self.missed.fetch_add(missed + 1, Ordering::Relaxed);
-                        metrics::counter!("plimsoll_webhook_missed_total").increment(1);
-                    }
+        for applied in self.found(&sender).await {
+            self.tell(&sender, &applied).await;
+        }
+        self.tally.pending.fetch_sub(1, Ordering::SeqCst);
+        loop {
+            let heard = self.tally.heard.load(Ordering::SeqCst);
+            match tokio::time::timeout(IDLE, self.waiting.recv()).await {
+                Ok(Some(applied)) => {
+                    self.tell(&sender, &applied).await;
+                    self.tally.pending.fetch_sub(1, Ordering::SeqCst);
                 }
+                Ok(None) => return,
+                Err(_) => self.tally.settle(heard),
             }
+        }
+    }
+
+    /// What was not told before the server stopped, from the journal; of a receiver that is new there is nothing.
+    async fn found(&self, sender: &Sender) -> Vec<Arc<Applied>> {
+        let until = sender.shared.applied();
+        let Some(position) = self.tally.kept.position().filter(|at| at.sequence <= until) else {
+            self.tally.kept.advance(Position::whole(until, 0));
+            return Vec::new();
+        };
+        if position == Position::whole(until, position.given_up) {
+            return Vec::new();
+        }
+        let (kinds, most) = (self.hook.config.kinds.clone(), self.hook.config.queue);
+        let wanted = move |effect: &Effect| Topic::of(effect).is_some_and(|topic| kinds.contains(&topic));
+        let dir = sender.journal.dir.clone();
+        let read = move || since(&dir, (position, until), most, wanted);
+        let done = tokio::task::spawn_blocking(read).await.map_err(anyhow::Error::from);
+        match done.and_then(|done| done) {
+            Ok((found, more)) => {
+                if more > 0 {
+                    self.tally.leave_out(more);
+                }
+                found
+            }
+            Err(error) => {
+                tracing::warn!(webhook = self.hook.name, "what waited is not found again: {error:#}");
+                self.tally.leave_out(1);
+                self.tally.kept.advance(Position::whole(until, position.given_up));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Tells what a receiver wants to hear of an event, but for what it was told.
+    async fn tell(&self, sender: &Sender, applied: &Applied) {
+        for (place, effect) in applied.effects.iter().enumerate() {
+            let at = self.tally.kept.position().unwrap_or_default();
+            let topic = Topic::of(effect).filter(|topic| self.hook.config.kinds.contains(topic));
+            let Some(topic) = topic.filter(|_| !at.is_past(applied.sequence, place)) else { continue };
+            let missed = self.tally.missed.swap(0, Ordering::Relaxed).saturating_add(at.given_up);
+            let body = message(sender, applied, (place, topic, effect), missed).to_string();
+            let taken = self.hook.tell(sender, body.as_bytes()).await;
+            if !taken {
+                metrics::counter!("plimsoll_webhook_missed_total").increment(1);
+            }
+            let given_up = if taken { 0 } else { missed + 1 };
+            self.tally.kept.advance(Position { sequence: applied.sequence, place: Some(place), given_up });
         }
     }
 }
@@ -272,7 +383,7 @@ fn message(
 ) -> Value {
     let units = sender.shared.course().engine.rules().params.units.clone();
     json!({
-        "id": format!("{}-{}-{place}", sender.identity, applied.sequence),
+        "id": format!("{}-{}-{place}", sender.journal.identity, applied.sequence),
         "kind": topic,
         "missed": missed,
         "sequence": applied.sequence,

@@ -105,8 +105,17 @@ pub fn recover(hash: &[u8; 32], signature: &[u8]) -> Result<Address, Refusal> {
     Ok(address_of(&key))
 }
 
+/// A whole number as a word of the EVM, sign-extended.
+pub fn word(value: i128) -> [u8; 32] {
+    let mut word = if value < 0 { [0xff; 32] } else { [0; 32] };
+    for (place, byte) in word.iter_mut().skip(16).zip(value.to_be_bytes()) {
+        *place = byte;
+    }
+    word
+}
+
 /// The account of a key: the last twenty bytes of the hash of its point.
-fn address_of(key: &VerifyingKey) -> Address {
+pub fn address_of(key: &VerifyingKey) -> Address {
     let point = key.to_encoded_point(false);
     let hash = keccak(&[point.as_bytes().get(1..).unwrap_or_default()]);
     let mut address = [0; 20];

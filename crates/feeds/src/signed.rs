@@ -18,7 +18,7 @@
 //! A subscription is `{"op":"subscribe","feeds":[{"feed":"ETH-USD","from":"8"}]}`: a server that keeps its messages begins with that
 //! number, so a gap can be filled.
 
-use crate::evm::{Address, Signers, fixed, keccak, unhex};
+use crate::evm::{Address, Signers, fixed, keccak, unhex, word};
 use crate::field::{json, millis};
 use crate::protocol::{Ask, Protocol, Turn};
 use crate::refusal::refuse;
@@ -91,15 +91,6 @@ impl Message {
         ]);
         keccak(&[b"\x19\x01", &domain.separator(), &of_struct])
     }
-}
-
-/// A whole number as a word of the EVM, sign-extended.
-fn word(value: i128) -> [u8; 32] {
-    let mut word = if value < 0 { [0xff; 32] } else { [0; 32] };
-    for (place, byte) in word.iter_mut().skip(16).zip(value.to_be_bytes()) {
-        *place = byte;
-    }
-    word
 }
 
 fn address_word(address: Address) -> [u8; 32] {

@@ -55,6 +55,7 @@ pub(super) fn run(args: &BenchServeArgs, output: &Output) -> anyhow::Result<Verd
         intake: IntakeConfig::default(),
         webhooks: WebhooksConfig::default(),
         postgres: None,
+        signer: None,
         charter: charter.clone(),
     };
     let course = Course { charter, engine, chronicle: Chronicle::default(), sequence: 0 };

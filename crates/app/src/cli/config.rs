@@ -44,6 +44,7 @@ pub(super) fn run(args: &ConfigArgs, output: &Output) -> anyhow::Result<Verdict>
         ("parameters", format!("{} {}", rules.params.name, rules.params.id())),
         ("policy", rules.policy.name().to_owned()),
         ("feeds", feeds.join(" ")),
+        ("signed by", config.signer.map_or_else(|| "nobody".to_owned(), |signer| signer.address.to_string())),
         ("sources", if sources.is_empty() { "none".to_owned() } else { sources.join(" ") }),
     ];
     let mut table = Table::new("", &[("what", Kind::Text), ("value", Kind::Text)]);

@@ -129,6 +129,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<Verdict> {
         intake: IntakeConfig::default(),
         webhooks: WebhooksConfig::default(),
         postgres: None,
+        signer: None,
         charter: plan.story.charter("plimsoll", "plimsoll")?,
     };
     if folder.path().join(host::IDENTITY_FILE).exists() {

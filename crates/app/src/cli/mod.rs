@@ -32,6 +32,7 @@ mod remote;
 mod replay;
 mod report;
 mod serve;
+mod sign;
 mod span;
 mod surface;
 mod surface_scan;
@@ -112,6 +113,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// The engine as a service: HTTP, WebSocket, journal
     Serve(serve::ServeArgs),
+    /// The signer: a process of its own that re-checks bounds and signs the parameters that a server publishes
+    Sign(sign::SignArgs),
     /// Check a configuration as `serve` would read it
     Config(config::ConfigArgs),
     /// Make, list and revoke the keys of a server
@@ -183,6 +186,7 @@ fn execute(command: &Command, output: &Output) -> anyhow::Result<Verdict> {
         Command::Backtest(args) => output.write(backtest::run(args, output.format)?),
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Sign(args) => sign::run(args, output),
         Command::Replay(args) => replay::run(args, output),
         Command::Report(args) => report::run(args, output),
         Command::Journal(args) => journal::run(args, output),

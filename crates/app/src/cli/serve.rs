@@ -6,6 +6,7 @@ use crate::intake::Intake;
 use crate::output::Verdict;
 use crate::readmodels::ReadModels;
 use crate::serve::{App, Heard, serve};
+use crate::signer::Publisher;
 use crate::webhooks::Webhooks;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -60,9 +61,9 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     args.log.start("info");
     let config = Config::read(&args.config, environment(), host::now())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (webhooks, told) = Webhooks::new(&config.webhooks, &config.journal.identity)?;
-    let (running, app) = start(&config, told)?;
-    webhooks.start(&running.shared, runtime.handle())?;
+    let (webhooks, listeners) = Webhooks::new(&config.webhooks, &config.journal)?;
+    let (running, app) = start(&config, listeners)?;
+    let told = webhooks.start(&running.shared, runtime.handle())?;
     let intake = Intake::start(&config.intake, &config.charter, &running.ingest, runtime.handle())?;
     let clock = clock(&running, config.server.clock_ms)?;
     let readmodels = config
@@ -70,6 +71,12 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
         .as_ref()
         .map(|postgres| ReadModels::start(postgres, &config.journal, &running.shared));
     let readmodels = readmodels.transpose()?;
+    let whose = (config.journal.identity.as_str(), config.doors.chain);
+    let publisher = config
+        .signer
+        .as_ref()
+        .map(|signer| Publisher::start(signer, whose, &running.shared, app.publication()));
+    let publisher = publisher.transpose()?;
     let (stop, stopped) = watch::channel(false);
     let outcome = runtime.block_on(async {
         let open = doors::open(config.server.listen, &config.doors).await?;
@@ -87,7 +94,11 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     if let Some(readmodels) = readmodels {
         readmodels.stop();
     }
+    if let Some(publisher) = publisher {
+        publisher.stop();
+    }
     let end = running.stop().context("stopping")?.durable();
+    told.settle();
     tracing::info!(sequence = end.sequence, hash = %end.hash, "stopped; everything accepted is in the journal");
     outcome.map(|()| Verdict::Passed)
 }

@@ -296,15 +296,13 @@ impl Doors {
         signer.is_some_and(|(chain, address)| is_signed(address, request, until, signature, chain))
     }
 
-    /// Whoever says so on a WebSocket: the proof is of its `GET`.
+    /// Whoever says so on a WebSocket: the proof or signature is of its `GET`.
     ///
     /// # Errors
     /// When it is not proved.
     pub fn at_socket(&self, path: &str, by: &SocketClaim) -> Result<Caller, Problem> {
-        let proof = unhex(&by.proof).ok_or_else(unknown)?;
-        let means = Means::Proof { time_ms: by.time, nonce: by.nonce, proof };
         let asked = Asked { verb: "GET", path, query: "", body: &[] };
-        self.known(&Claim { key: &by.key, by: means }, asked, true, host::now())
+        self.known(&by.claim()?, asked, true, host::now())
     }
 
     /// Whether a caller's key still opens what it opened.
@@ -398,10 +396,20 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// What somebody says on a WebSocket to be known.
+/// What somebody says on a WebSocket to be known: what a request says in its head.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Deserialize)]
+#[serde(untagged)]
+pub enum SocketClaim {
+    /// By a secret.
+    Secret(SecretClaim),
+    /// By a session key.
+    Session(SessionClaim),
+}
+
+/// A proof with a secret.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SocketClaim {
+pub struct SecretClaim {
     /// The key's name.
     pub key: String,
     /// Milliseconds since 1970.
@@ -410,6 +418,39 @@ pub struct SocketClaim {
     pub nonce: u64,
     /// The proof, hexadecimal.
     pub proof: String,
+}
+
+/// A signature of typed data.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionClaim {
+    /// The account that signs: the key's name.
+    pub address: String,
+    /// Milliseconds since 1970.
+    pub time: u64,
+    /// A number that this key has not used.
+    pub nonce: u64,
+    /// Milliseconds since 1970.
+    pub valid_until: u64,
+    /// 65 bytes, hexadecimal.
+    pub signature: String,
+}
+
+impl SocketClaim {
+    /// As a request's head would claim it.
+    fn claim(&self) -> Result<Claim<'_>, Problem> {
+        match self {
+            Self::Secret(SecretClaim { key, time, nonce, proof }) => {
+                let proof = unhex(proof).ok_or_else(unknown)?;
+                Ok(Claim { key, by: Means::Proof { time_ms: *time, nonce: *nonce, proof } })
+            }
+            Self::Session(SessionClaim { address, time, nonce, valid_until, signature }) => {
+                let signature = evm::unhex(signature).map_err(|_| unknown())?;
+                let (time_ms, nonce, valid_until_ms) = (*time, *nonce, *valid_until);
+                Ok(Claim { key: address, by: Means::Signature { time_ms, nonce, valid_until_ms, signature } })
+            }
+        }
+    }
 }
 
 /// What stands in the head of a request.

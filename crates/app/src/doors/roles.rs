@@ -190,6 +190,7 @@ pub const ROUTES: &[Route] = &[
     long("/v1/greeks/{underlying}/accounts", Need::Everybody),
     get("/v1/parameters", Need::Market),
     get("/v1/parameters/history", Need::Market),
+    get("/v1/published", Need::Market),
     get("/v1/proposals", Need::Market),
     post("/v1/proposals", Need::Govern),
     delete("/v1/proposals/{id}", Need::Govern),

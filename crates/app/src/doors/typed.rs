@@ -4,7 +4,7 @@
 //! makes it good here alone.
 
 use plimsoll_client::scram::Request;
-use plimsoll_feeds::evm::{Address, keccak, recover};
+use plimsoll_feeds::evm::{Address, keccak, recover, word};
 use plimsoll_feeds::signed::Domain;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -30,7 +30,8 @@ pub struct Chain {
 }
 
 impl Chain {
-    fn domain(&self, audience: &str) -> Domain {
+    /// The domain of a service here.
+    pub fn domain(&self, audience: &str) -> Domain {
         Domain {
             name: audience.to_owned(),
             version: VERSION.to_owned(),
@@ -49,17 +50,11 @@ pub fn typed_hash(request: &Request<'_>, valid_until_ms: u64, chain: &Chain) -> 
         &text(request.path),
         &text(&request.sorted_query()),
         &Sha256::digest(request.body),
-        &word(request.time_ms),
-        &word(request.nonce),
-        &word(valid_until_ms),
+        &word(request.time_ms.into()),
+        &word(request.nonce.into()),
+        &word(valid_until_ms.into()),
     ]);
     keccak(&[b"\x19\x01", &chain.domain(request.audience).separator(), &of_struct])
-}
-
-fn word(value: u64) -> [u8; 32] {
-    let mut word = [0; 32];
-    word[24..].copy_from_slice(&value.to_be_bytes());
-    word
 }
 
 /// Whether an address signed a request that is good until an instant: 65 bytes, `s` in the lower half.

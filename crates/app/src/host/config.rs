@@ -7,6 +7,7 @@ use super::charter::Charter;
 use crate::doors::DoorsConfig;
 use crate::intake::{IntakeConfig, ReachConfig};
 use crate::readmodels::PostgresConfig;
+use crate::signer::SignerConfig;
 use crate::webhooks::{WebhookConfig, WebhooksConfig};
 use anyhow::{Context, bail};
 use plimsoll_engine::live::feed::FeedParams;
@@ -43,6 +44,8 @@ pub struct Config {
     pub webhooks: WebhooksConfig,
     /// Read models in Postgres, where there are any.
     pub postgres: Option<PostgresConfig>,
+    /// Who signs what is published, where somebody does.
+    pub signer: Option<SignerConfig>,
     /// What the engine runs by.
     pub charter: Charter,
 }
@@ -147,6 +150,8 @@ struct Raw {
     #[serde(default)]
     postgres: Option<PostgresConfig>,
     #[serde(default)]
+    signer: Option<SignerConfig>,
+    #[serde(default)]
     reach: ReachConfig,
     #[serde(default)]
     sources: BTreeMap<String, Configured>,
@@ -227,8 +232,9 @@ impl Config {
         let intake = IntakeConfig { reach: raw.reach, sources: raw.sources };
         let doors = raw.doors.beside(folder);
         let postgres = raw.postgres.map(|postgres| postgres.beside(folder));
-        let config =
-            Self { journal: raw.journal, server: raw.server, doors, intake, webhooks, postgres, charter };
+        let signer = raw.signer.map(|signer| signer.beside(folder));
+        let (journal, server) = (raw.journal, raw.server);
+        let config = Self { journal, server, doors, intake, webhooks, postgres, signer, charter };
         config.check()?;
         Ok(config)
     }
@@ -263,6 +269,9 @@ impl Config {
         self.webhooks.check()?;
         if let Some(postgres) = &self.postgres {
             postgres.check()?;
+        }
+        if let Some(signer) = &self.signer {
+            signer.check(doors.chain)?;
         }
         for (asset, feed) in &self.charter.feeds {
             if feed.quorum as usize > feed.sources.len() {

@@ -23,6 +23,7 @@ mod system;
 
 use crate::doors::{Doors, Served, admitted};
 use crate::host::{Applied, Host, Ingest, Listener, ServerConfig, Shared, moment};
+use crate::signer::Publication;
 use crate::wire::schema;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
@@ -55,6 +56,7 @@ pub struct App {
     long: Arc<Semaphore>,
     overview: overview::Cache,
     compared: compared::Kept,
+    publication: Arc<Publication>,
     metrics: PrometheusHandle,
     began: Instant,
 }
@@ -144,9 +146,15 @@ impl App {
             long: Arc::new(Semaphore::new(1)),
             overview: overview::Cache::default(),
             compared: compared::Kept::default(),
+            publication: Arc::default(),
             metrics: recorder()?,
             began: moment(),
         }))
+    }
+
+    /// What a publisher tells of, for whoever asks here.
+    pub fn publication(&self) -> Arc<Publication> {
+        Arc::clone(&self.publication)
     }
 
     /// Every route, and the document that describes them.
@@ -201,6 +209,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(pictures::terms))
         .routes(routes!(parameters::parameters))
         .routes(routes!(parameters::history))
+        .routes(routes!(parameters::published))
         .routes(routes!(parameters::proposals, parameters::propose))
         .routes(routes!(parameters::withdraw))
         .routes(routes!(events::liquidations))

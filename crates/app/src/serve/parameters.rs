@@ -4,6 +4,7 @@ use super::answer::{Answer, Answered, Body, Ctx, Part, Problem, Query, worst};
 use super::events::{Outcome, accept};
 use crate::doors::Caller;
 use crate::host::{self, Course, Noted, Readings};
+use crate::signer::Published;
 use crate::wire::schema::VoteForm;
 use crate::wire::{EventBody, EventIn};
 use axum::Json;
@@ -115,6 +116,15 @@ pub(super) fn latest(noted: &VecDeque<Noted>, part: Part) -> Vec<Happened> {
         readings: noted.readings.clone(),
     };
     noted.iter().rev().skip(part.skip as usize).take(part.limit).map(written).collect()
+}
+
+/// The parameters that were published last, with the signature of the signer: typed data (EIP-712) that anybody can check, a contract too.
+/// `standing` says whether they are those in force: `off` without a signer, `waiting`, `signed`, `refused`, `away`.
+#[utoipa::path(get, path = "/v1/published", tag = "parameters",
+    responses((status = 200, body = inline(Answer<Published>))))]
+pub(super) async fn published(State(app): Ctx) -> Answered<Published> {
+    let published = app.publication.read();
+    Ok(Json(app.read(|course| Ok((worst(course), published)))?))
 }
 
 /// What is voted, in force or to come.

@@ -80,7 +80,7 @@ impl Tongue {
 
 /// Channels `params`, `liquidations`, `validity`, `overview`, `margin.ACCOUNT`, `scenarios.ACCOUNT`; ask with
 /// `{"op":"subscribe","channels":["params"]}`. Who cannot set headers proves itself with `{"op":"auth","key","time","nonce","proof"}`,
-/// the proof being of `GET /v1/ws`.
+/// the proof being of `GET /v1/ws`, or with a session key by `{"op":"auth","address","time","nonce","valid_until","signature"}`.
 #[utoipa::path(get, path = "/v1/ws", tag = "events",
     responses((status = 101, description = "a WebSocket"), (status = 200, body = Channels, description = "no WebSocket was asked for")))]
 pub(super) async fn connect(

@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, Answered, Ctx, Problem, worst};
 use crate::doors::{Caller, Need};
+use crate::signer::Standing;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
@@ -20,6 +21,9 @@ pub(super) struct Health {
     uptime_seconds: u64,
     /// The last event applied.
     sequence: u64,
+    /// Whether what is in force is signed, as `/v1/published` says it; left out where no signer is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signer: Option<Standing>,
 }
 
 /// Where the journal stands.
@@ -73,6 +77,7 @@ pub(super) async fn health(State(app): Ctx) -> Result<Json<Health>, Problem> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: app.began.elapsed().as_secs(),
         sequence: app.shared.applied(),
+        signer: Some(app.publication.read().standing).filter(|standing| *standing != Standing::Off),
     }))
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_plimsoll");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_plimsoll");
 
 pub(crate) struct Server {
     pub(crate) child: Child,
@@ -17,10 +17,15 @@ pub(crate) struct Server {
 
 /// Starts the binary, under another command if one is given, and waits until it listens. `None` when it ended before.
 pub(crate) fn started(dir: &Path, under: &[String]) -> Option<Server> {
+    started_by(dir, under, "")
+}
+
+/// The same, by a configuration that says more.
+pub(crate) fn started_by(dir: &Path, under: &[String], more: &str) -> Option<Server> {
     let config = dir.join("plimsoll.toml");
     let text = "[journal]\ndir = \"journal\"\nsegment_mb = 8\nsnapshot_events = 50\n[server]\nlisten = \"127.0.0.1:0\"\n\
                 clock_ms = 0\n[feed]\nquorum = 1\n[feeds.ETH]\nsources = { a = {} }\n";
-    std::fs::write(&config, text).unwrap();
+    std::fs::write(&config, format!("{text}{more}")).unwrap();
     let mut words: Vec<String> = under.to_vec();
     words.extend([BINARY, "serve", "--log", "json", "--config", "plimsoll.toml"].map(str::to_owned));
     let mut command = Command::new(&words[0]);

@@ -15,6 +15,7 @@ mod readmodels;
 mod report;
 mod routes;
 mod rpc;
+mod signer;
 mod sockets;
 mod typed;
 mod webhooks;

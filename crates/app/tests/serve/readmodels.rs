@@ -59,17 +59,43 @@ impl Postgres {
     }
 
     fn up(&mut self) {
+        self.up_with(&[]);
+    }
+
+    /// With more options of the server.
+    fn up_with(&mut self, more: &[String]) {
         let child = unprivileged(&self.bin.join("postgres"))
             .arg("-D")
             .arg(self.base())
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
             .arg("-k")
             .arg(self.dir.path().join("server"))
+            .args(more)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         self.child = Some(child);
+    }
+
+    /// Goes on with a certificate for a name, which is given.
+    fn encrypted(&mut self, name: &str) -> String {
+        self.kill();
+        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+        let folder = self.dir.path().join("server");
+        let (certificate, key) = (folder.join("server.crt"), folder.join("server.key"));
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+        if is_root() {
+            assert!(
+                Command::new("chown").arg("postgres:").args([&certificate, &key]).status().unwrap().success()
+            );
+        }
+        let option = |name: &str, path: &Path| ["-c".to_owned(), format!("{name}={}", path.display())];
+        let [file, key] = [option("ssl_cert_file", &certificate), option("ssl_key_file", &key)];
+        self.up_with(&[&["-c".to_owned(), "ssl=on".to_owned()][..], &file, &key].concat());
+        made.cert.pem()
     }
 
     /// As if the machine had failed: no checkpoint, every connection cut.
@@ -384,4 +410,28 @@ fn an_address_that_others_may_read_is_refused() {
     std::fs::write(&url_file, "hunter2").unwrap();
     let refused = format!("{:#}", config(0o600).unwrap_err());
     assert!(refused.contains("no address") && !refused.contains("hunter2"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_this_machine_the_database_proves_who_it_is_or_is_told_nothing() {
+    let Some(mut server) = Postgres::start() else { return };
+    server.client().await;
+    // The name is another machine's; where it is stands beside it.
+    let address = |name: &str| {
+        format!("host={name} hostaddr=127.0.0.1 port={} user=plimsoll dbname=postgres", server.port)
+    };
+    let (right, wrong) = (address("db.example"), address("other.example"));
+    let stranger = rcgen::generate_simple_self_signed(vec!["db.example".to_owned()]).unwrap().cert.pem();
+    let open = async |address: &str, authorities: &str| {
+        let target = Target::parse(address, Some(authorities.as_bytes())).unwrap();
+        Store::open(&target, "test").await.map(drop)
+    };
+    assert!(open(&right, &stranger).await.is_err(), "a server that does not encrypt");
+    let certificate = server.encrypted("db.example");
+    let client = server.client().await;
+    assert!(open(&right, &stranger).await.is_err(), "a certificate that nobody trusts");
+    assert!(open(&wrong, &certificate).await.is_err(), "a certificate of another name");
+    assert_eq!(one(&client, "to_regnamespace('plimsoll')").await, None, "nothing was told");
+    open(&right, &certificate).await.unwrap();
+    assert_eq!(one(&client, "to_regnamespace('plimsoll')").await.as_deref(), Some("plimsoll"));
 }

@@ -1,6 +1,7 @@
 //! Session keys: requests that are signed as typed data. API2 of the table, row by row.
 
 use crate::doors::{alice, entry};
+use crate::sockets::{next, say, served};
 use crate::world::{World, ask};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -9,7 +10,9 @@ use plimsoll_app::doors::{Chain, Keyring, Request as Proved, Role, Scope, hex, t
 use plimsoll_app::host::now;
 use plimsoll_feeds::evm::{Address, keccak};
 use plimsoll_quant::sobol::Rng64;
+use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio_tungstenite::connect_async;
 
 static NONCE: AtomicU64 = AtomicU64::new(1);
 
@@ -160,6 +163,59 @@ async fn api2_a_signature_that_is_not_of_this_request_here_and_now_opens_nothing
     // Without a domain no session key is good.
     let bare = locked("");
     assert_eq!(ask(&bare.app, signed(&key, &good())).await.0, StatusCode::UNAUTHORIZED);
+}
+
+/// What a socket is told of a request that a key signed.
+fn claim(key: &SigningKey, of: &Asked) -> Value {
+    json!({ "address": address(key).to_string(), "time": of.time_ms, "nonce": of.nonce, "valid_until": of.until,
+        "signature": hex(&signature(key, of)) })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_key_is_known_within_a_socket_and_hears_what_is_its_own() {
+    let world = locked(&domain());
+    let at = served(&world).await;
+    for (path, rpc) in [("/v1/ws", false), ("/rpc", true)] {
+        let mut socket = connect_async(format!("ws://{at}{path}")).await.unwrap().0;
+        let mut done = async |verb: &str, params: Value| {
+            let asked = if rpc {
+                let method = if verb == "auth" { "public/auth" } else { "private/subscribe" };
+                json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
+            } else {
+                let mut asked = params;
+                asked["op"] = json!(verb);
+                asked
+            };
+            say(&mut socket, asked).await;
+            loop {
+                let answer = next(&mut socket).await;
+                // What is heard meanwhile is no answer.
+                if answer.get("id").is_some() || (answer.get("op").is_some()) {
+                    let code = [&answer["code"], &answer["error"]["data"]["code"]];
+                    return code.iter().find_map(|code| code.as_str()).map(str::to_owned);
+                }
+            }
+        };
+        let unauthorised = Some("unauthorised".to_owned());
+        let unknown = Some("unknown_account".to_owned());
+        assert_eq!(done("subscribe", json!({ "channels": ["margin.alice"] })).await, unknown);
+        let elsewhere = claim(&signer(1), &asked("/v1/accounts"));
+        assert_eq!(done("auth", elsewhere).await, unauthorised, "signed for another path");
+        assert_eq!(done("auth", claim(&signer(3), &asked(path))).await, unauthorised, "of nobody's key");
+        let mut another = claim(&signer(3), &asked(path));
+        another["address"] = json!(address(&signer(1)).to_string());
+        assert_eq!(done("auth", another).await, unauthorised, "another's signature");
+        let expired = Asked { until: asked(path).time_ms - 1, ..asked(path) };
+        assert_eq!(done("auth", claim(&signer(1), &expired)).await, unauthorised);
+        let mut both = claim(&signer(1), &asked(path));
+        both["proof"] = json!("00");
+        assert_eq!(done("auth", both).await.as_deref(), Some("argument"), "one of the two");
+        let good = claim(&signer(1), &asked(path));
+        assert_eq!(done("auth", good.clone()).await, None);
+        assert_eq!(done("subscribe", json!({ "channels": ["margin.alice"] })).await, None);
+        assert_eq!(done("subscribe", json!({ "channels": ["margin.bob"] })).await, unknown);
+        assert_eq!(done("auth", good).await, unauthorised, "a signature opens once");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

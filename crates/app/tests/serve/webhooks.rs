@@ -201,6 +201,70 @@ async fn a_queue_that_is_full_says_what_it_left_out_and_slows_nobody() {
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
+/// Stops a world whose receivers are told on a runtime of their own, as a server does; what is left is its folder.
+fn stopped(mut world: World, on: tokio::runtime::Runtime) -> tempfile::TempDir {
+    on.shutdown_timeout(Duration::from_secs(2));
+    drop(world.host.take().unwrap().stop().unwrap());
+    world.told.take().unwrap().settle();
+    std::mem::replace(&mut world.dir, tempfile::tempdir().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_at_a_stop_is_told_after_the_next_start_word_for_word_and_nothing_twice() {
+    let (desk, witness) = (Receiver::start(Does::Takes).await, Receiver::start(Does::Takes).await);
+    let dir = tempfile::tempdir().unwrap();
+    secret(dir.path(), SECRET, 0o600);
+    let kinds = "[\"calls\", \"liquidations\"]";
+    let other = format!(
+        "[webhooks.witness]\nurl = \"http://{}/told\"\nsecret = \"hook.secret\"\nkinds = {kinds}",
+        witness.address
+    );
+    let more = hook(&format!("http://{}/told", desk.address), kinds, &format!("attempts = 100\n{other}"));
+    let told = |receiver: &Receiver| -> Vec<Value> {
+        receiver.with(Does::Takes).into_iter().map(|(_, _, body)| body).collect()
+    };
+    let on = tokio::runtime::Runtime::new().unwrap();
+    let mut world = {
+        let _on = on.enter();
+        World::calm_in(dir, &more)
+    };
+    tokio::task::block_in_place(|| {
+        world.open("carol", "2000");
+        world.trade("carol", "alice", "ETH_USDC-PERPETUAL", "3", "3310");
+        world.price("ETH", "3180");
+    });
+    desk.until(Does::Takes, 1).await;
+    desk.now(Does::Fails);
+    tokio::task::block_in_place(|| {
+        for price in ["3310", "3180", "3310", "3050", "2900"] {
+            world.price("ETH", price);
+        }
+    });
+    desk.until(Does::Fails, 1).await;
+    // The witness has heard the last of it.
+    let begun = moment();
+    while !told(&witness).iter().any(|body| body["data"]["effect"] == "liquidate") {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (before, expected) = (told(&desk).len(), told(&witness));
+    assert!(before < expected.len(), "{before} of {}", expected.len());
+    let dir = tokio::task::block_in_place(|| stopped(world, on));
+    desk.now(Does::Takes);
+    let on = tokio::runtime::Runtime::new().unwrap();
+    let world = {
+        let _on = on.enter();
+        World::empty_in(dir, &more)
+    };
+    desk.until(Does::Takes, expected.len()).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    println!("{} messages waited at the stop", expected.len() - before);
+    assert_eq!(told(&desk), expected);
+    assert_eq!(told(&witness), expected, "who heard all of it hears nothing again");
+    tokio::task::block_in_place(|| drop(stopped(world, on)));
+}
+
 #[test]
 fn api7_what_may_not_be_reached_and_what_is_badly_kept_is_refused_by_its_name() {
     let dir = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use plimsoll_app::doors::Doors;
 use plimsoll_app::host::{At, Config, Entry, Host, Listener, Recovered, Store};
 use plimsoll_app::serve::{App, Heard};
-use plimsoll_app::webhooks::Webhooks;
+use plimsoll_app::webhooks::{Told, Webhooks};
 use plimsoll_app::wire::EventIn;
 use plimsoll_engine::live::Effect;
 use plimsoll_types::Timestamp;
@@ -41,6 +41,7 @@ pub(crate) struct World {
     pub(crate) app: Arc<App>,
     pub(crate) dir: tempfile::TempDir,
     pub(crate) now: Timestamp,
+    pub(crate) told: Option<Told>,
     sequence: u64,
 }
 
@@ -68,14 +69,13 @@ impl World {
         Self::empty_in(tempfile::tempdir().unwrap(), more)
     }
 
-    fn empty_in(dir: tempfile::TempDir, more: &str) -> Self {
+    pub(crate) fn empty_in(dir: tempfile::TempDir, more: &str) -> Self {
         let config = config(dir.path(), more);
-        let (webhooks, told) = Webhooks::new(&config.webhooks, &config.journal.identity).unwrap();
+        let (webhooks, told) = Webhooks::new(&config.webhooks, &config.journal).unwrap();
         let (host, app) = opened(&config, told);
-        if !config.webhooks.hooks.is_empty() {
-            webhooks.start(&host.shared, &tokio::runtime::Handle::current()).unwrap();
-        }
-        Self { host: Some(host), app, dir, now: start(), sequence: 0 }
+        let told = (!config.webhooks.hooks.is_empty())
+            .then(|| webhooks.start(&host.shared, &tokio::runtime::Handle::current()).unwrap());
+        Self { host: Some(host), app, dir, now: start(), told, sequence: 0 }
     }
 
     /// Prices and a chain are known, two accounts hold a perpetual and an option against each other.
