@@ -6,7 +6,8 @@ use crate::wire::{self, Greeks};
 use axum::Json;
 use axum::extract::{Path, State};
 use plimsoll_engine::GreeksRow;
-use plimsoll_types::{Asset, Timestamp};
+use plimsoll_engine::live::Reject;
+use plimsoll_types::{Asset, TimeError, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -89,8 +90,9 @@ pub(super) struct Contributor {
 impl Behind {
     fn expiry(&self) -> Result<Option<Option<Timestamp>>, Problem> {
         let parse = |text: &str| {
-            let refused = |e: &dyn std::fmt::Display| Problem::argument(format!("expiry `{text}`: {e}"));
-            if text == "none" { Ok(None) } else { text.parse().map(Some).map_err(|e| refused(&e)) }
+            // What is no instant is the name of no expiry.
+            let unknown = |e: TimeError| Reject::new("unknown_expiry", format!("`{text}`: {e}")).into();
+            if text == "none" { Ok(None) } else { text.parse().map(Some).map_err(unknown) }
         };
         self.expiry.as_deref().map(parse).transpose()
     }
@@ -98,7 +100,7 @@ impl Behind {
 
 /// What each account adds to the Greeks of all together in an underlying, or in one of its expiries: the largest contribution first.
 #[utoipa::path(get, path = "/v1/greeks/{underlying}/accounts", params(("underlying" = AssetName, Path), Behind), tag = "market",
-    responses((status = 200, body = inline(super::Answer<Contributors>)), (status = 400, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = inline(super::Answer<Contributors>)), (status = 400, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn contributors(
     State(app): Ctx,
     Path(underlying): Path<String>,

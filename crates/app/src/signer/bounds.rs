@@ -260,7 +260,7 @@ impl Bound {
         let corners = one.maintenance.legs.iter().chain(&old.legs).flat_map(|leg| [leg.starts, leg.ends]);
         let looked = corners.filter(|at| (now..=until).contains(at)).chain([now, until]);
         // Every leg that is cut anew is rounded once.
-        let rounded = (one.maintenance.legs.len() + old.legs.len() + 1) as i64;
+        let rounded = i64::try_from(one.maintenance.legs.len() + old.legs.len() + 1).unwrap_or(i64::MAX);
         for at in looked {
             let published = old.at(Timestamp::from_nanos(at.nanos().saturating_add(ROUNDED_NANOS)));
             let new = one.maintenance.at(at);

@@ -46,6 +46,7 @@ pub struct Document {
 /// A parameter in a document; a ratio, larger is tighter.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SignedParameter)]
 pub struct Parameter {
     /// Its name, scope included.
     pub name: String,

@@ -73,6 +73,7 @@ impl SignerConfig {
 /// How publishing stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = PublishedStanding)]
 pub enum Standing {
     /// No signer is configured.
     #[default]

@@ -113,7 +113,7 @@ async fn accounts_behind_a_greek_add_up_to_it_the_largest_first() {
     let (_, option) = world.get("/v1/greeks/SOL/accounts?by=vega_per_point&expiry=none").await;
     assert_eq!(option["data"]["accounts"], 0, "options expire");
     let (status, _) = world.get("/v1/greeks/SOL/accounts?expiry=tomorrow").await;
-    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -132,6 +132,9 @@ fn signer_of(signed: &Signed) -> Address {
     recover(&hash, &unhex(&signed.signature).unwrap()).unwrap()
 }
 
+/// What makes a document another one.
+type Change<'a> = &'a dyn Fn(&mut Document);
+
 const SCAN: &str = "price_scan_up[BTC]";
 
 #[test]
@@ -149,7 +152,7 @@ fn what_breaks_a_bound_is_refused_by_its_word_and_changes_nothing() {
     };
     let leg = |starts: i64, rise| Leg { starts: at(starts), ends: at(starts + 86_400), rise: Ppb(rise) };
     let path = |legs| Ramp { from: Ppb(150_000_000), legs };
-    let cases: [(&str, &dyn Fn(&mut Document)); 19] = [
+    let cases: [(&str, Change<'_>); 19] = [
         ("form", &|d| d.parameters.reverse()),
         ("form", &|d| d.time = Timestamp::from_nanos(d.time.nanos() + 1)),
         ("form", &|d| d.parameters.clear()),
