@@ -5,20 +5,25 @@
 //!
 //! **Must never know:** a protocol; whether a price is to be believed.
 
+mod recorded;
+
+pub use recorded::Recorded;
+
 use crate::host::{self, At, Charter, Entry, Ingest};
 use anyhow::{Context, bail};
 use plimsoll_engine::live::Body;
 use plimsoll_engine::live::feed::{Observation, Stated};
 use plimsoll_feeds::address::Allowed;
-use plimsoll_feeds::config::{Built, Configured, Terms};
+use plimsoll_feeds::config::{Configured, Terms};
 use plimsoll_feeds::depth::{DepthSpec, Pipeline};
-use plimsoll_feeds::link::{Counters, Limits, Outside, run, system_roots};
-use plimsoll_feeds::{Chains, Depth, Number, Price, Reading};
+use plimsoll_feeds::link::{Counters, Limits, Outside, Source, play, run, system_roots};
+use plimsoll_feeds::{Chains, Depth, Number, Price, Protocol, Reading};
 use plimsoll_policy::Quoted;
 use plimsoll_quant::liquidity::LiquiditySpec;
-use plimsoll_types::{Asset, Timestamp};
-use serde::{Deserialize, Serialize};
+use plimsoll_types::{Asset, Instrument, Timestamp};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -40,6 +45,8 @@ pub struct ReachConfig {
     pub band: f64,
     /// Seconds of which the least depth counts.
     pub depth_seconds: i64,
+    /// Whether what a source says is traded is listed, where it is a source of its underlying's feed.
+    pub list: bool,
 }
 
 impl Default for ReachConfig {
@@ -51,7 +58,30 @@ impl Default for ReachConfig {
             quote_age_seconds: 600,
             band: 0.01,
             depth_seconds: 60,
+            list: false,
         }
+    }
+}
+
+/// A source, by the kind it is of.
+#[derive(Clone, PartialEq, Debug)]
+pub enum SourceConfig {
+    /// Of a protocol, over a connection.
+    Connected(Box<Configured>),
+    /// Of kind `replay`: out of files.
+    Recorded(Recorded),
+}
+
+impl<'de> Deserialize<'de> for SourceConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut table = toml::Table::deserialize(deserializer)?;
+        let read = if table.get("kind").and_then(toml::Value::as_str) == Some("replay") {
+            table.remove("kind");
+            table.try_into().map(Self::Recorded)
+        } else {
+            table.try_into().map(Self::Connected)
+        };
+        read.map_err(serde::de::Error::custom)
     }
 }
 
@@ -61,14 +91,25 @@ pub struct IntakeConfig {
     /// See there.
     pub reach: ReachConfig,
     /// By name: the name of a feed's source.
-    pub sources: BTreeMap<String, Configured>,
+    pub sources: BTreeMap<String, SourceConfig>,
 }
 
 impl IntakeConfig {
+    /// With files in `folder`.
+    #[must_use]
+    pub fn beside(mut self, folder: &Path) -> Self {
+        for source in self.sources.values_mut() {
+            if let SourceConfig::Recorded(recorded) = source {
+                *recorded = recorded.clone().beside(folder);
+            }
+        }
+        self
+    }
+
     /// Refuses what cannot be run.
     ///
     /// # Errors
-    /// What is out of range, an address that may not be reached, a secret that is not there, by the source's name.
+    /// What is out of range, an address that may not be reached, a secret or file that is not there, by the source's name.
     pub fn check(&self) -> anyhow::Result<()> {
         let reach = &self.reach;
         let share = reach.band.is_finite() && reach.band > 0.0 && reach.band < 1.0;
@@ -79,19 +120,60 @@ impl IntakeConfig {
                 "`reach`: a band within 0 and 1, seconds of at least 1 and at most 3600 (86400 of a quote's age)"
             );
         }
-        self.built().map(drop)
+        self.speakers().map(drop)
     }
 
-    fn built(&self) -> anyhow::Result<Vec<(String, Built)>> {
+    fn speakers(&self) -> anyhow::Result<Vec<(&String, Speaker)>> {
         let allowed = Allowed { hosts: self.reach.hosts.clone(), loopback: self.reach.loopback };
         let secret = |name: &str| std::env::var(name).ok();
         let terms = Terms { allowed, limits: Limits::default(), band: self.reach.band, secret: &secret };
-        let one = |(name, source): (&String, &Configured)| {
-            let built =
-                source.build(&terms).map_err(|refusal| anyhow::anyhow!("sources.{name}: {refusal}"))?;
-            Ok((name.clone(), built))
+        let one = |source: &SourceConfig| -> anyhow::Result<Speaker> {
+            match source {
+                SourceConfig::Connected(source) => {
+                    let (source, protocol) =
+                        source.build(&terms).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+                    Ok(Speaker::Connected(Box::new(source), protocol))
+                }
+                SourceConfig::Recorded(source) => {
+                    source.check()?;
+                    Ok(Speaker::Recorded(source.clone()))
+                }
+            }
         };
-        self.sources.iter().map(one).collect()
+        let named = self.sources.iter();
+        named
+            .map(|(name, source)| Ok((name, one(source).with_context(|| format!("sources.{name}"))?)))
+            .collect()
+    }
+}
+
+/// What a source is run as.
+enum Speaker {
+    Connected(Box<Source>, Box<dyn Protocol>),
+    Recorded(Recorded),
+}
+
+impl Speaker {
+    /// Says all it has to say; to be polled where waiting for a disk is allowed.
+    async fn speak(
+        self,
+        name: &str,
+        (mouth, outside, counters): (&Mouth, &Outside, &Counters),
+        stopped: watch::Receiver<bool>,
+    ) {
+        let mut sink = |reading| mouth.take(name, reading);
+        match self {
+            Self::Connected(source, mut protocol) => {
+                run(&source, &mut *protocol, outside, counters, &mut sink, stopped).await;
+            }
+            Self::Recorded(recorded) => {
+                let (said, pace) = (recorded.said(mouth.band), (recorded.speed, true));
+                match play(said, pace, outside, counters, &mut sink, stopped).await {
+                    Ok(()) => tracing::info!(source = name, "a recording is told to its end"),
+                    Err(refusal) => tracing::warn!(source = name, %refusal, "a recording is not told"),
+                }
+            }
+        }
     }
 }
 
@@ -101,7 +183,12 @@ struct Gathered {
     depth: Pipeline,
     /// Of each underlying the last chain that was handed in.
     said: BTreeMap<Asset, Timestamp>,
+    /// What is traded, as far as sources said so, and whether that was handed in.
+    announced: BTreeMap<Instrument, bool>,
 }
+
+/// Instruments of one announcement.
+const ANNOUNCED_MAX: usize = 2_000;
 
 /// Where readings go.
 #[derive(Clone)]
@@ -110,6 +197,10 @@ struct Mouth {
     /// By asset the sources of its feed, and whether each gives signs of life.
     feeds: Arc<BTreeMap<Asset, BTreeMap<String, bool>>>,
     gathered: Arc<Mutex<Gathered>>,
+    /// Whether what sources announce is listed.
+    lists: bool,
+    /// The band of depth, a share of the middle.
+    band: f64,
 }
 
 /// Sources that run.
@@ -144,14 +235,19 @@ impl Intake {
         let outside = Outside { clock: Arc::new(host::now), chance: Arc::new(chance), tls };
         let mouth = Mouth::new(config, charter, ingest)?;
         let mut counted = Vec::new();
-        for (name, (source, mut protocol)) in config.built()? {
+        for (name, speaker) in config.speakers()? {
             let counters = Arc::new(Counters::default());
             counted.push((name.clone(), Arc::clone(&counters)));
-            let (mouth, outside, stopped) = (mouth.clone(), outside.clone(), stopped.clone());
-            tasks.push(on.spawn(async move {
-                let mut sink = |reading| mouth.take(&name, reading);
-                run(&source, &mut *protocol, &outside, &counters, &mut sink, stopped).await;
-            }));
+            let (name, mouth, outside, stopped) =
+                (name.clone(), mouth.clone(), outside.clone(), stopped.clone());
+            let disk = matches!(speaker, Speaker::Recorded(_));
+            let speak = async move { speaker.speak(&name, (&mouth, &outside, &counters), stopped).await };
+            let runtime = on.clone();
+            tasks.push(if disk {
+                on.spawn_blocking(move || runtime.block_on(speak))
+            } else {
+                on.spawn(speak)
+            });
         }
         let every = Duration::from_secs(config.reach.chain_seconds);
         tasks.push(on.spawn(gather(mouth, counted, every, stopped)));
@@ -193,8 +289,14 @@ impl Mouth {
         };
         let depth = Pipeline::new(spec).map_err(|refusal| anyhow::anyhow!("{refusal}")).context("reach")?;
         let chains = Chains::new(charter.feeds.keys().cloned(), config.reach.quote_age_seconds);
-        let gathered = Arc::new(Mutex::new(Gathered { chains, depth, said: BTreeMap::new() }));
-        Ok(Self { ingest: Arc::clone(ingest), feeds: Arc::new(feeds.collect()), gathered })
+        let gathered = Arc::new(Mutex::new(Gathered {
+            chains,
+            depth,
+            said: BTreeMap::new(),
+            announced: BTreeMap::new(),
+        }));
+        let (lists, band) = (config.reach.list, config.reach.band);
+        Ok(Self { ingest: Arc::clone(ingest), feeds: Arc::new(feeds.collect()), gathered, lists, band })
     }
 
     /// Takes what a source reads; whether there was room for it.
@@ -214,6 +316,12 @@ impl Mouth {
                 // A book that is dated before its last state says nothing new.
                 Ok(None) | Err(_) => true,
             },
+            Reading::Listed { instrument, active: true }
+                if self.lists && self.lives(instrument.underlying(), source).is_some() =>
+            {
+                gathered().announced.entry(instrument).or_insert(false);
+                true
+            }
             Reading::Alive { .. } | Reading::Trade(_) | Reading::Listed { .. } => true,
         }
     }
@@ -242,6 +350,16 @@ impl Mouth {
 
     fn say(&self, body: Body) -> bool {
         self.ingest.submit(Entry::new(At::Now, None, body), None).is_ok()
+    }
+
+    /// Hands in what is newly traded.
+    fn announce(&self) {
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = gathered.announced.iter_mut().filter(|(_, said)| !**said).take(ANNOUNCED_MAX);
+        let (instruments, marks): (Vec<_>, Vec<_>) = new.map(|(of, said)| (of.clone(), said)).unzip();
+        if !instruments.is_empty() && self.say(Body::Announced { instruments }) {
+            marks.into_iter().for_each(|said| *said = true);
+        }
     }
 
     /// Hands in the chains that are new.
@@ -274,6 +392,7 @@ async fn gather(
             _ = stopped.wait_for(|stopped| *stopped) => return,
             _ = pace.tick() => {}
         }
+        mouth.announce();
         mouth.chains(host::now());
         for (name, counters) in &counted {
             count(name, counters);

@@ -1,6 +1,7 @@
 //! Deribit: JSON-RPC over a WebSocket.
 //!
-//! After it is open a connection is asked for heartbeats, for the instruments of every currency, for the channels, and then, every so
+//! After it is open a connection is asked for heartbeats, for the instruments of every currency, for the channels (of which one says what is
+//! newly traded), and then, every so
 //! often, for the summary of every book of a currency: one reply that is a whole chain. A `test_request` is answered at once, or
 //! Deribit closes. A book's changes name the change before; where they do not follow, the book is dropped and its channel is
 //! subscribed anew, which brings a snapshot.
@@ -18,7 +19,9 @@ use crate::{Amounts, Book, Depth, Price, Quote, Reading, Reason, Refusal, Side, 
 use plimsoll_types::{Asset, Contract, Instrument, Timestamp, nearest_f64};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use wire::{BookData, Frame, IndexData, Level, Listing, Params, QuoteData, Summary, Ticker, TradeData};
+use wire::{
+    BookData, Frame, IndexData, Level, Listing, Params, QuoteData, StateData, Summary, Ticker, TradeData,
+};
 
 /// Seconds between heartbeats that are asked for; Deribit takes no less than 10.
 const HEARTBEAT_SECONDS: u32 = 10;
@@ -98,7 +101,8 @@ impl Deribit {
         let tickers = wanted.tickers.iter().map(|name| format!("ticker.{name}.100ms"));
         let books = wanted.books.iter().map(|name| format!("book.{name}.100ms"));
         let trades = wanted.trades.iter().map(|name| format!("trades.{name}.100ms"));
-        indices.chain(tickers).chain(books).chain(trades).collect()
+        let states = wanted.currencies.iter().map(|name| format!("instrument.state.any.{name}"));
+        indices.chain(tickers).chain(books).chain(trades).chain(states).collect()
     }
 
     fn call(&mut self, turn: &mut Turn, call: Call, method: &str, params: &serde_json::Value) {
@@ -143,6 +147,10 @@ impl Deribit {
             "book" => self.book(channel, &json(data)?, turn),
             "quote" => self.best(&json(data)?, turn),
             "trades" => self.trades(&json::<Vec<TradeData<'_>>>(data)?, turn),
+            "instrument" => {
+                let StateData { instrument_name, state } = json(data)?;
+                self.listings(&[Listing { instrument_name, is_active: state == "started" }], turn)
+            }
             _ => refuse(Reason::Unasked, format_args!("channel {channel}")),
         }
     }

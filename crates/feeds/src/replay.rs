@@ -10,6 +10,7 @@ use crate::reading::{Figures, priced};
 use crate::refusal::refuse;
 use crate::{Amounts, Book, Depth, Number, Price, Quote, Reading, Reason, Refusal, Side, Trade};
 use plimsoll_types::{Asset, Decimal, Instrument, Snapshot, Timestamp, nearest_f64};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
 use std::time::Duration;
@@ -68,7 +69,12 @@ impl Pace {
         let mut moved = reading;
         match &mut moved {
             Reading::Price(price) => {
+                let counted = price.sequence == price.time.nanos().unsigned_abs();
                 to(&mut price.time);
+                // Where times are the numbers they stay so: what is told a second time is newer than what was told before.
+                if counted {
+                    price.sequence = price.time.nanos().unsigned_abs();
+                }
                 price.valid_until.as_mut().map(to);
             }
             Reading::Alive { time, .. } => to(time),
@@ -84,7 +90,8 @@ impl Pace {
 }
 
 /// What a symbol of a recording stands for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Named {
     /// Of what its index is.
     pub asset: Asset,

@@ -62,7 +62,7 @@ fn deribit_asks_for_heartbeats_instruments_channels_and_summaries_and_answers_te
     assert_eq!(methods, expected.map(|m| format!("public/{m}")));
     assert_eq!(
         asked[2]["params"]["channels"],
-        json!(["deribit_price_index.btc_usd", "ticker.BTC-PERPETUAL.100ms"])
+        json!(["deribit_price_index.btc_usd", "ticker.BTC-PERPETUAL.100ms", "instrument.state.any.BTC"])
     );
     let test = json!({ "jsonrpc": "2.0", "method": "heartbeat", "params": { "type": "test_request" } });
     let (taken, turn) = hear(&mut deribit, &test, at());
@@ -121,6 +121,18 @@ fn an_index_keeps_its_digits_its_order_and_its_signs_of_life() {
     assert_eq!(turn.readings, [Reading::Alive { asset: asset("BTC"), time: at().plus_seconds(1) }]);
     let (_, turn) = hear(&mut Deribit::new(wanted()), &beat, at());
     assert!(turn.readings.is_empty(), "what has said nothing has nothing that holds");
+}
+
+#[test]
+fn deribit_says_what_is_newly_traded_and_what_no_longer() {
+    let mut deribit = Deribit::new(wanted());
+    for (state, active) in [("created", false), ("started", true), ("settled", false), ("closed", false)] {
+        let frame = json!({ "jsonrpc": "2.0", "method": "subscription", "params": { "channel": "instrument.state.any.BTC",
+            "data": { "timestamp": 1_767_225_600_000_i64, "state": state, "instrument_name": "BTC-27MAR26-100000-C" } } });
+        let instrument = "BTC-27MAR26-100000-C".parse().unwrap();
+        let (taken, turn) = hear(&mut deribit, &frame, at());
+        assert_eq!((taken, turn.readings), (Ok(()), vec![Reading::Listed { instrument, active }]), "{state}");
+    }
 }
 
 #[test]

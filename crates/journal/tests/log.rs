@@ -379,7 +379,8 @@ fn p1_a_process_killed_at_any_moment_loses_nothing() {
         let (journal, recovery) = Journal::open(Box::new(disk), small()).unwrap();
         verify(journal.disk(), "test", Some(anchor)).unwrap();
         // Killed between making a segment and marking the one before: that one's mark is all that can be missing.
-        let marks: Vec<_> = recovery.repairs.iter().filter(|repair| matches!(repair, Repair::Mark { .. })).collect();
+        let marks: Vec<_> =
+            recovery.repairs.iter().filter(|repair| matches!(repair, Repair::Mark { .. })).collect();
         assert!(marks.len() <= 1 && (marks.is_empty() || recovery.segments > 1), "{marks:?}");
         assert!(recovery.end.sequence - anchor.sequence <= 6);
         last = recovery.end.sequence;

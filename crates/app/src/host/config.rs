@@ -5,7 +5,7 @@
 
 use super::charter::Charter;
 use crate::doors::DoorsConfig;
-use crate::intake::{IntakeConfig, ReachConfig};
+use crate::intake::{IntakeConfig, ReachConfig, SourceConfig};
 use crate::readmodels::PostgresConfig;
 use crate::signer::SignerConfig;
 use crate::webhooks::{WebhookConfig, WebhooksConfig};
@@ -14,7 +14,6 @@ use plimsoll_engine::live::feed::FeedParams;
 use plimsoll_engine::live::{LiquidationRules, MarketParams};
 use plimsoll_engine::{PRESETS, ParamSet};
 use plimsoll_feeds::address::Allowed;
-use plimsoll_feeds::config::Configured;
 use plimsoll_margin::venue::mango::StableTerms;
 use plimsoll_policy::POLICIES;
 use plimsoll_types::{Asset, Decimal, Ticks, Timestamp, parse_scaled};
@@ -154,7 +153,7 @@ struct Raw {
     #[serde(default)]
     reach: ReachConfig,
     #[serde(default)]
-    sources: BTreeMap<String, Configured>,
+    sources: BTreeMap<String, SourceConfig>,
     #[serde(default)]
     webhooks: BTreeMap<String, WebhookConfig>,
     #[serde(default)]
@@ -229,7 +228,7 @@ impl Config {
         charter.rules()?;
         let allowed = Allowed { hosts: raw.reach.hosts.clone(), loopback: raw.reach.loopback };
         let webhooks = WebhooksConfig { hooks: raw.webhooks, allowed }.beside(folder);
-        let intake = IntakeConfig { reach: raw.reach, sources: raw.sources };
+        let intake = IntakeConfig { reach: raw.reach, sources: raw.sources }.beside(folder);
         let doors = raw.doors.beside(folder);
         let postgres = raw.postgres.map(|postgres| postgres.beside(folder));
         let signer = raw.signer.map(|signer| signer.beside(folder));

@@ -2,10 +2,10 @@
 
 use super::error::{InputError, Refusal};
 use super::rows::{Columns, each_row};
-use anyhow::bail;
 use plimsoll_feeds::Refusal as Refused;
 use plimsoll_feeds::replay::{Named, Said, Table, Tape};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 const TRADES: Columns = Columns {
@@ -72,35 +72,42 @@ fn columns(table: Table) -> Columns {
     }
 }
 
-/// Tells a recording, plain, compressed or Parquet, row by row: `each` is handed what a row comes to, or why it was refused. Which table it is
-/// follows from its columns. Gives the table and how many rows there were. Memory does not grow with the file.
+/// Tells a recording, plain, compressed or Parquet, row by row, until `each` breaks: it is handed what a row comes to, or why it was refused.
+/// Which table it is follows from its columns: gives it, and how many rows there were; nothing where it is of no table that is known. Memory
+/// does not grow with the file.
 ///
 /// # Errors
-/// When the file cannot be read or is of no table that is known.
+/// When the file cannot be read.
 pub fn recording(
     path: &Path,
     (names, band): (&BTreeMap<String, Named>, f64),
-    each: &mut dyn FnMut(Result<Said, Refused>),
-) -> anyhow::Result<(Table, u64)> {
+    each: &mut dyn FnMut(Result<Said, Refused>) -> ControlFlow<()>,
+) -> Result<Option<(Table, u64)>, InputError> {
     for table in [Table::OptionsChain, Table::BookChanges, Table::DerivativeTicker, Table::Trades] {
         let (mut tape, of) = (Tape::new(table, names.clone(), band), columns(table));
         let order: Vec<&str> = of.names().collect();
-        let told = each_row(path, of, &mut |_, fields| -> Result<(), Refusal> {
+        let mut ended = None;
+        let told = each_row(path, of, &mut |row, fields| -> Result<(), Refusal> {
             let place = |name: &str| order.iter().position(|column| *column == name);
             let field = |name: &str| {
                 place(name).and_then(|at| fields.get(at).copied().flatten()).filter(|text| !text.is_empty())
             };
-            each(tape.row(&field));
-            Ok(())
+            match each(tape.row(&field)) {
+                ControlFlow::Continue(()) => Ok(()),
+                ControlFlow::Break(()) => {
+                    ended = Some(row);
+                    Err(Refusal::new("", "", "no more"))
+                }
+            }
         });
-        match told {
-            Ok(rows) => return Ok((table, rows)),
+        match (told, ended) {
+            (Ok(rows), _) | (Err(_), Some(rows)) => return Ok(Some((table, rows))),
             // Of another table, perhaps.
-            Err(InputError::Columns { .. }) => {}
-            Err(other) => return Err(other.into()),
+            (Err(InputError::Columns { .. }), None) => {}
+            (Err(other), None) => return Err(other),
         }
     }
-    bail!("{}: the columns are of no table of tardis.dev that is read", path.display())
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -113,7 +120,11 @@ mod tests {
 
     fn told(path: &Path) -> (Table, u64, Vec<Result<Said, Refused>>) {
         let mut said = Vec::new();
-        let (table, rows) = recording(path, (&BTreeMap::new(), 0.01), &mut |row| said.push(row)).unwrap();
+        let mut each = |row| {
+            said.push(row);
+            ControlFlow::Continue(())
+        };
+        let (table, rows) = recording(path, (&BTreeMap::new(), 0.01), &mut each).unwrap().unwrap();
         (table, rows, said)
     }
 
@@ -175,7 +186,12 @@ mod tests {
         assert_eq!(feeds.collect::<Vec<_>>(), from_csv.2);
         let other = dir.path().join("other.csv");
         std::fs::write(&other, "a,b\n1,2\n").unwrap();
-        let refused = recording(&other, (&BTreeMap::new(), 0.01), &mut |_| {}).unwrap_err().to_string();
-        assert!(refused.contains("no table"), "{refused}");
+        let mut first = |_| ControlFlow::Break(());
+        assert_eq!(recording(&other, (&BTreeMap::new(), 0.01), &mut first).unwrap(), None);
+        // Who has heard enough is told no more.
+        for path in [&csv, &columnar] {
+            let told = recording(path, (&BTreeMap::new(), 0.01), &mut first).unwrap();
+            assert!(told.is_some_and(|(_, rows)| rows <= 2), "{told:?}");
+        }
     }
 }

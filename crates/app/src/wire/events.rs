@@ -156,6 +156,12 @@ pub enum EventBody {
         #[schema(value_type = InstrumentName)]
         instrument: Instrument,
     },
+    /// What a venue says is traded there: what is new here, can be held and has a feed is traded from now on.
+    Announced {
+        /// Which.
+        #[schema(value_type = Vec<InstrumentName>)]
+        instruments: Vec<Instrument>,
+    },
     /// An expired instrument is settled.
     Settle {
         /// Which.
@@ -373,6 +379,7 @@ impl EventBody {
             Self::Resume {} => Body::Resume,
             Self::Pardon { asset, source } => Body::Pardon { asset, source },
             Self::List { instrument } => Body::List { instrument },
+            Self::Announced { instruments } => Body::Announced { instruments },
             Self::Settle { instrument } => Body::Settle { instrument },
             Self::Funding { instrument, rate } => Body::Funding { instrument, rate: stated("rate", &rate)? },
             other => return other.of_accounts(units),

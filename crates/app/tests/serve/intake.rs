@@ -90,6 +90,175 @@ fn prices(dir: &Path) -> Vec<(String, String, f64)> {
     found
 }
 
+/// What the journal holds: prices of an asset by their sequences, depths, and what was announced.
+#[derive(Debug, Default)]
+struct Journaled {
+    prices: Vec<(u64, f64)>,
+    depths: usize,
+    announced: Vec<String>,
+}
+
+fn journaled(dir: &Path, of: &str) -> Journaled {
+    let disk = DirDisk::read_only(dir);
+    let mut reader = Reader::open(&disk, "plimsoll", 1).unwrap();
+    let mut found = Journaled::default();
+    while let Ok(Some(record)) = reader.next_record() {
+        let Content::Event(event) = Content::read(record.version, record.payload).unwrap() else { continue };
+        match event.body {
+            Body::Price { asset, seen, .. } if asset.as_str() == of => {
+                found.prices.push((seen.sequence, seen.price.to_f64().unwrap()));
+            }
+            Body::Depth { underlying, .. } if underlying.as_str() == of => found.depths += 1,
+            Body::Announced { instruments } => {
+                found.announced.extend(instruments.iter().map(ToString::to_string));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Two tables of one hour, of a ticker and of a book.
+fn tables(dir: &Path) {
+    let ticks: String = (0..6_u64)
+        .map(|i| {
+            let at = 1_700_000_000_000_000 + i * 600_000_000;
+            format!("deribit,BTC-PERPETUAL,{at},{},,0.0001,,1000,97001.5,97{i}00.5,97002\n", at + 5)
+        })
+        .collect();
+    let head = "exchange,symbol,timestamp,local_timestamp,funding_timestamp,funding_rate,predicted_funding_rate,open_interest,last_price,index_price,mark_price\n";
+    std::fs::write(dir.join("ticker.csv"), format!("{head}{ticks}")).unwrap();
+    let rows: String = (0..6_u64)
+        .flat_map(|i| {
+            let at = 1_700_000_000_000_000 + i * 600_000_000;
+            ["bid,96990", "ask,97010"]
+                .map(|side| format!("deribit,BTC-PERPETUAL,{at},{},{},{side},10\n", at + 7, i == 0))
+        })
+        .collect();
+    let head = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount\n";
+    std::fs::write(dir.join("book.csv"), format!("{head}{rows}")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_is_told_at_its_speed_as_if_it_happened_now_and_again_after_a_restart() {
+    let world = World::calm();
+    tables(world.dir.path());
+    let sources = "[reach]\ndepth_seconds = 1\n[sources.a]\nkind = \"replay\"\nfiles = [\"ticker.csv\", \"book.csv\"]\nspeed = 1500\n";
+    let told = config(world.dir.path(), sources);
+    let host = world.host.as_ref().unwrap();
+    let mut before = journaled(world.dir.path(), "BTC").prices.len();
+    for round in 1..=2 {
+        let began = std::time::Instant::now();
+        let intake =
+            Intake::start(&told.intake, &told.charter, &host.ingest, &tokio::runtime::Handle::current())
+                .unwrap();
+        let mut found = Journaled::default();
+        for _ in 0..200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            found = journaled(world.dir.path(), "BTC");
+            if found.prices.len() >= before + 6 {
+                break;
+            }
+        }
+        intake.stop();
+        let heard = &found.prices[found.prices.len() - 6..];
+        let exact: Vec<f64> = heard.iter().map(|(_, price)| *price).collect();
+        assert_eq!(exact, [97_000.5, 97_100.5, 97_200.5, 97_300.5, 97_400.5, 97_500.5], "round {round}");
+        // Fifty minutes at 1500 times the speed are two seconds.
+        assert!(began.elapsed() >= Duration::from_millis(1_990), "{:?}", began.elapsed());
+        assert!(
+            found.prices.windows(2).all(|pair| pair[0].0 < pair[1].0),
+            "the second telling is newer: {found:?}"
+        );
+        assert!(found.depths > 0, "{found:?}");
+        before = found.prices.len();
+    }
+}
+
+#[test]
+fn a_recording_that_cannot_be_told_is_refused_before_anything_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("there.csv"), "").unwrap();
+    let parse = |source: &str| {
+        let text = format!(
+            "[sources.a]\nkind = \"replay\"\n{source}\n[feeds.BTC]\nsources = {{ a = {{}} }}\nquorum = 1\n"
+        );
+        let now = plimsoll_app::host::now();
+        let read = plimsoll_app::host::Config::parse(&text, std::iter::empty(), dir.path(), now);
+        read.map(drop).map_err(|e| format!("{e:#}"))
+    };
+    parse("files = [\"there.csv\"]").unwrap();
+    parse("files = [\"there.csv\"]\nspeed = inf").unwrap();
+    for (source, why) in [
+        ("files = []", "names none"),
+        ("files = [\"missing.csv\"]", "missing.csv"),
+        ("files = [\"there.csv\"]\nspeed = 0", "`speed` is 0"),
+        ("files = [\"there.csv\"]\nspeed = nan", "`speed` is NaN"),
+        ("files = [\"there.csv\"]\nslow = 1", "unknown field `slow`"),
+        ("", "missing field `files`"),
+    ] {
+        let refused = parse(source).unwrap_err();
+        assert!(refused.contains("sources") && refused.contains(why), "{source}: {refused}");
+    }
+}
+
+/// A venue that says what it trades, first of all and then one more.
+async fn lister(listener: TcpListener) {
+    let Ok((stream, _)) = listener.accept().await else { return };
+    let Ok(mut socket) = accept_async(stream).await else { return };
+    while let Some(Ok(asked)) = socket.next().await {
+        let Ok(asked) = serde_json::from_str::<serde_json::Value>(asked.to_text().unwrap_or("")) else {
+            continue;
+        };
+        if asked["method"] == "public/get_instruments" {
+            let traded = ["SOL_USDC-27DEC30-150-C", "SOL_USDC-27DEC30-160-C", "XRP_USDC-27DEC30-2-C"];
+            let result: Vec<_> = traded
+                .iter()
+                .map(|name| json!({ "instrument_name": name, "is_active": !name.contains("160") }))
+                .collect();
+            let reply = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": result });
+            let later = json!({ "jsonrpc": "2.0", "method": "subscription", "params": { "channel": "instrument.state.any.SOL",
+                "data": { "timestamp": 1, "state": "started", "instrument_name": "SOL_USDC-27DEC30-170-C" } } });
+            for text in [reply, later] {
+                let _ = socket.send(Message::text(text.to_string())).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_announces_is_listed_where_that_is_wanted() {
+    for (list, expected) in [(true, 2), (false, 0)] {
+        let world = World::calm();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(lister(listener));
+        let sources = format!(
+            "[reach]\nhosts = [\"{address}\"]\nloopback = true\nchain_seconds = 1\nlist = {list}\n[sources.a]\nkind = \"deribit\"\n\
+             url = \"ws://{address}/\"\ncurrencies = [\"SOL\"]\n"
+        );
+        let told = config(world.dir.path(), &sources);
+        let host = world.host.as_ref().unwrap();
+        let intake =
+            Intake::start(&told.intake, &told.charter, &host.ingest, &tokio::runtime::Handle::current())
+                .unwrap();
+        let mut found = Journaled::default();
+        for _ in 0..60 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            found = journaled(world.dir.path(), "SOL");
+            if list && found.announced.len() >= expected {
+                break;
+            }
+        }
+        intake.stop();
+        let names = ["SOL_USDC-27DEC30-150-C", "SOL_USDC-27DEC30-170-C"];
+        assert_eq!(found.announced, names.get(..expected).unwrap(), "list = {list}");
+        let course = host.shared.course();
+        let listed = course.engine.state().ledger.number(&names[0].parse().unwrap()).is_ok();
+        assert_eq!(listed, list);
+    }
+}
+
 #[test]
 fn api7_an_address_that_may_not_be_reached_is_refused_before_anything_runs() {
     let dir = tempfile::tempdir().unwrap();

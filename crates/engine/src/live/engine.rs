@@ -245,12 +245,18 @@ impl Engine {
         let ledger = &mut self.state.ledger;
         match body {
             Body::List { instrument } => {
-                if instrument.expiry().is_some_and(|expiry| expiry <= self.state.now) {
-                    return Err(Reject::new("expired", instrument.to_string()));
+                self.list(instrument)?;
+                touched.all = true;
+            }
+            Body::Announced { instruments } => {
+                let mut new = false;
+                for instrument in instruments {
+                    new |= self.rules.feeds.contains_key(instrument.underlying())
+                        && self.list(instrument).is_ok();
                 }
-                ledger.list(instrument)?;
-                let underlying = instrument.underlying().clone();
-                self.expiries.extend(instrument.expiry().map(|expiry| (expiry, underlying)));
+                if !new {
+                    return Err(Reject::new("nothing_new", format!("of {}", instruments.len())));
+                }
                 touched.all = true;
             }
             Body::Settle { instrument } => self.settle(instrument, touched, effects)?,
@@ -296,6 +302,17 @@ impl Engine {
             Body::Insure { nano } => self.insure(*nano)?,
             _ => return Err(Reject::new("unknown_event", "")),
         }
+        Ok(())
+    }
+
+    /// An instrument is traded from now on. What it is worth is found by the next valuation of all.
+    fn list(&mut self, instrument: &Instrument) -> Result<(), Reject> {
+        if instrument.expiry().is_some_and(|expiry| expiry <= self.state.now) {
+            return Err(Reject::new("expired", instrument.to_string()));
+        }
+        self.state.ledger.list(instrument)?;
+        let underlying = instrument.underlying().clone();
+        self.expiries.extend(instrument.expiry().map(|expiry| (expiry, underlying)));
         Ok(())
     }
 

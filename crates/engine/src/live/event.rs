@@ -130,6 +130,11 @@ pub enum Body {
         /// Which.
         instrument: Instrument,
     },
+    /// What a venue says is traded there: of underlyings with a feed, what is new here and can be held is traded from now on.
+    Announced {
+        /// Which.
+        instruments: Vec<Instrument>,
+    },
     /// An instrument that has expired is settled at the mean index of its last half hour, as far as it was seen.
     Settle {
         /// Which.

@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 const NAMES: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
 const LISTED: [&str; 4] = [PERP, "BTC_USDC-PERPETUAL", CALL, "SOL_USDC-PERPETUAL"];
 /// Every kind of event there is.
-const KINDS: [&str; 26] = [
+const KINDS: [&str; 27] = [
+    "announced",
     "cancel",
     "cancel_vote",
     "chain",
@@ -202,6 +203,9 @@ impl Day {
             160 => drop(self.tell(Body::Vote(Box::new(vote("taken back"))))),
             170 => drop(self.tell(Body::CancelVote { id: "taken back".into() })),
             200 => drop(self.tell(Body::List { instrument: instrument("SOL_USDC-23JAN26-140-C") })),
+            210 => drop(self.tell(Body::Announced {
+                instruments: vec![instrument("SOL_USDC-23JAN26-140-C"), instrument("SOL_USDC-23JAN26-150-C")],
+            })),
             250 => drop(self.tell(Body::Uptime { down: true })),
             260 => drop(self.tell(Body::Uptime { down: false })),
             300 => {

@@ -168,6 +168,25 @@ fn f33_deep_tails_are_finite_within_their_bounds_and_in_parity() {
 }
 
 #[test]
+fn what_a_venue_announces_is_listed_once_as_far_as_it_can_be() {
+    let mut world = World::calm();
+    let known = world.engine.state().ledger.instruments().len();
+    let told =
+        |names: &[&str]| Body::Announced { instruments: names.iter().map(|n| instrument(n)).collect() };
+    // Known already, expired, of no feed, and a future that is settled in coin.
+    let none = [CALL, "SOL_USDC-2JAN26-140-C", "XRP_USDC-16JAN26-2-C", "ETH-PERPETUAL"];
+    assert_eq!(crate::world::code(&world.tell(told(&none))), "nothing_new");
+    world.ok(told(&[CALL, "XRP_USDC-16JAN26-2-C", WEEK, "SOL_USDC-16JAN26-150-C"]));
+    let listed = world.engine.state().ledger.instruments();
+    let new: Vec<String> = listed[known..].iter().map(|listed| listed.instrument.to_string()).collect();
+    assert_eq!(new, [WEEK, "SOL_USDC-16JAN26-150-C"]);
+    assert_eq!(crate::world::code(&world.tell(told(&[WEEK]))), "nothing_new");
+    world.open("alice", 1_000_000);
+    world.open("bob", 1_000_000);
+    world.trade("alice", "bob", WEEK, 100, 8.0);
+}
+
+#[test]
 fn f33_an_account_deep_in_the_tails_is_margined() {
     let mut world = World::calm();
     world.open("alice", 1_000_000);

@@ -203,3 +203,9 @@ pub(super) struct Listing {
     pub(super) instrument_name: String,
     pub(super) is_active: bool,
 }
+
+#[derive(Deserialize)]
+pub(super) struct StateData {
+    pub(super) instrument_name: String,
+    pub(super) state: String,
+}
