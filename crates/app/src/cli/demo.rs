@@ -33,7 +33,7 @@ const STORY: Duration = Duration::from_secs(120);
 const TAPE_MAX: usize = 1_000;
 
 /// Events of the opening that are on their way at once: nobody reacts to them.
-const OPENING: usize = 4_096;
+const OPENING: usize = 1_024;
 
 /// Arguments of `demo`.
 #[derive(Args, Debug)]

@@ -1,15 +1,16 @@
-//! The way in: one order for all events, bounded, with market data that gives way.
+//! The way in: one order for all events, bounded, with market data that goes first and gives way to itself.
 //!
-//! **The one idea:** what waits is bounded, and who may wait depends on what it is. Positions and money are refused at once when
-//! there is no room, and never dropped after. Market data that finds the queue half full waits beside it, the latest of each
-//! kind only.
+//! **The one idea:** what waits is bounded, and who may wait depends on what it is. Few events are on their way through the journal to the
+//! engine at once, so whatever goes next is applied soon. The others queue before that in their order, are refused at once when there is no
+//! room, and never dropped after. Once the queue is long market data goes before it, the latest of each kind only: prices are what liquidations
+//! follow, and no flood of anything else keeps them waiting.
 
 use super::record::{self, By};
 use super::running::{Applied, Failure};
 use plimsoll_engine::live::{Body, Event, Key};
 use plimsoll_journal::{Submitter, Ticket};
 use plimsoll_types::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -75,23 +76,74 @@ pub(super) struct Pending {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Kind(&'static str, String, String);
 
+/// Events on their way through the journal to the engine at once, at most: what a price waits for in a flood.
+const WINDOW_MAX: usize = 256;
+
+/// An event as the journal takes it.
+struct Ready {
+    event: Event,
+    by: Option<By>,
+    /// Whether it happens when its turn comes.
+    now: bool,
+    record: (u8, Vec<u8>),
+    reply: Option<Reply>,
+}
+
+impl Ready {
+    fn new(Entry { at, key, by, body }: Entry, reply: Option<Reply>) -> Result<Self, Busy> {
+        let (at, now) = match at {
+            At::Now => (super::now(), true),
+            At::Given(at) => (at, false),
+        };
+        let event = Event { at, key, body };
+        let record = record::write(&event, by.as_ref()).map_err(|e| Busy::Unfit(e.to_string()))?;
+        Ok(Self { event, by, now, record, reply })
+    }
+
+    /// What has waited happens now.
+    fn stamped(mut self) -> Self {
+        if self.now {
+            self.event.at = super::now();
+            // It could be written before.
+            self.record = record::write(&self.event, self.by.as_ref()).unwrap_or(self.record);
+        }
+        self
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     to_engine: Option<Sender<Pending>>,
-    /// Waits for room, the latest of each kind.
+    /// In order.
+    queue: VecDeque<Ready>,
+    /// Market data of a queue that is long, the latest of each kind; and the kinds in the order they came in.
     latest: BTreeMap<Kind, Entry>,
+    kinds: VecDeque<Kind>,
+}
+
+impl Inner {
+    fn held(&self) -> usize {
+        self.queue.len() + self.latest.len()
+    }
+
+    fn next_latest(&mut self) -> Option<(Kind, Entry)> {
+        let kind = self.kinds.pop_front()?;
+        let entry = self.latest.remove(&kind)?;
+        Some((kind, entry))
+    }
 }
 
 /// The way in.
 pub struct Ingest {
     submitter: Submitter,
     inner: Mutex<Inner>,
-    /// Events between the queue's two ends.
-    waiting: AtomicUsize,
+    /// Events on their way through the journal to the engine.
+    flying: AtomicUsize,
+    /// Events that wait for their turn, as of the last change.
+    held: AtomicUsize,
+    window: usize,
     limit: usize,
     conflated: AtomicU64,
-    /// Taken since market data that waits was last let in.
-    passed: AtomicUsize,
 }
 
 impl std::fmt::Debug for Ingest {
@@ -102,14 +154,21 @@ impl std::fmt::Debug for Ingest {
 
 impl Ingest {
     pub(super) fn new(submitter: Submitter, to_engine: Sender<Pending>, limit: usize) -> Self {
-        let inner = Inner { to_engine: Some(to_engine), latest: BTreeMap::new() };
-        let (waiting, conflated, passed) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicUsize::new(0));
-        Self { submitter, inner: Mutex::new(inner), waiting, limit, conflated, passed }
+        let inner = Inner { to_engine: Some(to_engine), ..Inner::default() };
+        Self {
+            submitter,
+            inner: Mutex::new(inner),
+            flying: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            window: (limit / 4).clamp(1, WINDOW_MAX),
+            limit,
+            conflated: AtomicU64::new(0),
+        }
     }
 
-    /// Events that wait.
+    /// Events that were accepted and are not applied.
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.flying.load(Ordering::SeqCst) + self.held.load(Ordering::SeqCst)
     }
 
     /// Market data that gave way to later of its kind.
@@ -123,84 +182,138 @@ impl Ingest {
     /// [`Busy`]: the event was not accepted and nobody will be answered.
     pub fn submit(&self, entry: Entry, reply: Option<Reply>) -> Result<bool, Busy> {
         let mut inner = self.lock();
-        let waiting = self.waiting();
-        if let Some(kind) =
-            kind(&entry.body).filter(|_| waiting >= self.limit / 2 || !inner.latest.is_empty())
-        {
-            if inner.to_engine.is_none() {
-                return Err(Busy::Stopped("the host is being stopped".to_owned()));
-            }
-            if inner.latest.len() >= self.limit && !inner.latest.contains_key(&kind) {
-                return Err(Busy::Full { waiting: waiting + inner.latest.len() });
-            }
-            if inner.latest.insert(kind, entry).is_some() {
-                self.conflated.fetch_add(1, Ordering::Relaxed);
-            }
-            return Ok(false);
-        }
-        if waiting >= self.limit {
-            return Err(Busy::Full { waiting });
-        }
-        self.send(&inner, entry, reply)?;
-        Ok(true)
-    }
-
-    /// In the order of the lock: of the journal and of the engine alike.
-    fn send(&self, inner: &Inner, entry: Entry, reply: Option<Reply>) -> Result<(), Busy> {
-        let Some(to_engine) = &inner.to_engine else {
+        if inner.to_engine.is_none() {
             return Err(Busy::Stopped("the host is being stopped".to_owned()));
-        };
-        let at = match entry.at {
-            At::Now => super::now(),
-            At::Given(at) => at,
-        };
-        let event = Event { at, key: entry.key, body: entry.body };
-        let written = record::write(&event, entry.by.as_ref());
-        let (version, bytes) = written.map_err(|e| Busy::Unfit(e.to_string()))?;
-        // Whoever hands in may be one of few threads: it never waits for the disk.
-        let ticket = self.submitter.try_submit(version, &bytes).map_err(|e| match e {
-            plimsoll_journal::Error::TooLong { .. } => Busy::Unfit(e.to_string()),
-            plimsoll_journal::Error::QueueFull { .. } => Busy::Full { waiting: self.waiting() },
-            _ => Busy::Stopped(e.to_string()),
-        })?;
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let sent = to_engine.send(Pending { event, ticket, reply });
-        sent.map_err(|_| Busy::Stopped("the engine has stopped".to_owned()))
+        }
+        let waiting = self.flying.load(Ordering::SeqCst) + inner.queue.len();
+        let long = waiting >= self.limit / 8 || !inner.latest.is_empty();
+        let latest = kind(&entry.body).filter(|_| long);
+        let answered = latest.is_none();
+        if let Some(kind) = latest {
+            self.supersede(&mut inner, kind, entry)?;
+        } else if waiting >= self.limit {
+            return Err(Busy::Full { waiting });
+        } else if inner.held() == 0 && self.has_room() {
+            return self.send(&inner, Ready::new(entry, reply)?).map(|()| true).map_err(|(busy, _)| busy);
+        } else {
+            inner.queue.push_back(Ready::new(entry, reply)?);
+        }
+        self.held.store(inner.held(), Ordering::SeqCst);
+        // The engine may have taken the last before it could see that something waits.
+        if self.flying.load(Ordering::SeqCst) <= self.window / 2 {
+            self.refill(&mut inner);
+        }
+        Ok(answered)
     }
 
-    /// The engine has taken one: there may be room for what waited beside the queue. Where there is none, since others take it all, what
-    /// waits is let in beyond the limit after a quarter of it has passed: prices are what liquidations follow, and no flood of anything else
-    /// keeps them out.
-    pub(super) fn taken(&self) {
-        let waiting = self.waiting.fetch_sub(1, Ordering::Relaxed) - 1;
-        let passed = self.passed.fetch_add(1, Ordering::Relaxed) + 1;
-        if waiting > self.limit / 4 && passed < self.limit / 4 {
-            return;
+    /// Market data waits in the place of what waits of its kind.
+    fn supersede(&self, inner: &mut Inner, kind: Kind, entry: Entry) -> Result<(), Busy> {
+        if inner.latest.contains_key(&kind) {
+            self.conflated.fetch_add(1, Ordering::Relaxed);
+        } else if inner.latest.len() < self.limit {
+            inner.kinds.push_back(kind.clone());
+        } else {
+            return Err(Busy::Full { waiting: self.waiting() });
         }
-        self.passed.store(0, Ordering::Relaxed);
-        let mut inner = self.lock();
-        for _ in 0..(self.limit / 4).max(1) {
-            let Some((kind, waits)) = inner.latest.pop_first() else { return };
-            match self.send(&inner, waits.clone(), None) {
-                // One that has no form gives way to the next.
-                Ok(()) | Err(Busy::Unfit(_)) => {}
-                Err(_) => {
-                    inner.latest.insert(kind, waits);
-                    return;
-                }
+        inner.latest.insert(kind, entry);
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.flying.load(Ordering::SeqCst) < self.window
+    }
+
+    /// In the order of the lock: of the journal and of the engine alike. What the journal has no room for is given back.
+    fn send(&self, inner: &Inner, ready: Ready) -> Result<(), (Busy, Option<Ready>)> {
+        let Some(to_engine) = &inner.to_engine else {
+            return Err((Busy::Stopped("the host is being stopped".to_owned()), Some(ready)));
+        };
+        // Whoever hands in may be one of few threads: it never waits for the disk.
+        let ticket = match self.submitter.try_submit(ready.record.0, &ready.record.1) {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                let busy = match error {
+                    plimsoll_journal::Error::TooLong { .. } => Busy::Unfit(error.to_string()),
+                    plimsoll_journal::Error::QueueFull { .. } => Busy::Full { waiting: self.waiting() },
+                    _ => Busy::Stopped(error.to_string()),
+                };
+                return Err((busy, Some(ready)));
             }
+        };
+        self.flying.fetch_add(1, Ordering::SeqCst);
+        let sent = to_engine.send(Pending { event: ready.event, ticket, reply: ready.reply });
+        sent.map_err(|_| (Busy::Stopped("the engine has stopped".to_owned()), None))
+    }
+
+    /// The engine has taken one: there may be room for what waits.
+    pub(super) fn taken(&self) {
+        let flying = self.flying.fetch_sub(1, Ordering::SeqCst) - 1;
+        if flying <= self.window / 2 && self.held.load(Ordering::SeqCst) > 0 {
+            self.refill(&mut self.lock());
+        }
+    }
+
+    /// Lets in what waits, as far as there is room: market data first, but for no more than half of it while others wait.
+    fn refill(&self, inner: &mut Inner) {
+        let mut first = self.window / 4 + 1;
+        while self.has_room() && self.next(inner, first > 0) {
+            first = first.saturating_sub(1);
+        }
+        self.held.store(inner.held(), Ordering::SeqCst);
+    }
+
+    /// Lets one in, of market data where it goes first or nothing else waits; whether there was one, and the journal had room.
+    fn next(&self, inner: &mut Inner, first: bool) -> bool {
+        if (first || inner.queue.is_empty())
+            && let Some((kind, entry)) = inner.next_latest()
+        {
+            return self.let_in_latest(inner, kind, entry);
+        }
+        let next = inner.queue.pop_front();
+        next.is_some_and(|ready| self.let_in(inner, ready.stamped()))
+    }
+
+    /// Whether the journal had room.
+    fn let_in_latest(&self, inner: &mut Inner, kind: Kind, entry: Entry) -> bool {
+        // One that has no form gives way to the next.
+        let Ok(ready) = Ready::new(entry.clone(), None) else { return true };
+        match self.send(inner, ready) {
+            Err((Busy::Full { .. }, _)) => {
+                inner.kinds.push_front(kind.clone());
+                inner.latest.insert(kind, entry);
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether the journal had room.
+    fn let_in(&self, inner: &mut Inner, ready: Ready) -> bool {
+        match self.send(inner, ready) {
+            Err((Busy::Full { .. }, Some(ready))) => {
+                inner.queue.push_front(ready);
+                false
+            }
+            Err((busy, ready)) => {
+                if let Some(reply) = ready.and_then(|ready| ready.reply) {
+                    reply(Err(Failure(busy.to_string())));
+                }
+                true
+            }
+            Ok(()) => true,
         }
     }
 
     /// Nothing more is accepted. What was accepted is still applied.
     pub(super) fn close(&self) {
         let mut inner = self.lock();
-        while let Some((_, waits)) = inner.latest.pop_first() {
-            while let Err(Busy::Full { .. }) = self.send(&inner, waits.clone(), None) {
+        while inner.held() > 0 {
+            if !self.next(&mut inner, true) {
                 // The journal takes a group at a time, whoever waits here.
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
+        self.held.store(0, Ordering::SeqCst);
         inner.to_engine = None;
     }
 
@@ -228,7 +341,7 @@ fn kind(body: &Body) -> Option<Kind> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 mod tests {
     use super::*;
     use plimsoll_engine::live::feed::{Observation, Stated};
@@ -278,9 +391,17 @@ mod tests {
             // Whoever floods is there at once.
             while open().is_ok() {}
             most = most.max(ingest.waiting());
-            assert!(before <= 2 * LIMIT, "{before} others went before the price");
+            assert!(before <= LIMIT / 4, "{before} others went before the price");
         }
-        assert!(most <= LIMIT + LIMIT / 4, "{most} wait");
+        assert!(most <= LIMIT + 1, "{most} wait");
         ingest.close();
+        // What was accepted is applied, in its order.
+        let mut opened = Vec::new();
+        while let Ok(Pending { event, ticket, .. }) = engine.try_recv() {
+            ticket.wait().unwrap();
+            let Body::Open { account } = event.body else { panic!("{event:?}") };
+            opened.push(account.to_string()[1..].parse::<u64>().unwrap());
+        }
+        assert!(opened.len() > LIMIT / 2 && opened.is_sorted(), "{opened:?}");
     }
 }
