@@ -15,11 +15,21 @@ const OTHERS: [(&str, &str); 2] = [("plimsoll", "static"), ("fixed", "static")];
 /// Outcomes that are being computed.
 pub(super) type Others = JoinHandle<anyhow::Result<Vec<Outcome>>>;
 
-/// Begins to tell the same story to engines under other rules.
+/// Begins to tell the same story to engines under other rules, on a thread of its own that gives way to everything else.
 pub(super) fn others(plan: &Plan) -> anyhow::Result<Others> {
     let story = plan.story.clone();
-    let run =
-        move || OTHERS.iter().map(|(params, policy)| story.shadow(&story.rules(params, policy)?)).collect();
+    // Where it may not be said, it does not give way.
+    let aside = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .start_handler(|_| {
+            let _ = rustix::process::nice(19);
+        })
+        .build()?;
+    let run = move || -> anyhow::Result<Vec<Outcome>> {
+        aside.install(|| {
+            OTHERS.iter().map(|(params, policy)| story.shadow(&story.rules(params, policy)?)).collect()
+        })
+    };
     Ok(std::thread::Builder::new().name("others".to_owned()).spawn(run)?)
 }
 
