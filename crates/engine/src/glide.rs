@@ -22,6 +22,7 @@ use plimsoll_margin::{BookTerms, LintCode, MarginError, Params, Totals, summarie
 use plimsoll_policy::{Decision, Impact, Key, Knob, Leg, Policy, Proposal, Scope, State, covering};
 use plimsoll_risk::ScenarioSet;
 use plimsoll_types::{AccountId, Asset, Book, Instrument, Ppb, RiskArrays, Ticks, Timestamp, UnderlyingIx};
+use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -192,21 +193,20 @@ pub(crate) struct Shown<'a> {
 
 impl Shown<'_> {
     /// The book under each of some complete sets of values, of which the first is what is in force and the last the whole step.
-    /// Beside the first and the last one is held at a time.
+    /// Beside the first and the last one is held for every thread.
     pub(crate) fn under_each(
         &self,
         candidates: &[BTreeMap<Key, Ppb>],
-        mut under: impl FnMut(&BTreeMap<Key, Ppb>) -> Result<Margined, EngineError>,
+        under: impl Fn(&BTreeMap<Key, Ppb>) -> Result<Margined, EngineError> + Sync,
     ) -> Result<Vec<Evaluated>, EngineError> {
         let [first, between @ .., last] = candidates else { return Ok(Vec::new()) };
-        let whole = under(last)?;
+        let (whole, first) = rayon::join(|| under(last), || under(first));
+        let (whole, first) = (whole?, first?);
         let losses = losses(&whole.margins);
-        let first = under(first)?;
         let judge = Judge { shown: self, against: &first.against, losses: &losses };
         let mut all = vec![judge.evaluated(&first)];
-        for values in between {
-            all.push(judge.evaluated(&under(values)?));
-        }
+        let between = between.par_iter().map(|values| Ok(judge.evaluated(&under(values)?)));
+        all.extend(between.collect::<Result<Vec<_>, EngineError>>()?);
         all.push(judge.evaluated(&whole));
         Ok(all)
     }

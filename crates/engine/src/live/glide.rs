@@ -79,8 +79,9 @@ impl Engine {
         let arrays = valued.arrays();
         let listed: Vec<Instrument> = arrays.instruments.iter().map(|row| row.instrument.clone()).collect();
         let underlyings: Vec<Asset> = valued.surface.underlyings.keys().cloned().collect();
-        let mut adjusted = Adjusted::new(&rules.params, &underlyings, &rules.series)?;
-        let mut margined = |values: Values<'_>| {
+        let stated = Adjusted::new(&rules.params, &underlyings, &rules.series)?;
+        let margined = |values: Values<'_>| {
+            let mut adjusted = stated.clone();
             adjusted.set(values);
             let plan = Plan::new(&listed, &adjusted.scenarios, &rules.params.units)?;
             let mut made = plan.build(&valued.surface, Path::best())?.arrays;
