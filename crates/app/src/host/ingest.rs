@@ -224,9 +224,9 @@ impl Ingest {
     }
 
     /// In the order of the lock: of the journal and of the engine alike. What the journal has no room for is given back.
-    fn send(&self, inner: &Inner, ready: Ready) -> Result<(), (Busy, Option<Ready>)> {
+    fn send(&self, inner: &Inner, ready: Ready) -> Result<(), (Busy, Option<Box<Ready>>)> {
         let Some(to_engine) = &inner.to_engine else {
-            return Err((Busy::Stopped("the host is being stopped".to_owned()), Some(ready)));
+            return Err((Busy::Stopped("the host is being stopped".to_owned()), Some(Box::new(ready))));
         };
         // Whoever hands in may be one of few threads: it never waits for the disk.
         let ticket = match self.submitter.try_submit(ready.record.0, &ready.record.1) {
@@ -237,7 +237,7 @@ impl Ingest {
                     plimsoll_journal::Error::QueueFull { .. } => Busy::Full { waiting: self.waiting() },
                     _ => Busy::Stopped(error.to_string()),
                 };
-                return Err((busy, Some(ready)));
+                return Err((busy, Some(Box::new(ready))));
             }
         };
         self.flying.fetch_add(1, Ordering::SeqCst);
@@ -291,7 +291,7 @@ impl Ingest {
     fn let_in(&self, inner: &mut Inner, ready: Ready) -> bool {
         match self.send(inner, ready) {
             Err((Busy::Full { .. }, Some(ready))) => {
-                inner.queue.push_front(ready);
+                inner.queue.push_front(*ready);
                 false
             }
             Err((busy, ready)) => {
