@@ -461,7 +461,7 @@ await test("CSV and PNG, UTC and local time, colours, read only", async () => {
   const png = await save("PNG");
   check(png.subarray(1, 4).toString() === "PNG" && png.length > 2_000, `${png.length} bytes are no picture`);
   await page.locator('nav button:text-is("UTC")').click();
-  check((await text(page, ".status")).includes("local"), "local time is said");
+  await until(async () => (await text(page, ".status")).includes("local"), "local time is said");
   await page.locator('nav button:text-is("Dark")').click();
   same(await page.evaluate(() => document.documentElement.dataset.theme), "light", "theme");
   await page.context().close();

@@ -105,6 +105,6 @@ impl std::error::Error for SpanFileError {
 }
 
 /// Short, and with nothing that moves a terminal's cursor.
-fn plain(text: &str) -> String {
-    text.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect()
+pub(super) fn plain(text: &str) -> String {
+    text.chars().take(160).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -1,5 +1,6 @@
 //! XML as a stream of elements, with small subtrees held whole.
 
+use super::fault::plain;
 use super::{SpanFault, SpanFileError};
 use plimsoll_types::Decimal;
 use quick_xml::Reader;
@@ -180,7 +181,7 @@ fn xml_fault(error: &quick_xml::Error) -> SpanFault {
         quick_xml::Error::Io(error) => SpanFault::Unreadable(error.to_string()),
         quick_xml::Error::Encoding(_) => SpanFault::NotUtf8,
         quick_xml::Error::Syntax(_) => SpanFault::Truncated,
-        other => SpanFault::Xml(other.to_string()),
+        other => SpanFault::Xml(plain(&other.to_string())),
     }
 }
 
@@ -195,7 +196,7 @@ fn step(event: &Event) -> Result<Option<Step>, SpanFault> {
         Event::CData(text) => Step::Text(utf8(text)?),
         Event::GeneralRef(reference) => {
             let name = utf8(reference)?;
-            let unknown = || SpanFault::Xml(format!("&{name}; is not known"));
+            let unknown = || SpanFault::Xml(plain(&format!("&{name}; is not known")));
             match reference.resolve_char_ref() {
                 Ok(Some(letter)) => Step::Text(letter.to_string()),
                 Ok(None) => Step::Text(resolve_predefined_entity(&name).ok_or_else(unknown)?.to_owned()),

@@ -121,9 +121,9 @@ impl Call {
     }
 }
 
-/// Whether something is what an `id` may be: a text, a number or nothing.
+/// Whether something is what an `id` may be: a text, a number that others can read too, or nothing.
 fn is_id(id: &RawValue) -> bool {
-    !id.get().starts_with(['{', '[', 't', 'f'])
+    matches!(serde_json::from_str(id.get()), Ok(Value::String(_) | Value::Number(_) | Value::Null))
 }
 
 impl Reply {
