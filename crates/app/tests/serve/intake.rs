@@ -153,7 +153,7 @@ async fn a_recording_is_told_at_its_speed_as_if_it_happened_now_and_again_after_
             Intake::start(&told.intake, &told.charter, &host.ingest, &tokio::runtime::Handle::current())
                 .unwrap();
         let mut found = Journaled::default();
-        for _ in 0..200 {
+        for _ in 0..600 {
             tokio::time::sleep(Duration::from_millis(50)).await;
             found = journaled(world.dir.path(), "BTC");
             if found.prices.len() >= before + 6 {
@@ -243,7 +243,7 @@ async fn what_a_source_announces_is_listed_where_that_is_wanted() {
             Intake::start(&told.intake, &told.charter, &host.ingest, &tokio::runtime::Handle::current())
                 .unwrap();
         let mut found = Journaled::default();
-        for _ in 0..60 {
+        for _ in 0..if list { 300 } else { 30 } {
             tokio::time::sleep(Duration::from_millis(100)).await;
             found = journaled(world.dir.path(), "SOL");
             if list && found.announced.len() >= expected {
