@@ -221,7 +221,10 @@ fn date(text: &str, part: &str) -> Result<(Timestamp, Form), InstrumentError> {
 
 fn strike(text: &str, part: &str) -> Result<Decimal, InstrumentError> {
     let bad = || InstrumentError::Strike { text: text.to_owned(), strike: part.to_owned() };
-    let plain = part.bytes().all(|b| b.is_ascii_digit() || b == b'd' || b == b'.') && part.len() <= 24;
+    // A digit comes first, so that no strike prints longer than it was read.
+    let plain = part.starts_with(|c: char| c.is_ascii_digit())
+        && part.bytes().all(|b| b.is_ascii_digit() || b == b'd' || b == b'.')
+        && part.len() <= 24;
     let value = if plain {
         Decimal::from_str(&part.replacen('d', ".", 1)).map_err(|_| bad())?
     } else {
@@ -372,6 +375,8 @@ mod tests {
             "BTC-27DEC24-100000-C-X",
             "BTC-é7DEC24",
             "BTC-27DEC24-1d2d3-C",
+            "BTC-27DEC24-.5-C",
+            "BTC-20241227-.10000077777777777771777-C",
         ] {
             assert!(name.parse::<Instrument>().is_err(), "{name}");
         }
